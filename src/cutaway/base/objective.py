@@ -1,0 +1,57 @@
+"""What the trainer needs to know of a task, and nothing more.
+
+The one training loop serves an XOR network, a character GPT, a LoRA-tuned Llama and a diffusion transformer,
+because they differ in model, data and loss: in their objective. Batches are a pure function of where in the endless stream of
+training sequences they start, so "the data position" is one number, resuming is exact, and ranks share a batch by slicing it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The loss on text the model never trained on."""
+
+    loss_nats: float
+    """Mean over the predicted tokens, natural logarithm."""
+    bits_per_byte: float
+    """The same loss spread over the text's bytes, so that tokenizers compare."""
+    n_targets: int
+    """Number of tokens predicted."""
+
+
+class Objective(Protocol):
+    """A model, its data and its loss."""
+
+    model: nn.Module
+
+    @property
+    def sequences_per_epoch(self) -> int:
+        """How many training sequences there are before they repeat."""
+
+    @property
+    def tokens_per_sequence(self) -> int:
+        """Training targets in one sequence."""
+
+    def batch(self, first: int, count: int) -> Any:
+        """Return sequences first .. first+count-1 of the endless stream; the same numbers give the same batch."""
+
+    def loss(self, model: nn.Module, batch: Any) -> torch.Tensor:
+        """Return the mean loss in nats of the batch, a scalar with its graph.
+
+        Args:
+            model: `self.model`, or a wrapper around it (compiled, or of many devices).
+        """
+
+    def validate(self, model: nn.Module) -> Validation:
+        """Measure the loss on all the validation data."""
+
+    def sample(self, model: nn.Module, step: int) -> str:
+        """Return a short text that shows what the model can do now."""

@@ -1,0 +1,1 @@
+"""Using a model: from logits to text."""

@@ -1,0 +1,1 @@
+"""Parts assembled into whole models."""

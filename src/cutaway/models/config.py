@@ -1,0 +1,159 @@
+"""The shape of a decoder, as settings. Importing this loads nothing heavy.
+
+Two families: `GPTConfig` covers GPT-2 and our own recipe (positions, norm, MLP and more are choices), `LlamaConfig` what the
+Llama models fix. `vocab_size` None means "as many as the tokenizer has".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from cutaway.base.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class RotaryScaling:
+    """Llama 3's stretching of rotary wavelengths, so that a model trained on short texts reads long ones."""
+
+    factor: float = 8.0
+    """Wavelengths longer than the old context are stretched by this."""
+    low_freq_factor: float = 1.0
+    """Wavelengths longer than old context / this are stretched fully."""
+    high_freq_factor: float = 4.0
+    """Wavelengths shorter than old context / this are left alone; between the two, blended."""
+    original_context_length: int = 8192
+    """The context the model was first trained on."""
+
+
+@dataclass(frozen=True)
+class GPTConfig:
+    """A decoder in the line of GPT-2, with today's parts as choices."""
+
+    vocab_size: int | None = None
+    """Number of tokens; left out: as many as the tokenizer has."""
+    context_length: int = 256
+    """Most positions the model sees at once."""
+    d_model: int = 128
+    """Channels of the residual stream."""
+    n_layers: int = 4
+    """Number of blocks, each attention then MLP."""
+    n_heads: int = 4
+    """Query heads in each attention."""
+    n_kv_heads: int | None = None
+    """Key and value heads, shared by groups of query heads; left out: as many as query heads."""
+    d_ff: int | None = None
+    """Width of the MLP; left out: four times d_model."""
+    positions: Literal["learned", "rotary", "none"] = "rotary"
+    """How the model knows where a token stands."""
+    rotary_base: float = 10000.0
+    """Base of the rotary wavelengths."""
+    rotary_scaling: RotaryScaling | None = None
+    """Stretching of the rotary wavelengths for long texts."""
+    norm: Literal["layer", "rms"] = "rms"
+    """LayerNorm or RMSNorm, before each attention and MLP and before the head."""
+    norm_gain: bool = True
+    """Whether norms have learned gains (and LayerNorm learned offsets when `bias` is set)."""
+    norm_eps: float = 1e-5
+    """Added under the root of every norm."""
+    embedding_norm: bool = False
+    """Whether the embeddings pass through a norm before the first block."""
+    final_norm: bool = True
+    """Whether the last block's output passes through a norm before the head."""
+    mlp: Literal["gelu", "gelu_tanh", "relu", "relu2", "swiglu"] = "relu2"
+    """The MLP's nonlinearity: exact GELU, its tanh form, ReLU, squared ReLU, or SwiGLU's gate."""
+    bias: bool = False
+    """Whether linear layers have biases."""
+    tied: bool = False
+    """Whether the head reuses the token embedding's table."""
+    qk_norm: bool = True
+    """Whether queries and keys are normalised head by head before they meet (keeps scores in range)."""
+    dropout: float = 0.0
+    """Share of activations zeroed at random while training."""
+    init_std: float = 0.02
+    """Standard deviation of the initial weights."""
+    zero_init_projections: bool = True
+    """Whether each block starts as the identity: the projections back into the residual stream start at zero."""
+
+    def __post_init__(self) -> None:
+        check_shape(self)
+
+    @property
+    def d_head(self) -> int:
+        """Width of one head."""
+        return self.d_model // self.n_heads
+
+
+@dataclass(frozen=True)
+class LlamaConfig:
+    """A Llama: rotary positions, RMSNorm, SwiGLU, grouped queries, no biases."""
+
+    vocab_size: int | None = None
+    """Number of tokens; left out: as many as the tokenizer has."""
+    context_length: int = 2048
+    """Most positions the model sees at once."""
+    d_model: int = 256
+    """Channels of the residual stream."""
+    n_layers: int = 4
+    """Number of blocks, each attention then MLP."""
+    n_heads: int = 8
+    """Query heads in each attention."""
+    n_kv_heads: int | None = None
+    """Key and value heads, shared by groups of query heads; left out: as many as query heads."""
+    d_head: int | None = None
+    """Width of one head; left out: d_model / n_heads."""
+    d_ff: int | None = None
+    """Width of the MLP; left out: 8/3 of d_model, rounded up to a multiple of 32."""
+    rotary_base: float = 10000.0
+    """Base of the rotary wavelengths."""
+    rotary_scaling: RotaryScaling | None = None
+    """Stretching of the rotary wavelengths for long texts."""
+    norm_eps: float = 1e-5
+    """Added under the root of every norm."""
+    attention_bias: bool = False
+    """Whether the attention's linear layers have biases."""
+    mlp_bias: bool = False
+    """Whether the MLP's linear layers have biases."""
+    tied: bool = False
+    """Whether the head reuses the token embedding's table."""
+    dropout: float = 0.0
+    """Share of attention weights zeroed at random while training."""
+    init_std: float = 0.02
+    """Standard deviation of the initial weights."""
+
+    def __post_init__(self) -> None:
+        check_shape(self)
+
+
+ModelConfig = GPTConfig | LlamaConfig
+
+
+def check_shape(config: ModelConfig) -> None:
+    """Refuse sizes that cannot be built.
+
+    Raises:
+        ConfigError: a size is below 1, or heads do not divide what they must divide.
+    """
+    for name in ("vocab_size", "context_length", "d_model", "n_layers", "n_heads", "n_kv_heads", "d_ff"):
+        value = getattr(config, name)
+        if value is not None and value < 1:
+            raise ConfigError(f"model.{name} is {value}; expected 1 or more")
+    d_head = getattr(config, "d_head", None) if isinstance(config, LlamaConfig) else None
+    if d_head is None and config.d_model % config.n_heads:
+        divisors = [n for n in range(1, config.d_model + 1) if config.d_model % n == 0 and n <= 64]
+        raise ConfigError(
+            f"model.d_model {config.d_model} cannot be split among model.n_heads {config.n_heads}; "
+            f"expected a number of heads that divides it, one of {divisors}"
+        )
+    n_kv_heads = config.n_kv_heads or config.n_heads
+    if config.n_heads % n_kv_heads:
+        raise ConfigError(
+            f"model.n_heads {config.n_heads} cannot share model.n_kv_heads {n_kv_heads}; "
+            f"expected a number of key/value heads that divides {config.n_heads}"
+        )
+    if not 0 <= config.dropout < 1:
+        raise ConfigError(f"model.dropout is {config.dropout}; expected a share from 0 up to, not including, 1")
+    rotary = isinstance(config, LlamaConfig) or config.positions == "rotary"
+    width = d_head or config.d_model // config.n_heads
+    if rotary and width % 2:
+        raise ConfigError(f"rotary positions turn channels in pairs, but a head is {width} wide; expected an even width")

@@ -1,0 +1,1 @@
+"""From characters to batches: corpora, tokenizers, windows of tokens."""

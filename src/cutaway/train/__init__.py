@@ -1,0 +1,1 @@
+"""Making a model: the recipe, the one training loop, checkpoints."""
