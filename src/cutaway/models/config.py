@@ -7,7 +7,7 @@ Llama models fix. `vocab_size` None means "as many as the tokenizer has".
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from cutaway.base.errors import ConfigError
 
@@ -29,6 +29,8 @@ class RotaryScaling:
 @dataclass(frozen=True)
 class GPTConfig:
     """A decoder in the line of GPT-2, with today's parts as choices."""
+
+    toml_kind: ClassVar[str] = "gpt"
 
     vocab_size: int | None = None
     """Number of tokens; left out: as many as the tokenizer has."""
@@ -87,6 +89,8 @@ class GPTConfig:
 @dataclass(frozen=True)
 class LlamaConfig:
     """A Llama: rotary positions, RMSNorm, SwiGLU, grouped queries, no biases."""
+
+    toml_kind: ClassVar[str] = "llama"
 
     vocab_size: int | None = None
     """Number of tokens; left out: as many as the tokenizer has."""
