@@ -1,7 +1,7 @@
 """The shape of a decoder, as settings. Importing this loads nothing heavy.
 
-Two families: `GPTConfig` covers GPT-2 and our own recipe (positions, norm, MLP and more are choices), `LlamaConfig` what the
-Llama models fix. `vocab_size` None means "as many as the tokenizer has".
+Two families: `GPTConfig` covers GPT-2 and our own recipe (positions, norm, MLP and more are choices),
+`LlamaConfig` what the Llama models fix. `vocab_size` None means "as many as the tokenizer has".
 """
 
 from __future__ import annotations
@@ -75,7 +75,11 @@ class GPTConfig:
     init_std: float = 0.02
     """Standard deviation of the initial weights."""
     zero_init_projections: bool = True
-    """Whether each block starts as the identity: the projections back into the residual stream start at zero."""
+    """Whether blocks start as the identity: the projections into the residual stream start at zero."""
+    ngram_sizes: tuple[int, ...] = ()
+    """Lengths of the token runs (2: pairs, 3: triples) that have embeddings too, found by hashing."""
+    ngram_rows: int = 16384
+    """Rows of each n-gram table; runs that hash to the same row share it."""
 
     def __post_init__(self) -> None:
         check_shape(self)
@@ -84,6 +88,16 @@ class GPTConfig:
     def d_head(self) -> int:
         """Width of one head."""
         return self.d_model // self.n_heads
+
+    @property
+    def mlp_width(self) -> int:
+        """Width of the MLP."""
+        return self.d_ff or 4 * self.d_model
+
+    @property
+    def known_vocab_size(self) -> int:
+        """The vocabulary's size, which must be known by now."""
+        return _known(self.vocab_size)
 
 
 @dataclass(frozen=True)
@@ -128,8 +142,29 @@ class LlamaConfig:
     def __post_init__(self) -> None:
         check_shape(self)
 
+    @property
+    def head_width(self) -> int:
+        """Width of one head."""
+        return self.d_head or self.d_model // self.n_heads
+
+    @property
+    def mlp_width(self) -> int:
+        """Width of the MLP."""
+        return self.d_ff or -(-8 * self.d_model // (3 * 32)) * 32
+
+    @property
+    def known_vocab_size(self) -> int:
+        """The vocabulary's size, which must be known by now."""
+        return _known(self.vocab_size)
+
 
 ModelConfig = GPTConfig | LlamaConfig
+
+
+def _known(vocab_size: int | None) -> int:
+    if vocab_size is None:
+        raise ConfigError("model.vocab_size is not set; set it to the number of tokens the tokenizer has")
+    return vocab_size
 
 
 def check_shape(config: ModelConfig) -> None:
@@ -138,11 +173,13 @@ def check_shape(config: ModelConfig) -> None:
     Raises:
         ConfigError: a size is below 1, or heads do not divide what they must divide.
     """
-    for name in ("vocab_size", "context_length", "d_model", "n_layers", "n_heads", "n_kv_heads", "d_ff"):
+    sizes = ["vocab_size", "context_length", "d_model", "n_layers", "n_heads", "n_kv_heads", "d_ff"]
+    sizes.append("ngram_rows" if isinstance(config, GPTConfig) else "d_head")
+    for name in sizes:
         value = getattr(config, name)
         if value is not None and value < 1:
             raise ConfigError(f"model.{name} is {value}; expected 1 or more")
-    d_head = getattr(config, "d_head", None) if isinstance(config, LlamaConfig) else None
+    d_head = config.d_head if isinstance(config, LlamaConfig) else None
     if d_head is None and config.d_model % config.n_heads:
         divisors = [n for n in range(1, config.d_model + 1) if config.d_model % n == 0 and n <= 64]
         raise ConfigError(
@@ -156,8 +193,18 @@ def check_shape(config: ModelConfig) -> None:
             f"expected a number of key/value heads that divides {config.n_heads}"
         )
     if not 0 <= config.dropout < 1:
-        raise ConfigError(f"model.dropout is {config.dropout}; expected a share from 0 up to, not including, 1")
+        raise ConfigError(f"model.dropout is {config.dropout}; expected a share of at least 0 and below 1")
+    if isinstance(config, GPTConfig):
+        wrong = [n for n in config.ngram_sizes if n < 2]
+        if wrong or len(set(config.ngram_sizes)) < len(config.ngram_sizes):
+            raise ConfigError(
+                f"model.ngram_sizes is {config.ngram_sizes}; expected different lengths of 2 or more, as (2, 3)"
+            )
+    if config.norm_eps < 0:
+        raise ConfigError(f"model.norm_eps is {config.norm_eps}; expected 0 or a small positive number")
     rotary = isinstance(config, LlamaConfig) or config.positions == "rotary"
     width = d_head or config.d_model // config.n_heads
     if rotary and width % 2:
-        raise ConfigError(f"rotary positions turn channels in pairs, but a head is {width} wide; expected an even width")
+        raise ConfigError(
+            f"rotary positions turn channels in pairs, but a head is {width} wide; expected an even width"
+        )

@@ -1,0 +1,105 @@
+"""The decoder: text in, one guess of the next token out at every position. GPT and Llama are this with other
+parts.
+
+    x = token rows (+ position rows, + n-gram rows)
+    x = block(x)              L times: see nn/block.py, nn/attention.py, nn/mlp.py
+    logits = head(norm(x))    softmax(logits) are the probabilities of the next token
+
+Decoder-only transformer: Radford et al. 2018, 2019; Touvron et al. 2023, arXiv:2302.13971. What differs
+between models is passed in by `gpt.py` and `llama.py`; there is nothing to decide here. Look at the logits at
+one position as the blocks add to the stream (the logit lens).
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from cutaway.base.errors import UsageError
+from cutaway.base.tap import tap
+from cutaway.models.config import ModelConfig
+from cutaway.nn.attention import Attention
+from cutaway.nn.block import Block
+from cutaway.nn.embedding import TokenEmbedding
+from cutaway.nn.kv_cache import KVCache
+
+
+class Decoder(nn.Module):
+    """Embeddings, blocks, a norm and a head.
+
+    Args:
+        added_embeddings: parts whose output is added to the token embedding: positions, n-grams.
+        lm_head: a linear layer; when `config.tied` it shares the token embedding's table.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        token_embedding: TokenEmbedding,
+        added_embeddings: dict[str, nn.Module],
+        embedding_norm: nn.Module,
+        blocks: list[Block],
+        final_norm: nn.Module,
+        lm_head: nn.Linear,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.token_embedding = token_embedding
+        self.added_embeddings = nn.ModuleDict(added_embeddings)
+        self.embedding_norm = embedding_norm
+        self.dropout = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
+        self.blocks = nn.ModuleList(blocks)
+        self.final_norm = final_norm
+        self.lm_head = lm_head
+        if config.tied:
+            self.lm_head.weight = token_embedding.weight
+
+    def forward(self, tokens: Int[Tensor, "B T"], cache: KVCache | None = None) -> Float[Tensor, "B T V"]:
+        """Return the logits of the next token at every position.
+
+        Args:
+            cache: what earlier calls have read; the tokens continue it.
+
+        Raises:
+            UsageError: more positions than the model has.
+        """
+        return tap("logits_BTV", self.lm_head(self.hidden(tokens, cache)))
+
+    def hidden(self, tokens: Int[Tensor, "B T"], cache: KVCache | None = None) -> Float[Tensor, "B T C"]:
+        """Return what the head reads: the residual stream after the last norm."""
+        seen_BS = tokens if cache is None else cache.see(tokens)
+        if seen_BS.shape[1] > self.config.context_length:
+            raise UsageError(
+                f"{seen_BS.shape[1]} positions are more than the model's context of "
+                f"{self.config.context_length}; "
+                f"give it the last {self.config.context_length}"
+            )
+        n_new = tokens.shape[1]
+        x_BTC = self.token_embedding(seen_BS, n_new)
+        for embedding in self.added_embeddings.values():
+            x_BTC = x_BTC + embedding(seen_BS, n_new)
+        x_BTC = tap("embed_BTC", self.dropout(self.embedding_norm(x_BTC)))
+        for i, block in enumerate(self.blocks):
+            x_BTC = block(x_BTC, None if cache is None else cache.layers[i])
+        return tap("final_norm_BTC", self.final_norm(x_BTC))
+
+    def new_cache(self, batch_size: int = 1, length: int | None = None) -> KVCache:
+        """Return an empty cache with room for `length` positions (left out: the whole context)."""
+        attn = self.blocks[0].attn
+        assert isinstance(attn, Attention)
+        weight = self.lm_head.weight
+        capacity = min(length or self.config.context_length, self.config.context_length)
+        return KVCache(
+            len(self.blocks), batch_size, capacity, attn.n_kv_heads, attn.d_head, weight.dtype, weight.device
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.lm_head.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The weights' precision."""
+        return self.lm_head.weight.dtype

@@ -1,0 +1,61 @@
+"""Initial weights: small random numbers, all from one generator, so that a seed gives the same model
+anywhere.
+
+GPT-2 (Radford et al. 2019): normal with one small deviation; the projections that write to the residual
+stream smaller by sqrt(2L), since 2L of them add up. Starting those at zero instead makes each block the
+identity at first and trains faster (Fixup, Zhang et al. 2019, arXiv:1901.09321; and many recipes since).
+Gains start at one, offsets at zero.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from cutaway.nn.embedding import LearnedPositions, NGramEmbedding, TokenEmbedding
+from cutaway.nn.norm import LayerNorm, RMSNorm
+from cutaway.nn.position import Rotary
+
+
+def allocate(model: nn.Module, dtype: torch.dtype, device: torch.device | str = "cpu") -> None:
+    """Give every parameter of a model built on the meta device memory, not yet written to; keep shared ones shared."""
+    made: dict[nn.Parameter, nn.Parameter] = {}
+    for module in model.modules():
+        for name, parameter in module._parameters.items():
+            if parameter is not None:
+                if parameter not in made:
+                    made[parameter] = nn.Parameter(torch.empty_like(parameter, dtype=dtype, device=device))
+                module._parameters[name] = made[parameter]
+        if isinstance(module, Rotary):
+            module.cos_ND = torch.empty_like(module.cos_ND, dtype=torch.float32, device=device)
+            module.sin_ND = torch.empty_like(module.sin_ND, dtype=torch.float32, device=device)
+            module.fill()
+
+
+@torch.no_grad()
+def initialise(
+    model: nn.Module, std: float, n_layers: int, zero_projections: bool, generator: torch.Generator
+) -> None:
+    """Draw all weights, in the order of the modules."""
+    scaled_std = 0.0 if zero_projections else std / (2 * n_layers) ** 0.5
+    for name, module in model.named_modules():
+        if isinstance(module, TokenEmbedding | LearnedPositions | NGramEmbedding):
+            normal(module.weight, std, generator)
+        elif isinstance(module, nn.Linear):
+            writes_to_stream = name.endswith((".o_proj", ".down_proj"))
+            normal(module.weight, scaled_std if writes_to_stream else std, generator)
+            if module.bias is not None:
+                module.bias.zero_()
+        elif isinstance(module, LayerNorm | RMSNorm):
+            if module.weight is not None:
+                module.weight.fill_(1.0)
+            if isinstance(module, LayerNorm) and module.bias is not None:
+                module.bias.zero_()
+
+
+def normal(weight: torch.Tensor, std: float, generator: torch.Generator) -> None:
+    """Fill with normal numbers of this deviation; zeros for a deviation of zero."""
+    if std:
+        weight.normal_(0.0, std, generator=generator)
+    else:
+        weight.zero_()
