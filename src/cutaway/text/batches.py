@@ -1,10 +1,11 @@
 """Tokens to batches: a corpus as one long array on disk, read through windows.
 
-Encoded tokens are kept in the cache folder under the hash of the text and the tokenizer, in one file: a header with a checksum, then both
-arrays, memory-mapped. A damaged file is noticed and made again.
+Encoded tokens are kept in the cache folder under the hash of the text and the tokenizer, in one file: a
+header with a checksum, then both arrays, memory-mapped. A damaged file is noticed and made again.
 
-Every epoch cuts the text into windows that do not overlap, at another random offset, in another random order. Which windows a batch has
-is a pure function of (seed, first, count): nothing to save when training stops, and ranks share a batch by slicing the numbers.
+Every epoch cuts the text into windows that do not overlap, at another random offset, in another random
+order. Which windows a batch has is a pure function of (seed, first, count): nothing to save when training
+stops, and ranks share a batch by slicing the numbers.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _FORMAT = "cutaway tokens 1"
 class EncodedText:
     """One side of a corpus as tokens."""
 
-    tokens: Int[np.ndarray, "N"]
+    tokens: Int[np.ndarray, " N"]
     n_bytes: int
     """Bytes of UTF-8 that all tokens after the first stand for (the first is never predicted)."""
     n_unknown: int
@@ -55,7 +56,10 @@ def encode_corpus(corpus: Corpus, tokenizer: Tokenizer) -> EncodedCorpus:
     path = cache_folder() / "tokens" / f"{content_hash([_FORMAT, corpus.hash, tokenizer.hash])}.tokens"
     arrays = _read_tokens(path)
     if arrays is None:
-        arrays = tokenizer.encode_documents(corpus.train_texts), tokenizer.encode_documents(corpus.validation_texts)
+        arrays = (
+            tokenizer.encode_documents(corpus.train_texts),
+            tokenizer.encode_documents(corpus.validation_texts),
+        )
         try:
             _write_tokens(path, *arrays)
             arrays = _read_tokens(path) or arrays
@@ -67,12 +71,14 @@ def encode_corpus(corpus: Corpus, tokenizer: Tokenizer) -> EncodedCorpus:
         n_bytes = sum(len(text.encode()) + line_end for text in texts)
         if tokenizer.bos_id is None and len(tokens):
             n_bytes -= len(tokenizer.decode([int(tokens[0])]).encode())
-        n_unknown = 0 if tokenizer.unknown_id is None else int(np.count_nonzero(tokens == tokenizer.unknown_id))
+        n_unknown = (
+            0 if tokenizer.unknown_id is None else int(np.count_nonzero(tokens == tokenizer.unknown_id))
+        )
         sides.append(EncodedText(tokens, n_bytes, n_unknown))
     return EncodedCorpus(*sides)
 
 
-def _write_tokens(path: Path, train: Int[np.ndarray, "N"], validation: Int[np.ndarray, "M"]) -> None:
+def _write_tokens(path: Path, train: Int[np.ndarray, " N"], validation: Int[np.ndarray, " M"]) -> None:
     digest = hashlib.sha256(train.tobytes())
     digest.update(validation.tobytes())
     header = {
@@ -88,7 +94,7 @@ def _write_tokens(path: Path, train: Int[np.ndarray, "N"], validation: Int[np.nd
         validation.tofile(file)
 
 
-def _read_tokens(path: Path) -> tuple[Int[np.ndarray, "N"], Int[np.ndarray, "M"]] | None:
+def _read_tokens(path: Path) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " M"]] | None:
     """Return both arrays, memory-mapped, or None if the file is missing or not as it was written."""
     try:
         with path.open("rb") as file:
@@ -96,7 +102,7 @@ def _read_tokens(path: Path) -> tuple[Int[np.ndarray, "N"], Int[np.ndarray, "M"]
         n_train, n_all = header["train"], header["train"] + header["validation"]
         tokens = np.memmap(path, dtype=header["dtype"], mode="r", offset=_HEADER_BYTES)
         whole = header["format"] == _FORMAT and len(tokens) == n_all
-        if not whole or hashlib.sha256(tokens).hexdigest() != header["sha256"]:
+        if not whole or hashlib.sha256(tokens.data).hexdigest() != header["sha256"]:
             return None
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -112,27 +118,28 @@ class Windows:
         seed: chooses offsets and orders.
     """
 
-    def __init__(self, tokens: Int[np.ndarray, "N"], context_length: int, seed: int) -> None:
+    def __init__(self, tokens: Int[np.ndarray, " N"], context_length: int, seed: int) -> None:
         if len(tokens) < context_length + 1:
             raise DataError(
-                f"the training text has {len(tokens):,} tokens, too few for one window of context {context_length} "
-                f"(it takes {context_length + 1}); use more text or a smaller --model.context-length"
+                f"the training text has {len(tokens):,} tokens, too few for one window "
+                f"of context {context_length} (it takes {context_length + 1}); "
+                f"use more text or a smaller --model.context-length"
             )
         self.tokens = tokens
         self.context_length = context_length
         self.seed = seed
         n_targets = len(tokens) - 1
-        # One window less than would fit leaves room for any offset below a window's length.
+        # One window less than would fit leaves room to move them all by an offset.
         self.sequences_per_epoch = max(1, (n_targets + 1) // context_length - 1)
-        self._n_offsets = min(context_length, n_targets - self.sequences_per_epoch * context_length + 1)
+        self._n_offsets = n_targets - self.sequences_per_epoch * context_length + 1
         self._epoch_starts = lru_cache(maxsize=2)(self._compute_epoch_starts)
 
-    def _compute_epoch_starts(self, epoch: int) -> Int[np.ndarray, "N"]:
+    def _compute_epoch_starts(self, epoch: int) -> Int[np.ndarray, " N"]:
         generator = numpy_generator(self.seed, "windows", epoch)
         offset = generator.integers(self._n_offsets)
         return offset + self.context_length * generator.permutation(self.sequences_per_epoch)
 
-    def starts(self, first: int, count: int) -> Int[np.ndarray, "B"]:
+    def starts(self, first: int, count: int) -> Int[np.ndarray, " B"]:
         """Return where in the text sequences first .. first+count-1 begin."""
         starts = []
         while count > 0:
@@ -163,8 +170,8 @@ class ValidationWindows:
     def __init__(self, encoded: EncodedText, context_length: int, batch_size: int) -> None:
         if len(encoded.tokens) < 2:
             raise DataError(
-                f"the validation text has {len(encoded.tokens)} tokens, too few to measure a loss on (it takes 2); "
-                f"use more text or a larger --data.validation-fraction"
+                f"the validation text has {len(encoded.tokens)} tokens, too few to measure a loss on "
+                f"(it takes 2); use more text or a larger --data.validation-fraction"
             )
         self.tokens = encoded.tokens
         self.n_bytes = encoded.n_bytes

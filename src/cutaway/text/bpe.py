@@ -1,8 +1,9 @@
 """Tokens are frequent pieces of bytes: byte-pair encoding, learned from the training text.
 
-Start from the 256 bytes; again and again give the most frequent pair of neighbours a token of its own. Frequent words become one token,
-rare ones stay spelled out, and any text at all can be encoded (Sennrich et al. 2016; on bytes: Radford et al. 2019). Learning and encoding
-are done by the `tokenizers` library. The same class serves any tokenizer.json, also of GPT-2 and Llama folders.
+Start from the 256 bytes; again and again give the most frequent pair of neighbours a token of its own.
+Frequent words become one token, rare ones stay spelled out, and any text at all can be encoded (Sennrich
+et al. 2016; on bytes: Radford et al. 2019). Learning and encoding are done by the `tokenizers` library.
+The same class serves any tokenizer.json, also of GPT-2 and Llama folders.
 """
 
 from __future__ import annotations
@@ -67,9 +68,13 @@ class BPETokenizer:
             if path.is_file():
                 inner = RustTokenizer.from_file(str(path))
             else:
-                inner = _byte_level(models.BPE.from_file(str(folder / "vocab.json"), str(folder / "merges.txt")))
+                inner = _byte_level(
+                    models.BPE.from_file(str(folder / "vocab.json"), str(folder / "merges.txt"))
+                )
         except Exception as error:  # the library raises plain Exception
-            raise TokenizerError(f"cannot read the tokenizer in {folder}: {error}; copy or save it again") from error
+            raise TokenizerError(
+                f"cannot read the tokenizer in {folder}: {error}; copy or save it again"
+            ) from error
         settings: dict = {}
         for name in ("special_tokens_map.json", "tokenizer_config.json"):
             if (folder / name).is_file():
@@ -77,7 +82,9 @@ class BPETokenizer:
         if not path.is_file():
             settings = {"bos_token": SEPARATOR, "eos_token": SEPARATOR} | settings
         bos, eos = special_token(settings, "bos_token"), special_token(settings, "eos_token")
-        learned_here = settings.get("tokenizer_class") == "PreTrainedTokenizerFast" and bos == eos == SEPARATOR
+        learned_here = (
+            settings.get("tokenizer_class") == "PreTrainedTokenizerFast" and bos == eos == SEPARATOR
+        )
         adds_bos = bos is not None and inner.encode("").ids[:1] == [inner.token_to_id(bos)]
         return cls(inner, bos=bos, eos=eos, starts_with_bos=learned_here or adds_bos)
 
@@ -102,18 +109,22 @@ class BPETokenizer:
         except Exception as error:  # the library raises plain Exception
             raise TokenizerError(f"this tokenizer cannot encode the text: {error}") from error
 
-    def encode_documents(self, texts: Iterable[str]) -> Int[np.ndarray, "N"]:
+    def encode_documents(self, texts: Iterable[str]) -> Int[np.ndarray, " N"]:
         """Return the ids of all the documents, each after a separator if there is one."""
         dtype = np.uint16 if self.vocab_size <= 0xFFFF else np.uint32
         before = [] if self.bos_id is None else [self.bos_id]
+        self.inner.encode_special_tokens = (
+            True  # a document that quotes a special token's name only quotes it
+        )
         pieces = [
             np.array(before + encoding.ids, dtype=dtype)
             for encoding in self.inner.encode_batch_fast(list(texts), add_special_tokens=False)
         ]
+        self.inner.encode_special_tokens = False
         return np.concatenate(pieces) if pieces else np.empty(0, dtype=dtype)
 
     def prompt_ids(self, text: str) -> list[int]:
-        """Return the ids generation starts from: for our own models, the text as the beginning of a document."""
+        """Return the ids generation starts from: for our own models, the beginning of a document."""
         if self.starts_with_bos and self.bos_id is not None:
             return [self.bos_id, *self.encode(text)]
         return self.encode(text)

@@ -1,8 +1,9 @@
 """Tokens are characters: the smallest vocabulary, nothing to learn, every token readable.
 
-The vocabulary is the sorted characters of the training text, after the special tokens. Where there are many documents, characters found in
-very few of them (an emoji in one of a thousand files) would each cost a row of the model's tables and never be learned: they, and characters only
-the validation text has, become one unknown token, counted by whoever encodes. A text without such characters has no unknown token.
+The vocabulary is the sorted characters of the training text, after the special tokens. Where there are
+many documents, characters found in very few of them (an emoji in one of a thousand files) would each cost
+a row of the model's tables and never be learned: they, and characters only the validation text has, become
+one unknown token, counted by whoever encodes. A text without such characters has no unknown token.
 
 Encoding a whole corpus is one NumPy table lookup over its code points.
 """
@@ -46,7 +47,9 @@ class CharacterTokenizer:
         self.eos_id: int | None = self.bos_id
         self.unknown_id: int | None = ids.get(UNKNOWN)
         self._ids = {token: index for token, index in ids.items() if len(token) == 1}
-        self._texts = ["\ufffd" if token == UNKNOWN else "" if token == SEPARATOR else token for token in self.tokens]
+        self._texts = [
+            "\ufffd" if token == UNKNOWN else "" if token == SEPARATOR else token for token in self.tokens
+        ]
 
     @classmethod
     def train(
@@ -100,8 +103,10 @@ class CharacterTokenizer:
             f"or train on text that has them (or with --data.tokenizer bpe, which can spell anything)"
         )
 
-    def encode_documents(self, texts: Iterable[str]) -> Int[np.ndarray, "N"]:
-        """Return the ids of all the documents, each after a separator if there is one; unseen characters become unknown.
+    def encode_documents(self, texts: Iterable[str]) -> Int[np.ndarray, " N"]:
+        """Return the ids of all the documents, each after a separator if there is one.
+
+        Unseen characters become the unknown token.
 
         Raises:
             TokenizerError: there are unseen characters and no unknown token.
@@ -117,7 +122,7 @@ class CharacterTokenizer:
         return np.concatenate(pieces) if pieces else np.empty(0, dtype=self._table.dtype)
 
     @cached_property
-    def _table(self) -> Int[np.ndarray, "N"]:
+    def _table(self) -> Int[np.ndarray, " N"]:
         unknown = self.vocab_size if self.unknown_id is None else self.unknown_id
         table = np.full(_N_CODE_POINTS, unknown, dtype=np.uint16 if self.vocab_size < 0xFFFF else np.uint32)
         for character, index in self._ids.items():
@@ -158,7 +163,12 @@ class CharacterTokenizer:
                 for token in specials
             ],
             "normalizer": None,
-            "pre_tokenizer": {"type": "Split", "pattern": {"Regex": "(?s:.)"}, "behavior": "Isolated", "invert": False},
+            "pre_tokenizer": {
+                "type": "Split",
+                "pattern": {"Regex": "[\\s\\S]"},
+                "behavior": "Isolated",
+                "invert": False,
+            },
             "post_processor": None,
             "decoder": {"type": "Fuse"},
             "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": UNKNOWN},
@@ -181,7 +191,8 @@ class CharacterTokenizer:
             return None
         if sorted(vocabulary.values()) != list(range(len(vocabulary))):
             raise TokenizerError(
-                f"the ids of a character tokenizer must be 0 to {len(vocabulary) - 1}, each once; the file was altered"
+                f"the ids of a character tokenizer must be 0 to {len(vocabulary) - 1}, each once; "
+                f"the file was altered"
             )
         return cls(sorted(vocabulary, key=vocabulary.__getitem__))
 

@@ -1,12 +1,14 @@
 """Text from anywhere, cut into documents and split so that nothing measured was trained on.
 
-A source is `stdlib`, a file, a folder (read recursively) or a glob pattern. A document is a file or a line. Documents are split
-by a hash of their *content*, so equal documents (a name listed twice, a copied file) always fall on the same side. A single document is
-split by position instead: its last part is the validation text.
+A source is `stdlib`, a file, a folder (read recursively) or a glob pattern. A document is a file or a
+line. Documents are split by a hash of their *content*, so equal documents (a name listed twice, a copied
+file) always fall on the same side. A single document is split by position instead: its last part is the
+validation text.
 
-Of the standard library we take modules first, then test suites (correct Python too, but repetitive), and last what is tables rather than
-code: encodings, help texts, HTML entities, one machine's build settings. CPython has some 600 files of the first kind, so of 1,000 files
-a third are tests. All is read as UTF-8 with `\\n` line ends; hidden files, and folders of caches or installed packages, are left out.
+Of the standard library we take modules first, then test suites (correct Python too, but repetitive), and
+last what is tables rather than code: encodings, help texts, HTML entities, one machine's build settings.
+CPython has some 600 files of the first kind, so of 1,000 files a third are tests. All is read as UTF-8
+with `\\n` line ends; hidden files, and folders of caches or installed packages, are left out.
 """
 
 from __future__ import annotations
@@ -79,7 +81,8 @@ class Corpus:
         """Return one line: how much text there is, and what was left out."""
         n_characters = sum(len(text) for text in self.train_texts + self.validation_texts)
         what = "files" if self.documents == "file" else "lines"
-        line = f"{self.source}: {len(self.train):,} + {len(self.validation):,} {what}, {n_characters:,} characters"
+        n_documents = f"{len(self.train):,} + {len(self.validation):,} {what}"
+        line = f"{self.source}: {n_documents}, {n_characters:,} characters"
         if self.n_documents == 1:
             line = f"{self.source}: 1 text of {n_characters:,} characters, the last part for validation"
         return line + (f" (left out: {_count_reasons(self.skipped)})" if self.skipped else "")
@@ -110,15 +113,20 @@ def read_corpus(config: DataConfig, seed: int = 0) -> Corpus:
             files.append(Document(_relative(path, root), text))
     if not files:
         if len(paths) == 1:
-            raise DataError(f"nothing to read in {paths[0]}: it is {next(iter(skipped))}; expected UTF-8 text")
+            raise DataError(
+                f"nothing to read in {paths[0]}: it is {next(iter(skipped))}; expected UTF-8 text"
+            )
         raise DataError(
-            f"nothing to read in {config.source!r}: of {len(paths)} files, {_count_reasons(skipped)}; expected UTF-8 text"
+            f"nothing to read in {config.source!r}: of {len(paths)} files, "
+            f"{_count_reasons(skipped)}; expected UTF-8 text"
         )
     files.sort(key=lambda file: file.name)
     documents = files
     if config.documents == "line":
         documents = list(_lines(files))
-        n_blank = sum(file.text.count("\n") + (not file.text.endswith("\n")) for file in files) - len(documents)
+        n_blank = sum(file.text.count("\n") + (not file.text.endswith("\n")) for file in files) - len(
+            documents
+        )
         if n_blank:
             skipped["blank lines"] += n_blank
     train, validation = _split(documents, config.validation_fraction, seed)
@@ -132,7 +140,10 @@ def _find_files(config: DataConfig) -> tuple[Path, list[Path], bool]:
         root = Path(sysconfig.get_path("stdlib"))
         relative = [path for path in _walk(root) if path.endswith(".py")]
         if not relative:
-            raise DataError(f"this Python has no standard library source in {root}; give a file or a folder with --data.source")
+            raise DataError(
+                f"this Python has no standard library source in {root}; "
+                f"give a file or a folder with --data.source"
+            )
         return root, [root / path for path in sorted(relative, key=_stdlib_order)], True
     path = Path(source).expanduser()
     if path.is_file():
@@ -204,7 +215,10 @@ def _split(documents: list[Document], fraction: float, seed: int) -> tuple[list[
     if len(documents) == 1:
         (document,) = documents
         middle = int(len(document.text) * (1 - fraction))
-        parts = [Document(document.name, document.text[:middle]), Document(document.name, document.text[middle:])]
+        parts = [
+            Document(document.name, document.text[:middle]),
+            Document(document.name, document.text[middle:]),
+        ]
         return parts[:1], [part for part in parts[1:] if part.text]
     if not fraction:
         return documents, []

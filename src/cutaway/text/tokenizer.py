@@ -42,7 +42,7 @@ class Tokenizer(Protocol):
     def encode(self, text: str) -> list[int]:
         """Return the text's ids; TokenizerError names characters that were never seen."""
 
-    def encode_documents(self, texts: Iterable[str]) -> Int[np.ndarray, "N"]:
+    def encode_documents(self, texts: Iterable[str]) -> Int[np.ndarray, " N"]:
         """Return the ids of many documents in one array, a separator before each."""
 
     def prompt_ids(self, text: str) -> list[int]:
@@ -80,5 +80,5 @@ def load_tokenizer(folder: Path | str) -> Tokenizer:
         return BPETokenizer.load(folder)
     raise TokenizerError(
         f"there is no tokenizer in {folder}: expected tokenizer.json (or vocab.json and merges.txt); "
-        f"a SentencePiece tokenizer.model can be converted with transformers' AutoTokenizer(...).save_pretrained"
+        f"transformers' AutoTokenizer(...).save_pretrained converts a SentencePiece tokenizer.model"
     )
