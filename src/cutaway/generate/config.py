@@ -4,24 +4,43 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cutaway.base.errors import ConfigError
+from cutaway.generate.temperature import temperatures
+
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """From logits to a token: repetition penalty, temperature, top-k, top-p, min-p, in this order; then one draw."""
+    """From logits to a token: repetition penalty, temperature, top-k, top-p, min-p, then a draw."""
 
     max_tokens: int = 200
     """Stop after this many new tokens."""
     temperature: float | str = 0.8
-    """Logits are divided by this; 0 takes the likeliest token. A formula of the position `t` works too: `0.2+1.6*t/200`."""
+    """Logits are divided by this; 0 takes the likeliest token. A formula works too, of `t`, the new token's
+    number from 0, and `n`, max_tokens: `0.2+1.6*t/200`."""
     top_k: int | None = None
     """Keep only the k likeliest tokens."""
     top_p: float | None = None
-    """Keep the smallest set of likeliest tokens whose probabilities sum to at least this (nucleus sampling)."""
+    """Keep the smallest set of likeliest tokens whose probabilities sum to at least this (nucleus)."""
     min_p: float | None = None
     """Keep tokens at least this share as likely as the likeliest one."""
     repetition_penalty: float = 1.0
-    """Logits of tokens already in the text are divided by this when positive, multiplied when negative (1 = off)."""
+    """Logits of tokens already in the text are divided by this when positive, multiplied when negative
+    (1 = off)."""
     stop: tuple[str, ...] = ()
     """Stop when the new text contains one of these strings; the string itself is cut off."""
     seed: int = 0
     """The same seed, model and settings give the same text."""
+
+    def __post_init__(self) -> None:
+        checks = (
+            ("max_tokens", self.max_tokens >= 1, "1 or more"),
+            ("top_k", self.top_k is None or self.top_k >= 1, "1 or more, or nothing for all tokens"),
+            ("top_p", self.top_p is None or 0 < self.top_p <= 1, "a share above 0, up to 1"),
+            ("min_p", self.min_p is None or 0 <= self.min_p <= 1, "a share from 0 to 1"),
+            ("repetition_penalty", 0 < self.repetition_penalty < float("inf"), "a number above 0 (1 = off)"),
+            ("stop", all(self.stop), "strings that are not empty"),
+        )
+        for name, is_right, expected in checks:
+            if not is_right:
+                raise ConfigError(f"generate.{name} is {getattr(self, name)!r}; expected {expected}")
+        temperatures(self.temperature, self.max_tokens)

@@ -1,0 +1,234 @@
+"""Writing: read the text, guess the next token, append it, again.
+
+    logits[t] = model(text[..t])        token[t+1] = choose(logits[t])
+
+Each new token is read once, against the keys and values of all before it kept in a cache. When the text
+outgrows the model's context, the oldest tokens drop out half a context at a time and the rest is read
+afresh, so that with and without a cache the model always sees the same tokens. Several samples are written
+side by side: they share every read of the weights, which is what takes the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from cutaway.base.errors import NonFiniteError, TokenizerError, UsageError
+from cutaway.base.seed import numpy_generator
+from cutaway.generate.config import SamplingConfig
+from cutaway.generate.sampling import choose_token
+from cutaway.generate.stream import TextStream
+from cutaway.generate.temperature import temperatures
+from cutaway.models.decoder import Decoder
+from cutaway.text.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What one sample wrote."""
+
+    text: str
+    """The new text, without the prompt."""
+    tokens: list[int]
+    """The ids of the new tokens; the one that ended the text is included."""
+    stop_reason: Literal["max_tokens", "stop", "end"]
+    """Why it ended: enough tokens, a stop string, or the model's own end of text."""
+    logprobs: list[float] | None = None
+    """Natural logarithm of each new token's probability, before temperature and filters."""
+    top_logprobs: list[list[tuple[int, float]]] | None = None
+    """The likeliest tokens at each position with theirs, likeliest first."""
+
+
+@torch.inference_mode()
+def generate(
+    model: Decoder,
+    tokenizer: Tokenizer,
+    prompt: str = "",
+    config: SamplingConfig | None = None,
+    n_samples: int = 1,
+    on_token: Callable[[int, str], None] | None = None,
+    use_cache: bool = True,
+    logprobs: int | None = None,
+) -> list[Completion]:
+    """Continue the prompt, `n_samples` times; sample i is the same whatever `n_samples` is.
+
+    Args:
+        on_token: called with the sample's number and each piece of text as soon as it is certain.
+        use_cache: False reads the whole text again at each token: slow, and the same to rounding.
+        logprobs: also return the log-probabilities of the chosen tokens and of this many of the likeliest.
+
+    Raises:
+        TokenizerError: the prompt has characters the tokenizer does not know.
+        NonFiniteError: the model's logits are not numbers.
+    """
+    config = config or SamplingConfig()
+    if n_samples < 1:
+        raise UsageError(f"asked for {n_samples} samples; expected 1 or more")
+    prompt_ids = _prompt_ids(tokenizer, prompt, model)
+    schedule = temperatures(config.temperature, config.max_tokens)
+    uniforms_BT = torch.stack([_uniforms(config, sample) for sample in range(n_samples)])
+    reader = Reader(model, prompt_ids, n_samples, config.max_tokens, use_cache)
+    seen_BV = reader.seen_tokens() if config.repetition_penalty != 1 else None
+    never_V = _never_drawn(model, tokenizer)
+    samples = [_Sample(tokenizer, prompt_ids, config.stop, logprobs) for _ in range(n_samples)]
+    with _evaluating(model):
+        for t, temperature in enumerate(schedule):
+            logits_BV = reader.next_logits().float().cpu()
+            if not logits_BV.sum().isfinite():
+                raise NonFiniteError(
+                    f"the model's logits are not finite at new token {t}: its weights are damaged or diverged"
+                )
+            allowed_BV = logits_BV if never_V is None else logits_BV.masked_fill(never_V, -torch.inf)
+            tokens_B = choose_token(allowed_BV, config, temperature, uniforms_BT[:, t], seen_BV)
+            if seen_BV is not None:
+                seen_BV.scatter_(1, tokens_B[:, None], True)
+            reader.append(tokens_B)
+            for i, (sample, token) in enumerate(zip(samples, tokens_B.tolist(), strict=True)):
+                if sample.stop_reason is None:
+                    if logprobs is not None:
+                        sample.note_logprobs(logits_BV[i].log_softmax(dim=-1), token)
+                    piece = sample.push(token)
+                    if piece and on_token is not None:
+                        on_token(i, piece)
+            if all(sample.stop_reason is not None for sample in samples):
+                break
+    for i, sample in enumerate(samples):
+        piece = sample.stream.finish()
+        if piece and on_token is not None:
+            on_token(i, piece)
+    return [sample.completion() for sample in samples]
+
+
+class Reader:
+    """The model's side: the texts so far, read into a cache.
+
+    Args:
+        n_more: most tokens that will be appended.
+    """
+
+    def __init__(
+        self, model: Decoder, prompt_ids: list[int], n_samples: int, n_more: int, use_cache: bool
+    ) -> None:
+        self.model, self.n_samples = model, n_samples
+        self.length = len(prompt_ids)
+        self.tokens_BN = torch.zeros(n_samples, self.length + n_more, dtype=torch.int64, device=model.device)
+        self.tokens_BN[:, : self.length] = torch.tensor(prompt_ids)
+        self.cache = model.new_cache(n_samples, self.length + n_more) if use_cache else None
+        self._start = 0
+
+    def append(self, tokens: Int[Tensor, " B"]) -> None:
+        """Add one token to each text."""
+        self.tokens_BN[:, self.length] = tokens
+        self.length += 1
+
+    def next_logits(self) -> Float[Tensor, "B V"]:
+        """Read what was not read yet; return the logits of the token to come."""
+        start = first_visible(self.length, self.model.config.context_length)
+        if self.cache is None:
+            unread_BT = self.tokens_BN[:, start : self.length]
+        else:
+            if start != self._start:
+                self.cache.shorten(0)
+                self._start = start
+            unread_BT = self.tokens_BN[:, start + self.cache.length : self.length]
+        hidden_BTC = self.model.hidden(unread_BT, self.cache)
+        return self.model.lm_head(hidden_BTC[:, -1])
+
+    def seen_tokens(self) -> Tensor:
+        """Return which tokens of the vocabulary each text has."""
+        seen_BV = torch.zeros(self.n_samples, self.model.lm_head.out_features, dtype=torch.bool)
+        return seen_BV.scatter_(1, self.tokens_BN[:, : self.length].cpu(), True)
+
+
+def first_visible(length: int, context_length: int) -> int:
+    """Return how many of the oldest tokens no longer count when the text has `length` tokens."""
+    step = max(1, context_length // 2)
+    return max(0, -((context_length - length) // step)) * step
+
+
+class _Sample:
+    """One text being written."""
+
+    def __init__(
+        self, tokenizer: Tokenizer, prompt_ids: list[int], stop: tuple[str, ...], n_top: int | None
+    ) -> None:
+        self.stream = TextStream(tokenizer, prompt_ids, stop)
+        self.eos_id = tokenizer.eos_id
+        self.tokens: list[int] = []
+        self.stop_reason: Literal["stop", "end"] | None = None
+        self.n_top = n_top
+        self.logprobs: list[float] = []
+        self.top_logprobs: list[list[tuple[int, float]]] = []
+
+    def push(self, token: int) -> str:
+        self.tokens.append(token)
+        if token == self.eos_id:
+            self.stop_reason = "end"
+            return ""
+        piece = self.stream.push(token)
+        if self.stream.stopped:
+            self.stop_reason = "stop"
+        return piece
+
+    def note_logprobs(self, logprobs: Float[Tensor, " V"], token: int) -> None:
+        self.logprobs.append(float(logprobs[token]))
+        top = logprobs.topk(min(self.n_top or 0, len(logprobs)))
+        self.top_logprobs.append(list(zip(top.indices.tolist(), top.values.tolist(), strict=True)))
+
+    def completion(self) -> Completion:
+        wanted = self.n_top is not None
+        return Completion(
+            self.stream.text,
+            self.tokens,
+            self.stop_reason or "max_tokens",
+            self.logprobs if wanted else None,
+            self.top_logprobs if wanted else None,
+        )
+
+
+def _prompt_ids(tokenizer: Tokenizer, prompt: str, model: Decoder) -> list[int]:
+    ids = tokenizer.prompt_ids(prompt)
+    if not ids and tokenizer.bos_id is not None:
+        ids = [tokenizer.bos_id]
+    if not ids:
+        try:
+            ids = tokenizer.encode("\n")
+        except TokenizerError as error:
+            raise TokenizerError(
+                "this model needs a prompt to start from: give it at least one character"
+            ) from error
+    if max(ids) >= model.lm_head.out_features:
+        raise TokenizerError(
+            f"the tokenizer gives token {max(ids)}, but the model has only {model.lm_head.out_features}: "
+            f"they do not belong together; load both from one folder"
+        )
+    return ids
+
+
+def _uniforms(config: SamplingConfig, sample: int) -> Float[Tensor, " N"]:
+    """Return the sample's random numbers; more tokens only lengthen the list."""
+    return torch.from_numpy(numpy_generator(config.seed, "sample", sample).random(config.max_tokens))
+
+
+def _never_drawn(model: Decoder, tokenizer: Tokenizer) -> Tensor | None:
+    """Return a mask of tokens that stand for no text: the unknown token, and padding of the vocabulary."""
+    never_V = torch.arange(model.lm_head.out_features) >= tokenizer.vocab_size
+    if tokenizer.unknown_id is not None:
+        never_V[tokenizer.unknown_id] = True
+    return never_V if never_V.any() else None
+
+
+@contextmanager
+def _evaluating(model: Decoder) -> Iterator[None]:
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
