@@ -8,11 +8,19 @@ training sequences they start, so "the data position" is one number, resuming is
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """Which task."""
+
+    task: Literal["next_token"] = "next_token"
+    """`next_token`: at every position, predict the token that follows."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +35,7 @@ class Validation:
     """Number of tokens predicted."""
 
 
+@runtime_checkable
 class Objective(Protocol):
     """A model, its data and its loss."""
 
@@ -50,8 +59,8 @@ class Objective(Protocol):
             model: `self.model`, or a wrapper around it (compiled, or of many devices).
         """
 
-    def validate(self, model: nn.Module) -> Validation:
-        """Measure the loss on all the validation data."""
+    def validate(self, model: nn.Module, max_tokens: int | None = None) -> Validation:
+        """Measure the loss on the validation data, or on its first `max_tokens` tokens."""
 
     def sample(self, model: nn.Module, step: int) -> str:
         """Return a short text that shows what the model can do now."""

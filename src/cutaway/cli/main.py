@@ -1,0 +1,69 @@
+"""`cutaway VERB ...`: find the verb, run it, turn what went wrong into one line.
+
+Each verb is one file in this folder with a `main(arguments) -> exit code`; it is imported only when asked for, so that help
+and usage errors need no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+from cutaway.base.errors import CutawayError, UsageError, suggest
+
+VERBS = {
+    "train": "train a language model: a preset, a recipe file, or a run to continue",
+    "generate": "let a run or a model folder write",
+    "plan": "what can be trained in how many minutes on this machine, and to what loss",
+    "runs": "list, show, compare and remove runs",
+    "bench": "measure speed and loss beside peers",
+    "doctor": "what this machine has, and what that means",
+}
+
+USAGE = """\
+cutaway: build, train and open up real neural networks
+
+usage: cutaway VERB [arguments]     cutaway VERB --help     cutaway --version
+
+{verbs}
+
+start here:  cutaway train stdlib
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 1 failed, 2 bad usage."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        width = max(map(len, VERBS))
+        print(USAGE.format(verbs="\n".join(f"  {verb:<{width}}  {what}" for verb, what in VERBS.items())), end="")
+        return 0
+    if arguments[0] == "--version":
+        from cutaway import __version__
+
+        print(f"cutaway {__version__}")
+        return 0
+    verb = arguments[0]
+    try:
+        if verb not in VERBS:
+            raise UsageError(f"there is no verb {verb!r}{suggest(verb, VERBS)}; see `cutaway --help`")
+        return importlib.import_module(f"cutaway.cli.{verb}").main(arguments[1:])
+    except CutawayError as error:
+        return _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _fail("stopped by Ctrl-C", 1)
+    except BrokenPipeError:  # whoever read our output has enough; leave nothing for Python to flush at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except MemoryError:
+        return _fail("out of memory: a smaller model, batch or context needs less (see `cutaway plan`)", 1)
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"cutaway: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

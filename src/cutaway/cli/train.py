@@ -1,0 +1,152 @@
+"""`cutaway train`: a preset, a recipe file, or the folder of a run to go on with."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from cutaway.base.runs import RunFolder, open_run
+from cutaway.cli.console import answer, answer_json, parse, screen
+from cutaway.presets import PRESETS, find_recipe, with_changes
+from cutaway.recipe import Recipe
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from cutaway.workbench import Run
+
+EXAMPLE = "cutaway train stdlib --train.minutes 5 --model.d-model 192"
+
+
+@dataclass(frozen=True)
+class TrainArguments:
+    """Train a language model.
+
+    The first word is a preset, a recipe file (TOML), or the folder of a stopped run to go on with. Every setting below
+    belongs to the recipe and starts from the preset's value.
+    """
+
+    recipe: Annotated[Recipe, tyro.conf.arg(name="")]
+    complete: str = ""
+    """When done, complete this text and show it."""
+    quiet: bool = False
+    """Show nothing while training."""
+    json: bool = False
+    """Print one JSON object with the result as the last line."""
+
+
+def main(argv: list[str]) -> int:
+    """Train, showing progress on standard error; print the run's folder on standard output."""
+    target, rest = (argv[0], argv[1:]) if argv and not argv[0].startswith("-") else ("stdlib", argv)
+    console = screen()
+    if is_run(target):
+        return go_on(target, rest, console)
+    base = find_recipe(target)
+    arguments = parse(
+        TrainArguments, rest, f"train {target}", f"{EXAMPLE}\npresets:  {', '.join(PRESETS)}", TrainArguments(base)
+    )
+    recipe = with_changes(base, arguments.recipe)
+    name = recipe.name if recipe.name != base.name else None
+    if name is not None:
+        recipe = dataclasses.replace(recipe, name=name)
+
+    from cutaway import workbench
+    from cutaway.cli.watch import TerminalWatcher
+
+    unit = "chars" if recipe.data.tokenizer == "characters" else "tokens"
+    if arguments.quiet:
+        run = workbench.train(recipe, name=name)
+    else:
+        with TerminalWatcher(console, unit) as watcher:
+            run = workbench.train(recipe, name=name, watcher=watcher)
+    return finish(run, console, arguments.complete, arguments.json, arguments.quiet)
+
+
+def is_run(target: str) -> bool:
+    """Whether the word names a run's folder rather than a preset or a recipe file."""
+    return (Path(target) / "recipe.toml").is_file()
+
+
+@dataclass(frozen=True)
+class ResumeArguments:
+    """Go on with a stopped run, exactly as it would have gone on."""
+
+    complete: str = ""
+    """When done, complete this text and show it."""
+    quiet: bool = False
+    """Show nothing while training."""
+    json: bool = False
+    """Print one JSON object with the result as the last line."""
+
+
+def go_on(target: str, rest: list[str], console: Console) -> int:
+    """Continue the run in a folder."""
+    arguments = parse(ResumeArguments, rest, f"train {target}", f"cutaway train {target}")
+    folder = open_run(target)
+
+    from cutaway import workbench
+    from cutaway.cli.watch import TerminalWatcher
+
+    if arguments.quiet:
+        run = workbench.resume(folder)
+    else:
+        with TerminalWatcher(console) as watcher:
+            run = workbench.resume(folder, watcher)
+    return finish(run, console, arguments.complete, arguments.json, arguments.quiet)
+
+
+def finish(run: Run, console: Console, prompt: str, wants_json: bool, is_quiet: bool) -> int:
+    """Show how the run ended and what to do next."""
+    import os
+
+    if int(os.environ.get("RANK", "0")):
+        return 0
+    summary = run.summary() or {}
+    completion = run.generate(prompt) if prompt and summary["status"] == "finished" else None
+    if completion is not None and not is_quiet:
+        console.print(f"\n[bold cyan]{'-' * 3} completion of[/] [bold]{prompt!r}[/]")
+        console.print(prompt + completion, markup=False)
+    if not is_quiet:
+        console.print(report(run, summary))
+    if wants_json:
+        answer_json({"run": str(run.path), **summary, **({"completion": completion} if completion is not None else {})})
+    elif is_quiet:
+        answer(str(run.path))
+    return 0
+
+
+def report(run: RunFolder, summary: dict[str, Any]) -> Any:
+    """Return the one-screen summary of a run."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    from cutaway.cli.watch import clock
+
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    steps = f"{summary['steps']:,} steps, {summary['tokens']:,} tokens, {clock(summary['seconds'])}"
+    if "validation_loss" in summary:
+        loss, bits = summary["validation_loss"], summary["bits_per_byte"]
+        per_token = loss / 0.6931471805599453
+        table.add_row(
+            "held-out loss", f"[bold green]{loss:.4f}[/] nats a token = {per_token:.3f} bits a token, {bits:.3f} bits a byte"
+        )
+    table.add_row("parameters", f"{summary['parameters']:,}")
+    table.add_row("trained", steps)
+    table.add_row("run", str(run.path))
+    if summary["status"] == "finished":
+        title, following = "finished", [
+            f"cutaway generate {run.path} --prompt 'def '",
+            f"cutaway runs show {run.name}",
+            f"cutaway train {run.recipe_file}      (the same run again)",
+        ]
+    else:
+        title, following = "stopped, nothing lost", [f"cutaway train {run.path}      (goes on where it stopped)"]
+    table.add_row("next", "\n".join(following))
+    return Group(Text(f"\n{title}", style="bold"), table)
+
+

@@ -1,0 +1,35 @@
+"""A recipe: one complete description of a run. Importing this loads nothing heavy.
+
+Two runs of one recipe on the same machine give the same numbers. What a recipe leaves open (steps for a budget in minutes,
+precision, threads, the size of the vocabulary) is settled when the run starts and written into the run's own recipe.toml.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cutaway.base.objective import ObjectiveConfig
+from cutaway.generate.config import SamplingConfig
+from cutaway.models.config import GPTConfig, LlamaConfig
+from cutaway.text.config import DataConfig
+from cutaway.train.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Data, model, objective, training and generation: all there is to say about a run."""
+
+    name: str
+    """What runs of this recipe are called, with a number behind."""
+    data: DataConfig = field(default_factory=DataConfig)
+    """Which text."""
+    model: GPTConfig | LlamaConfig = field(default_factory=GPTConfig)
+    """Which model."""
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    """What the model is asked to do."""
+    train: TrainConfig = field(default_factory=TrainConfig)
+    """How the weights are found."""
+    generate: SamplingConfig = field(default_factory=SamplingConfig)
+    """How samples are drawn."""
+    prompt: str = ""
+    """What samples begin with; empty: the start of a document."""

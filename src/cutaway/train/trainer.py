@@ -1,0 +1,299 @@
+"""The one training loop: every model in Cutaway is trained here.
+
+    for each step:  batch -> loss -> backward -> clip -> optimizer step
+    now and then:   validation loss, a sample, a checkpoint
+
+The loop sees only an objective (`base/objective.py`). All state is the weights, the optimizer's memory and a step number: batches
+and random numbers are pure functions of the seed and the step, so a resumed run and an uninterrupted one give the same numbers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cutaway.base.errors import ConfigError, NonFiniteError
+from cutaway.base.objective import Objective, Validation
+from cutaway.base.runs import JsonLines, RunFolder
+from cutaway.base.seed import derive
+from cutaway.train.checkpoint import (
+    Tensors,
+    TrainState,
+    list_checkpoints,
+    load_checkpoint,
+    model_tensors,
+    optimizer_tensors,
+    prune,
+    restore,
+    save_checkpoint,
+)
+from cutaway.train.config import TrainConfig
+from cutaway.train.distributed import World, check_batch, gradients_synced, whole, wrap
+from cutaway.train.lr_schedule import rate
+from cutaway.train.nonfinite import first_nonfinite
+from cutaway.train.optimizers import build_optimizers
+from cutaway.train.watch import StepEvent, Watcher
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    state: TrainState
+    is_finished: bool
+    validation: Validation | None
+    """The loss of the best weights on all held-out data; None when the run was stopped early."""
+
+
+class Trainer:
+    """Trains one objective's model in one run folder.
+
+    Args:
+        config: fully settled: steps, precision, compile and threads are set.
+        export: called with the weights by name whenever they are the best so far; writes them for others to load.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        config: TrainConfig,
+        run: RunFolder,
+        world: World,
+        watcher: Watcher | None = None,
+        export: Callable[[Tensors], None] | None = None,
+    ) -> None:
+        if config.steps is None:
+            raise ConfigError("the trainer needs train.steps; a budget in minutes, epochs or tokens is settled before")
+        check_batch(config.batch_size, config.accumulate, world.size)
+        self.objective, self.config, self.run, self.world = objective, config, run, world
+        self.watcher = watcher or Watcher()
+        self.export = export or (lambda weights: None)
+        self.state = TrainState()
+        self.total_steps = config.steps
+        self.validate_every = config.validate_every or max(1, round(self.total_steps / 15))
+        self.sample_every = self.validate_every if config.sample_every is None else config.sample_every
+        self.checkpoint_every = config.checkpoint_every or self.validate_every
+        if config.threads is not None:
+            torch.set_num_threads(config.threads)
+        objective.model.to(world.device)
+        self.model = wrap(objective.model, config.sharding, world)
+        self.optimizers = build_optimizers(objective.model, config)
+        if config.compile == "on":
+            self.model.compile()
+
+    def resume(self) -> None:
+        """Go to the last checkpoint, if there is one."""
+        checkpoints = list_checkpoints(self.run.checkpoints_folder)
+        if checkpoints:
+            self.state, weights, memories = load_checkpoint(checkpoints[-1])
+            restore(self.objective.model, self.optimizers, weights, memories)
+
+    def train(self) -> Outcome:
+        """Run the loop to its end, or until somebody asks it to stop.
+
+        Raises:
+            NonFiniteError: the loss or gradient stopped being a number.
+        """
+        first = self.world.is_first
+        metrics = JsonLines(self.run.path / "metrics.jsonl", self.state.step) if first else None
+        samples = JsonLines(self.run.path / "samples.jsonl", self.state.step) if first else None
+        started = time.perf_counter() - self.state.seconds
+        recent: deque[tuple[float, int]] = deque([(time.perf_counter(), self.state.tokens)], maxlen=30)
+        try:
+            with stop_signals() as wants_stop:
+                while self.state.step < self.total_steps:
+                    wants_layers = (self.state.step + 1) % self.validate_every == 0
+                    share, loss, norm, layers = self.update(wants_layers)
+                    stop, loss = self.world.mean(float(wants_stop()), loss)
+                    self.state.seconds = time.perf_counter() - started
+                    recent.append((time.perf_counter(), self.state.tokens))
+                    event = self._event(share, loss, norm, recent)
+                    line: dict[str, Any] = {
+                        "step": self.state.step,
+                        "loss": loss,
+                        "tokens": self.state.tokens,
+                        "seconds": round(self.state.seconds, 3),
+                        "rate": share,
+                        "grad_norm": norm,
+                        **layers,
+                    }
+                    self.watcher.step(event)
+                    is_last = self.state.step == self.total_steps
+                    is_due = self.state.step % self.validate_every == 0
+                    if is_due or is_last:
+                        validation, is_best = self.validate()
+                        line |= {
+                            "validation_loss": validation.loss_nats,
+                            "bits_per_byte": validation.bits_per_byte,
+                        }
+                        self.watcher.validated(self.state.step, validation, is_best)
+                    if metrics:
+                        metrics.append(line)
+                    if self.sample_every and (self.state.step % self.sample_every == 0 or is_last):
+                        self.sample(samples)
+                    if self.state.step % self.checkpoint_every == 0 or is_last or is_due or stop:
+                        self.checkpoint()
+                    if stop:
+                        break
+            is_finished = self.state.step >= self.total_steps
+            return Outcome(self.state, is_finished, self.measure_best() if is_finished else None)
+        finally:
+            if metrics and samples:
+                metrics.close()
+                samples.close()
+
+    def update(self, wants_layers: bool) -> tuple[float, float, float, dict[str, Any]]:
+        """Make one optimizer update; return the rate's share, loss, gradient norm, and norms by layer when asked.
+
+        Raises:
+            NonFiniteError: the loss or gradient is not a finite number; the weights are those before the step.
+        """
+        config, world, step = self.config, self.world, self.state.step
+        torch.manual_seed(derive(config.seed, "step", step, world.rank))
+        share = config.batch_size // (world.size * config.accumulate)
+        first = step * config.batch_size + world.rank * share * config.accumulate
+        loss_sum = 0.0
+        self.model.train()
+        for micro_step in range(config.accumulate):
+            batch = self.objective.batch(first + micro_step * share, share)
+            is_last = micro_step == config.accumulate - 1
+            with gradients_synced(self.model, is_last), autocast(config.precision, world.device):
+                loss = self.objective.loss(self.model, batch)
+            with gradients_synced(self.model, is_last):
+                (loss / config.accumulate).backward()
+            loss_sum += loss.item()
+        parameters = [p for p in self.objective.model.parameters() if p.grad is not None]
+        norm = float(whole(nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])))
+        mean_loss = loss_sum / config.accumulate
+        if not all(map(_is_number, world.mean(mean_loss, norm))):
+            self._stop_nonfinite(batch)
+        layers = layer_norms(self.objective.model, [p.grad for p in parameters], parameters) if wants_layers else {}
+        if config.clip_norm and norm > config.clip_norm:
+            torch._foreach_mul_([p.grad for p in parameters], config.clip_norm / norm)
+        before = [p.detach().clone() for p in parameters] if wants_layers else []
+        scale = rate(step, self.total_steps, config)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group["peak_lr"] * scale
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        if wants_layers:
+            moved = [p.detach() - old for p, old in zip(parameters, before, strict=True)]
+            updates = layer_norms(self.objective.model, moved, parameters)
+            layers = {"layer_grad_norms": layers, "layer_update_norms": updates}
+        self.state.step += 1
+        self.state.tokens += config.batch_size * self.objective.tokens_per_sequence
+        return scale, mean_loss, norm, layers
+
+    def _stop_nonfinite(self, batch: Any) -> None:
+        culprit = first_nonfinite(self.objective, batch)
+        checkpoints = list_checkpoints(self.run.checkpoints_folder)
+        good = f"the last good checkpoint is {checkpoints[-1]}" if checkpoints else "no checkpoint was written yet"
+        raise NonFiniteError(
+            f"step {self.state.step + 1}: the loss or its gradient is not a finite number; first to go wrong: {culprit}; "
+            f"{good}; a lower train.learning-rate or train.muon-learning-rate often helps"
+        )
+
+    def validate(self) -> tuple[Validation, bool]:
+        """Measure the held-out loss on the way; return it and whether it is the best so far."""
+        validation = self._measure(self.config.validation_tokens)
+        is_best = validation.loss_nats < self.state.best_loss
+        if is_best:
+            self.state.best_loss, self.state.best_step = validation.loss_nats, self.state.step
+            weights = model_tensors(self.objective.model)
+            if self.world.is_first:
+                self.export(weights)
+        return validation, is_best
+
+    def measure_best(self) -> Validation:
+        """Put the best weights in place and measure them on all the held-out data."""
+        if self.state.best_step != self.state.step:
+            best = self.run.checkpoints_folder / str(self.state.best_step)
+            _, weights, memories = load_checkpoint(best)
+            restore(self.objective.model, self.optimizers, weights, memories)
+        return self._measure(None)
+
+    def _measure(self, max_tokens: int | None) -> Validation:
+        self.model.eval()
+        with torch.no_grad(), autocast(self.config.precision, self.world.device):
+            return self.objective.validate(self.model, max_tokens)
+
+    def sample(self, samples: JsonLines | None) -> None:
+        """Let the model write, for the watcher and for the record."""
+        self.model.eval()
+        with torch.no_grad():
+            text = self.objective.sample(self.objective.model, self.state.step)
+        if samples:
+            samples.append({"step": self.state.step, "text": text})
+        self.watcher.sampled(self.state.step, text)
+
+    def checkpoint(self) -> None:
+        """Save where the run is; keep the last checkpoint and the best."""
+        weights = model_tensors(self.objective.model)
+        memories = optimizer_tensors(self.objective.model, self.optimizers)
+        if self.world.is_first:
+            folder = self.run.checkpoints_folder
+            save_checkpoint(folder, self.state, weights, memories)
+            prune(folder, {self.state.step, self.state.best_step})
+        self.world.wait()
+
+    def _event(self, share: float, loss: float, norm: float, recent: deque[tuple[float, int]]) -> StepEvent:
+        (t0, n0), (t1, n1) = recent[0], recent[-1]
+        speed = (n1 - n0) / max(t1 - t0, 1e-9)
+        state = self.state
+        return StepEvent(state.step, self.total_steps, loss, state.tokens, state.seconds, speed, share, norm)
+
+
+def _is_number(value: float) -> bool:
+    return value == value and abs(value) != float("inf")
+
+
+def autocast(precision: str, device: torch.device) -> torch.autocast:
+    """Return a context in which matrix products run in bfloat16, when that is the precision."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def layer_norms(model: nn.Module, tensors: list[Any], parameters: list[nn.Parameter]) -> dict[str, float]:
+    """Return the length of the tensors (gradients, updates) of each layer: `blocks.3`, `lm_head`, ..."""
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    groups: dict[str, list[Tensor]] = {}
+    for tensor, parameter in zip(tensors, parameters, strict=True):
+        parts = names[parameter].split(".")
+        layer = ".".join(parts[:2]) if len(parts) > 1 and parts[1].isdigit() else parts[0]
+        groups.setdefault(layer, []).append(tensor)
+    return {layer: float(whole(nn.utils.get_total_norm(group))) for layer, group in groups.items()}
+
+
+@contextmanager
+def stop_signals() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C (or a polite request to end) into a wish that the loop grants after its step.
+
+    A second Ctrl-C stops at once. Outside the main thread signals belong to somebody else, and nothing is caught.
+    """
+    wish = False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal wish
+        wish = True
+        signal.signal(number, before[number])
+
+    before: dict[int, Any] = {}
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, note)
+    except ValueError:
+        pass
+    try:
+        yield lambda: wish
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

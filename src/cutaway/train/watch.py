@@ -1,0 +1,45 @@
+"""What a run tells whoever watches: plain events, so that a terminal, a log and a web page can each show them in their way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cutaway.base.objective import Validation
+
+
+@dataclass(frozen=True)
+class StepEvent:
+    """One optimizer update."""
+
+    step: int
+    """Updates made, this one included."""
+    total_steps: int
+    """Updates the run will make."""
+    loss_nats: float
+    """Mean training loss of the step's batch, before its update."""
+    tokens: int
+    """Tokens trained on so far."""
+    seconds: float
+    """Time trained so far."""
+    tokens_per_second: float
+    """Lately."""
+    rate: float
+    """Learning rate as a share of its peak."""
+    grad_norm: float
+    """Length of the whole gradient before clipping."""
+
+
+class Watcher:
+    """Somebody who watches a run. This one looks away; others override what they care about."""
+
+    def say(self, message: str) -> None:
+        """Hear one line about what was decided or what happened."""
+
+    def step(self, event: StepEvent) -> None:
+        """See one optimizer update."""
+
+    def validated(self, step: int, validation: Validation, is_best: bool) -> None:
+        """See the loss on held-out data."""
+
+    def sampled(self, step: int, text: str) -> None:
+        """Read what the model writes now."""

@@ -1,0 +1,58 @@
+"""Files are whole or not there, whatever happens while they are written."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from cutaway.base.errors import CutawayError, UsageError
+from cutaway.base.files import check_name, content_hash, replacing_file, replacing_folder, write_text
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with pytest.raises(ValueError, match="half"), replacing_file(path) as aside:
+        aside.write_text("ne")
+        raise ValueError("half way")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failed_folder_leaves_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    with replacing_folder(path) as aside:
+        (aside / "w").write_text("1")
+    with pytest.raises(ValueError, match="half"), replacing_folder(path) as aside:
+        (aside / "w").write_text("2")
+        raise ValueError("half way")
+    assert (path / "w").read_text() == "1"
+    with replacing_folder(path) as aside:
+        (aside / "w").write_text("3")
+    assert (path / "w").read_text() == "3"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(CutawayError, match="the disk is full: could not write") as caught, replacing_file(tmp_path / "x"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "/etc", "a\\b", ".hidden", " x", "x\n", "a:b", "\0"])
+def test_names_that_could_leave_the_folder_are_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="cannot be a folder's name"):
+        check_name(name, "run name")
+
+
+@pytest.mark.parametrize("name", ["stdlib-1", "My run 2", "lr=3e-3".replace("=", "_"), "a.b+c"])
+def test_plain_names_are_fine(name: str) -> None:
+    assert check_name(name, "run name") == name
+
+
+def test_hashes_tell_parts_apart() -> None:
+    assert content_hash(["ab", "c"]) != content_hash(["a", "bc"])
+    assert content_hash(["ab"]) == content_hash([b"ab"])

@@ -1,0 +1,201 @@
+"""The loop: it learns, stops when asked, resumes bit for bit, and says what went wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from toy import ToyObjective
+
+from cutaway.base.errors import CheckpointError, CutawayError, NonFiniteError
+from cutaway.base.runs import RunFolder, read_jsonl
+from cutaway.train.checkpoint import list_checkpoints, load_checkpoint
+from cutaway.train.config import TrainConfig
+from cutaway.train.distributed import World
+from cutaway.train.trainer import Outcome, Trainer
+from cutaway.train.watch import StepEvent, Watcher
+
+ALONE = World(0, 1, torch.device("cpu"))
+
+
+def config(**settings: Any) -> TrainConfig:
+    defaults: dict[str, Any] = {
+        "steps": 40, "batch_size": 8, "precision": "float32", "compile": "off", "threads": 1, "validate_every": 10,
+        "learning_rate": 0.01,
+    }  # fmt: skip
+    return TrainConfig(**{**defaults, **settings})
+
+
+def run_in(folder: Path) -> RunFolder:
+    folder.mkdir(exist_ok=True)
+    return RunFolder(folder)
+
+
+def train(folder: Path, objective: ToyObjective | None = None, watcher: Watcher | None = None, **settings: Any) -> Outcome:
+    trainer = Trainer(objective or ToyObjective(), config(**settings), run_in(folder), ALONE, watcher)
+    trainer.resume()
+    return trainer.train()
+
+
+def numbers(folder: Path) -> list[dict[str, Any]]:
+    """Everything recorded but the time it took."""
+    return [{k: v for k, v in line.items() if k != "seconds"} for line in read_jsonl(folder / "metrics.jsonl")]
+
+
+class StopAt(Watcher):
+    """Asks politely, as Ctrl-C does, in the middle of a step."""
+
+    def __init__(self, step: int) -> None:
+        self.at = step
+
+    def step(self, event: StepEvent) -> None:
+        if event.step == self.at:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_it_learns_and_records(tmp_path: Path) -> None:
+    outcome = train(tmp_path, steps=120)
+    lines = numbers(tmp_path)
+    assert [line["step"] for line in lines] == list(range(1, 121))
+    assert lines[-1]["validation_loss"] < 0.8 * lines[9]["validation_loss"]
+    assert outcome.is_finished
+    assert outcome.validation is not None
+    assert outcome.validation.loss_nats == min(line["validation_loss"] for line in lines if "validation_loss" in line)
+    assert set(lines[9]["layer_grad_norms"]) == set(lines[9]["layer_update_norms"]) == {"0", "3", "5"}
+    samples = read_jsonl(tmp_path / "samples.jsonl")
+    assert [sample["step"] for sample in samples] == list(range(10, 121, 10))
+    kept = [int(path.name) for path in list_checkpoints(tmp_path / "checkpoints")]
+    assert sorted({120, outcome.state.best_step}) == kept
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_resumed_equals_uninterrupted_bit_for_bit(optimizer: str, tmp_path: Path) -> None:
+    train(tmp_path / "whole", optimizer=optimizer)
+    for stop in (7, 23):
+        outcome = train(tmp_path / "parts", watcher=StopAt(stop), optimizer=optimizer)
+        assert not outcome.is_finished
+        assert outcome.state.step == stop + 1 or outcome.state.step == stop
+    assert train(tmp_path / "parts", optimizer=optimizer).is_finished
+    assert numbers(tmp_path / "whole") == numbers(tmp_path / "parts")
+    for name in ("model", "optimizer"):
+        files = [tmp_path / which / "checkpoints" / "40" / f"{name}.safetensors" for which in ("whole", "parts")]
+        assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_resume_that_forgets_the_optimizer_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test above can fail: a planted fault, the optimizer's memory lost on the way."""
+    train(tmp_path / "whole")
+    train(tmp_path / "parts", watcher=StopAt(23))
+    monkeypatch.setattr("cutaway.train.trainer.restore", lambda m, o, w, memories: m.load_state_dict(w))
+    train(tmp_path / "parts")
+    assert numbers(tmp_path / "whole") != numbers(tmp_path / "parts")
+
+
+def test_micro_steps_add_up_to_the_step(tmp_path: Path) -> None:
+    trainers = []
+    for accumulate in (1, 4):
+        trainer = Trainer(
+            ToyObjective(dropout=0.0), config(accumulate=accumulate), run_in(tmp_path / str(accumulate)), ALONE
+        )
+        trainer.train()
+        trainers.append(trainer)
+    losses = [[line["loss"] for line in numbers(tmp_path / name)] for name in ("1", "4")]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_the_best_weights_come_back_when_the_last_are_worse(tmp_path: Path) -> None:
+    class Overfits(ToyObjective):
+        count = 0
+
+        def validate(self, model: Any, max_tokens: int | None = None) -> Any:
+            true = super().validate(model)
+            if max_tokens is None:
+                return true
+            self.count += 1
+            return type(true)(float(abs(self.count - 2)), 0.0, 1)
+
+    exported: list[dict[str, torch.Tensor]] = []
+    objective = Overfits()
+    copy = lambda weights: exported.append({k: v.clone() for k, v in weights.items()})  # noqa: E731
+    trainer = Trainer(objective, config(), run_in(tmp_path), ALONE, export=copy)
+    outcome = trainer.train()
+    assert outcome.state.best_step == 20
+    assert len(exported) == 2
+    for name, tensor in objective.model.named_parameters():
+        assert torch.equal(tensor, exported[-1][name])
+
+
+def test_a_loss_that_is_not_a_number_stops_and_names_the_first_tensor(tmp_path: Path) -> None:
+    objective = ToyObjective()
+    objective.poison_at = 8 * 25
+    with pytest.raises(NonFiniteError) as caught:
+        train(tmp_path, objective)
+    message = str(caught.value)
+    assert "step 26" in message
+    assert "output of 0" in message
+    assert str(tmp_path / "checkpoints" / "20") in message
+    assert load_checkpoint(list_checkpoints(tmp_path / "checkpoints")[-1])[0].step == 20
+
+
+def test_a_broken_weight_is_named(tmp_path: Path) -> None:
+    objective = ToyObjective()
+    with torch.no_grad():
+        objective.model.get_parameter("3.bias")[4] = float("nan")
+    with pytest.raises(NonFiniteError, match=r"weight 3\.bias"):
+        train(tmp_path, objective)
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "missing", "state"])
+def test_a_damaged_checkpoint_is_refused(damage: str, tmp_path: Path) -> None:
+    train(tmp_path, watcher=StopAt(23))
+    last = list_checkpoints(tmp_path / "checkpoints")[-1]
+    weights = last / "model.safetensors"
+    data = weights.read_bytes()
+    if damage == "truncate":
+        weights.write_bytes(data[: len(data) // 2])
+    elif damage == "flip":
+        weights.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    elif damage == "missing":
+        weights.unlink()
+    else:
+        (last / "state.json").write_text('{"step": ')
+    with pytest.raises(CheckpointError, match="delete that folder to go on from step 20"):
+        train(tmp_path)
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
+    train(tmp_path, watcher=StopAt(23))
+    other = ToyObjective()
+    other.model.append(torch.nn.Linear(3, 3))
+    with pytest.raises(CheckpointError, match="of another model"):
+        train(tmp_path, other)
+
+
+def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import errno
+
+    import cutaway.train.checkpoint as checkpoint
+
+    real, calls = checkpoint.save_file, []
+
+    def full(tensors: Any, path: Path) -> None:
+        calls.append(path)
+        if len(calls) > 4:
+            path.write_bytes(b"half a file")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(tensors, path)
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(CutawayError, match="the disk is full"):
+        train(tmp_path)
+    monkeypatch.setattr(checkpoint, "save_file", real)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir() if not path.name.startswith(".")] in (
+        [["10", "20"], ["20", "10"], ["20"]]
+    )
+    assert train(tmp_path).is_finished
+    train(tmp_path / "whole")
+    assert numbers(tmp_path) == numbers(tmp_path / "whole")
