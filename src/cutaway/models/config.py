@@ -198,7 +198,7 @@ def check_shape(config: ModelConfig) -> None:
         wrong = [n for n in config.ngram_sizes if n < 2]
         if wrong or len(set(config.ngram_sizes)) < len(config.ngram_sizes):
             raise ConfigError(
-                f"model.ngram_sizes is {config.ngram_sizes}; expected different lengths of 2 or more, as (2, 3)"
+                f"model.ngram_sizes is {config.ngram_sizes}; expected different lengths from 2 up, as (2, 3)"
             )
     if config.norm_eps < 0:
         raise ConfigError(f"model.norm_eps is {config.norm_eps}; expected 0 or a small positive number")

@@ -44,7 +44,7 @@ class LearnedPositions(nn.Module):
 
 
 class NGramEmbedding(nn.Module):
-    """One learned row for each run of n tokens, up to collisions. Before the text stands a token of its own."""
+    """One learned row for each run of n tokens, up to collisions. A token of its own precedes the text."""
 
     def __init__(self, n: int, vocab_size: int, rows: int, d_model: int) -> None:
         super().__init__()

@@ -18,7 +18,7 @@ from cutaway.nn.position import Rotary
 
 
 def allocate(model: nn.Module, dtype: torch.dtype, device: torch.device | str = "cpu") -> None:
-    """Give every parameter of a model built on the meta device memory, not yet written to; keep shared ones shared."""
+    """Give the parameters of a model built on the meta device memory, not yet written; shared stay shared."""
     made: dict[nn.Parameter, nn.Parameter] = {}
     for module in model.modules():
         for name, parameter in module._parameters.items():

@@ -1,7 +1,7 @@
 """Norms keep the residual stream's numbers in a range the next part can use.
 
-    LayerNorm  y = (x - mean(x)) / sqrt(var(x) + eps) * weight + bias     Ba et al. 2016, arXiv:1607.06450
-    RMSNorm    y =  x            / sqrt(mean(x^2) + eps) * weight         Zhang and Sennrich 2019, arXiv:1910.07467
+    LayerNorm  y = (x - mean(x)) / sqrt(var(x) + eps) * weight + bias    Ba et al. 2016, arXiv:1607.06450
+    RMSNorm    y = x / sqrt(mean(x^2) + eps) * weight       Zhang and Sennrich 2019, arXiv:1910.07467
 
 Mean and variance run over the last axis, so every position is treated alone. RMSNorm leaves out the centring
 and is as good in practice; on a CPU LayerNorm has the faster kernel.

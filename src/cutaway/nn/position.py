@@ -35,13 +35,13 @@ class Stretch(Protocol):
     def original_context_length(self) -> int: ...
 
 
-def rotary_frequencies(d_head: int, base: float) -> Float[Tensor, "N"]:
+def rotary_frequencies(d_head: int, base: float) -> Float[Tensor, " N"]:
     """Return by how many radians each pair turns from one position to the next."""
     exponents = torch.arange(0, d_head, 2, dtype=torch.float32, device="cpu") / d_head
     return 1.0 / (base**exponents)
 
 
-def stretch(frequencies: Float[Tensor, "N"], settings: Stretch) -> Float[Tensor, "N"]:
+def stretch(frequencies: Float[Tensor, " N"], settings: Stretch) -> Float[Tensor, " N"]:
     """Slow down the pairs that turn few times within the old context (Llama 3.1, arXiv:2407.21783).
 
     Pairs with fewer turns than `low_freq_factor` are slowed by `factor`, with more than `high_freq_factor`
