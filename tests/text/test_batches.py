@@ -97,7 +97,7 @@ def test_two_processes_may_fill_the_cache_at_once(corpus: Corpus, tokenizer: Tok
     workers = [context.Process(target=_encode_often, args=(corpus, tokenizer, results)) for _ in range(2)]
     for worker in workers:
         worker.start()
-    sums = [results.get(timeout=60) for _ in workers]
+    sums = [results.get(timeout=20) for _ in workers]
     for worker in workers:
         worker.join()
         assert worker.exitcode == 0

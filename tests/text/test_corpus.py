@@ -84,7 +84,6 @@ def test_the_standard_library_is_code_first_without_one_machines_settings() -> N
     assert (len(corpus.train), len(corpus.validation)) == (135, 15)
     assert all(name.endswith(".py") for name in names)
     assert not any("/test" in f"/{name}" or name.startswith(("encodings", "_sysconfig")) for name in names)
-    assert corpus.hash == read_corpus(DataConfig(max_files=150)).hash
 
 
 @pytest.mark.parametrize(

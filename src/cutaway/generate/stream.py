@@ -34,6 +34,8 @@ class TextStream:
 
     def push(self, token: int) -> str:
         """Take one more token; return the text that became certain."""
+        if self.stopped:
+            return ""
         self._ids.append(token)
         decoded = self._tokenizer.decode(self._ids)
         if decoded.endswith("\ufffd") and len(decoded) > len(self._shown):

@@ -65,12 +65,10 @@ def temperatures(temperature: float | str, n: int) -> list[float]:
         try:
             value = formula(float(t), float(n))
         except (ArithmeticError, ValueError, TypeError) as error:
-            raise ConfigError(
-                f"the temperature {temperature!r} cannot be computed at t = {t}: {error}"
-            ) from error
+            raise ConfigError(f"the temperature {temperature!r} has no value at t = {t}: {error}") from error
         if isinstance(value, complex) or not 0 <= value < math.inf:
             raise ConfigError(
-                f"the temperature {temperature!r} is {value:g} at t = {t}; expected 0 or more at every position"
+                f"the temperature {temperature!r} is {value:g} at t = {t}; expected 0 or more everywhere"
             )
         values.append(float(value))
     return values
@@ -83,7 +81,7 @@ def parse_formula(text: str) -> Formula:
         ConfigError: it has something other than the allowed arithmetic; the message shows where.
     """
     if len(text) > _LONGEST:
-        raise ConfigError(f"the temperature formula has {len(text)} characters; expected at most {_LONGEST}")
+        raise ConfigError(f"the temperature formula has {len(text)} characters; at most {_LONGEST} will do")
     source = text.strip()
     try:
         tree = ast.parse(source, mode="eval").body

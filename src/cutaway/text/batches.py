@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Int, Integer
 from torch import Tensor
 
 from cutaway.base.errors import CutawayError, DataError
@@ -36,7 +36,7 @@ _FORMAT = "cutaway tokens 1"
 class EncodedText:
     """One side of a corpus as tokens."""
 
-    tokens: Int[np.ndarray, " N"]
+    tokens: Integer[np.ndarray, " N"]
     n_bytes: int
     """Bytes of UTF-8 that all tokens after the first stand for (the first is never predicted)."""
     n_unknown: int
@@ -78,7 +78,7 @@ def encode_corpus(corpus: Corpus, tokenizer: Tokenizer) -> EncodedCorpus:
     return EncodedCorpus(*sides)
 
 
-def _write_tokens(path: Path, train: Int[np.ndarray, " N"], validation: Int[np.ndarray, " M"]) -> None:
+def _write_tokens(path: Path, train: Integer[np.ndarray, " N"], validation: Integer[np.ndarray, " M"]) -> None:
     digest = hashlib.sha256(train.tobytes())
     digest.update(validation.tobytes())
     header = {
@@ -94,7 +94,7 @@ def _write_tokens(path: Path, train: Int[np.ndarray, " N"], validation: Int[np.n
         validation.tofile(file)
 
 
-def _read_tokens(path: Path) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " M"]] | None:
+def _read_tokens(path: Path) -> tuple[Integer[np.ndarray, " N"], Integer[np.ndarray, " M"]] | None:
     """Return both arrays, memory-mapped, or None if the file is missing or not as it was written."""
     try:
         with path.open("rb") as file:
@@ -118,7 +118,7 @@ class Windows:
         seed: chooses offsets and orders.
     """
 
-    def __init__(self, tokens: Int[np.ndarray, " N"], context_length: int, seed: int) -> None:
+    def __init__(self, tokens: Integer[np.ndarray, " N"], context_length: int, seed: int) -> None:
         if len(tokens) < context_length + 1:
             raise DataError(
                 f"the training text has {len(tokens):,} tokens, too few for one window "
@@ -134,12 +134,12 @@ class Windows:
         self._n_offsets = n_targets - self.sequences_per_epoch * context_length + 1
         self._epoch_starts = lru_cache(maxsize=2)(self._compute_epoch_starts)
 
-    def _compute_epoch_starts(self, epoch: int) -> Int[np.ndarray, " N"]:
+    def _compute_epoch_starts(self, epoch: int) -> Integer[np.ndarray, " N"]:
         generator = numpy_generator(self.seed, "windows", epoch)
         offset = generator.integers(self._n_offsets)
         return offset + self.context_length * generator.permutation(self.sequences_per_epoch)
 
-    def starts(self, first: int, count: int) -> Int[np.ndarray, " B"]:
+    def starts(self, first: int, count: int) -> Integer[np.ndarray, " B"]:
         """Return where in the text sequences first .. first+count-1 begin."""
         starts = []
         while count > 0:

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Integer
 from tokenizers import Tokenizer as RustTokenizer
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
@@ -109,7 +109,7 @@ class BPETokenizer:
         except Exception as error:  # the library raises plain Exception
             raise TokenizerError(f"this tokenizer cannot encode the text: {error}") from error
 
-    def encode_documents(self, texts: Iterable[str]) -> Int[np.ndarray, " N"]:
+    def encode_documents(self, texts: Iterable[str]) -> Integer[np.ndarray, " N"]:
         """Return the ids of all the documents, each after a separator if there is one."""
         dtype = np.uint16 if self.vocab_size <= 0xFFFF else np.uint32
         before = [] if self.bos_id is None else [self.bos_id]

@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Integer
 
 from cutaway.base.errors import TokenizerError
 from cutaway.base.files import content_hash
@@ -103,7 +103,7 @@ class CharacterTokenizer:
             f"or train on text that has them (or with --data.tokenizer bpe, which can spell anything)"
         )
 
-    def encode_documents(self, texts: Iterable[str]) -> Int[np.ndarray, " N"]:
+    def encode_documents(self, texts: Iterable[str]) -> Integer[np.ndarray, " N"]:
         """Return the ids of all the documents, each after a separator if there is one.
 
         Unseen characters become the unknown token.
@@ -122,7 +122,7 @@ class CharacterTokenizer:
         return np.concatenate(pieces) if pieces else np.empty(0, dtype=self._table.dtype)
 
     @cached_property
-    def _table(self) -> Int[np.ndarray, " N"]:
+    def _table(self) -> Integer[np.ndarray, " N"]:
         unknown = self.vocab_size if self.unknown_id is None else self.unknown_id
         table = np.full(_N_CODE_POINTS, unknown, dtype=np.uint16 if self.vocab_size < 0xFFFF else np.uint32)
         for character, index in self._ids.items():

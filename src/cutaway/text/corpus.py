@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import os
 import sysconfig
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -166,10 +167,12 @@ def _find_files(config: DataConfig) -> tuple[Path, list[Path], bool]:
 
 
 def _walk(root: Path) -> Iterator[str]:
-    for path in root.rglob("*"):
-        parts = path.relative_to(root).parts
-        if not any(part.startswith(".") or part in _NOT_SOURCE for part in parts) and path.is_file():
-            yield "/".join(parts)
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if not name.startswith(".") and name not in _NOT_SOURCE]
+        for name in names:
+            path = Path(folder, name)
+            if not name.startswith(".") and path.is_file():
+                yield path.relative_to(root).as_posix()
 
 
 def _relative(path: Path, root: Path) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Integer
 
 from cutaway.base.errors import TokenizerError
 from cutaway.text.bpe import BPETokenizer
@@ -43,7 +43,7 @@ class Tokenizer(Protocol):
     def encode(self, text: str) -> list[int]:
         """Return the text's ids; TokenizerError names characters that were never seen."""
 
-    def encode_documents(self, texts: Iterable[str]) -> Int[np.ndarray, " N"]:
+    def encode_documents(self, texts: Iterable[str]) -> Integer[np.ndarray, " N"]:
         """Return the ids of many documents in one array, a separator before each."""
 
     def prompt_ids(self, text: str) -> list[int]:
