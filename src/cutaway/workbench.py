@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from cutaway.base.config import read_toml, to_toml
-from cutaway.base.errors import RunError, UsageError
+from cutaway.base.errors import RunError, TokenizerError, UsageError
 from cutaway.base.files import write_text
 from cutaway.base.runs import RunFolder, create_run, open_run, timestamp
 from cutaway.generate.config import SamplingConfig
@@ -27,10 +27,8 @@ from cutaway.models.decoder import Decoder
 from cutaway.presets import find_recipe, with_changes
 from cutaway.recipe import Recipe
 from cutaway.text.batches import EncodedCorpus, ValidationWindows, Windows, encode_corpus
-from cutaway.text.bpe import BPETokenizer
-from cutaway.text.characters import CharacterTokenizer
 from cutaway.text.corpus import Corpus, read_corpus
-from cutaway.text.tokenizer import Tokenizer, load_tokenizer
+from cutaway.text.tokenizer import Tokenizer, build_tokenizer
 from cutaway.train.checkpoint import Tensors, list_checkpoints
 from cutaway.train.distributed import World, joined
 from cutaway.train.language import NextToken
@@ -59,7 +57,7 @@ class Run(RunFolder):
         """
         if not self.model_folder.is_dir():
             raise RunError(f"run {self.name!r} has no model yet; it is saved at the first measurement")
-        return load_folder(self.model_folder)
+        return _with_tokenizer(self.model_folder)
 
     def generate(self, prompt: str = "", **settings: Any) -> str:
         """Return the prompt's continuation.
@@ -86,7 +84,14 @@ def load(source: str | Path | Run) -> tuple[Decoder, Tokenizer]:
         except RunError:
             if (Path(source) / "recipe.toml").exists():
                 raise
-    return load_folder(source)
+    return _with_tokenizer(source)
+
+
+def _with_tokenizer(source: str | Path) -> tuple[Decoder, Tokenizer]:
+    model, tokenizer = load_folder(source)
+    if tokenizer is None:
+        raise TokenizerError(f"{source} has no tokenizer.json, so text cannot become tokens; copy the model's into it")
+    return model, tokenizer
 
 
 def train(
@@ -259,15 +264,8 @@ class Session:
 def read_text(recipe: Recipe) -> tuple[Corpus, Tokenizer, EncodedCorpus]:
     """Return the recipe's text, its tokenizer, and the text as tokens."""
     corpus = read_corpus(recipe.data, recipe.train.seed)
-    tokenizer = learn_tokenizer(recipe, corpus)
+    tokenizer = build_tokenizer(recipe.data, corpus)
     return corpus, tokenizer, encode_corpus(corpus, tokenizer)
-
-
-def learn_tokenizer(recipe: Recipe, corpus: Corpus) -> Tokenizer:
-    """Return the tokenizer the recipe names, learned from the training text."""
-    if recipe.data.tokenizer == "bpe":
-        return BPETokenizer.train(corpus.train_texts, recipe.data.bpe_vocab_size)
-    return CharacterTokenizer.train(corpus.train_texts)
 
 
 def make_objective(

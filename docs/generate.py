@@ -1,0 +1,65 @@
+"""Write the generated pages: `make docs`. A test fails when they are not what this would write.
+
+    docs/recipe.md   every setting of a recipe, from the docstrings of its fields
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from cutaway.base.config import field_docs
+from cutaway.generate.config import SamplingConfig
+from cutaway.models.config import GPTConfig, LlamaConfig
+from cutaway.presets import PRESETS
+from cutaway.recipe import Recipe
+from cutaway.text.config import DataConfig
+from cutaway.train.config import TrainConfig
+
+SECTIONS = {
+    "data": DataConfig,
+    "model (kind gpt)": GPTConfig,
+    "model (kind llama)": LlamaConfig,
+    "train": TrainConfig,
+    "generate": SamplingConfig,
+}
+
+
+def recipe_page() -> str:
+    """Return the reference of all settings."""
+    lines = [
+        "# Every setting of a recipe",
+        "",
+        "Made by `make docs` from the docstrings beside the settings. On the command line: `--section.name value`; in a recipe",
+        "file: `name = value` under `[section]`.",
+        "",
+        "## Presets",
+        "",
+    ]
+    for name, preset in PRESETS.items():
+        lines.append(f"- `{name}`: {' '.join((preset.__doc__ or '').split())}")
+    lines += ["", "## recipe", ""]
+    lines += rows(Recipe, leave_out=("data", "model", "objective", "train", "generate"))
+    for title, config in SECTIONS.items():
+        lines += ["", f"## {title}", "", " ".join((config.__doc__ or "").split()), ""]
+        lines += rows(config)
+    return "\n".join(lines) + "\n"
+
+
+def rows(config: type, leave_out: tuple[str, ...] = ()) -> list[str]:
+    """Return one table row a setting."""
+    docs = field_docs(config)
+    lines = ["| setting | default | meaning |", "| --- | --- | --- |"]
+    for field in dataclasses.fields(config):
+        if field.name in leave_out:
+            continue
+        default = "" if field.default is dataclasses.MISSING else f"`{field.default!r}`"
+        lines.append(f"| `{field.name}` | {default} | {docs[field.name].replace('|', chr(92) + '|')} |")
+    return lines
+
+
+PAGES = {"recipe.md": recipe_page}
+
+if __name__ == "__main__":
+    for name, page in PAGES.items():
+        (Path(__file__).parent / name).write_text(page(), encoding="utf-8")

@@ -1,0 +1,106 @@
+"""`cutaway bench`: speed and loss, beside a peer in the same run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from cutaway.base.errors import UsageError, suggest
+from cutaway.cli.console import answer, answer_json, parse, screen
+
+if TYPE_CHECKING:
+    from cutaway.bench.alternate import Race
+
+KINDS = {
+    "train": "a training step beside transformers + torch.optim.AdamW",
+    "generate": "tokens a second beside transformers' generate",
+    "loss": "time to a loss: our default recipe beside a plain one",
+}
+EXAMPLE = "cutaway bench train --threads 1"
+
+
+@dataclass(frozen=True)
+class BenchArguments:
+    """Measure beside a peer, taking turns in one process, and print medians and their ratio."""
+
+    kind: Annotated[str, tyro.conf.Positional]
+    """`train`, `generate` or `loss`."""
+    quick: bool = False
+    """Fewer rounds: a rough answer soon."""
+    threads: int = 1
+    """Processor threads, for both sides."""
+    seeds: int = 3
+    """`loss`: how many seeds."""
+    data: str = ""
+    """`loss`: the text; left out: the standard library."""
+    json: bool = False
+    """Print one JSON object with every figure."""
+
+
+def main(argv: list[str]) -> int:
+    """Run one benchmark and print its table."""
+    arguments = parse(BenchArguments, argv, "bench", EXAMPLE)
+    if arguments.kind not in KINDS:
+        raise UsageError(
+            f"there is no benchmark {arguments.kind!r}{suggest(arguments.kind, KINDS)}; there is {', '.join(KINDS)}"
+        )
+    if arguments.threads < 1 or arguments.seeds < 1:
+        raise UsageError("--threads and --seeds must be 1 or more")
+
+    import torch
+
+    from cutaway.cli.doctor import processor
+
+    torch.set_num_threads(arguments.threads)
+    console = screen()
+
+    def say(line: str) -> None:
+        console.print(line, style="dim")
+
+    machine = f"{processor()}, {arguments.threads} thread(s), torch {torch.__version__}"
+    result: dict[str, Any] = {"machine": machine}
+    if arguments.kind == "train":
+        from cutaway.bench.train import run_train_bench
+
+        races = run_train_bench(arguments.quick, say)
+        result["races"] = [race.as_dict() for race in races]
+        text = race_table(races)
+    elif arguments.kind == "generate":
+        from cutaway.bench.generate import run_generate_bench
+
+        races = run_generate_bench(arguments.quick, say)
+        result["races"] = [race.as_dict() for race in races]
+        text = race_table(races)
+    else:
+        from cutaway.bench.loss import loss_table, run_loss_bench
+
+        result |= run_loss_bench(arguments.data or None, arguments.seeds, arguments.quick, say)
+        text = loss_table(result)
+    if arguments.json:
+        answer_json(result)
+    else:
+        answer(f"{machine}\n{text}")
+    return 0
+
+
+def race_table(races: list[Race]) -> str:
+    """Return races as a plain table."""
+    rows = [("", "ours", "theirs", "ratio", "bar")]
+    for race in races:
+        facts = race.as_dict()
+        rows.append(
+            (
+                race.what,
+                f"{facts['ours_ms']:.2f} ms",
+                f"{facts['theirs_ms']:.2f} ms",
+                f"{race.ratio:.2f} x",
+                f"{race.bar:.1f} x" if race.bar else "-",
+            )
+        )
+    widths = [max(len(row[i]) for row in rows) for i in range(5)]
+    return "\n".join(
+        "  ".join(text.ljust(w) if i == 0 else text.rjust(w) for i, (text, w) in enumerate(zip(row, widths, strict=True)))
+        for row in rows
+    )

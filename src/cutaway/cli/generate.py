@@ -1,0 +1,128 @@
+"""`cutaway generate`: let a run or a model folder write."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from cutaway.base.errors import RunError, UsageError
+from cutaway.base.runs import open_run
+from cutaway.cli.console import answer, answer_json, parse
+from cutaway.generate.config import SamplingConfig
+
+if TYPE_CHECKING:
+    from cutaway.generate.decode import Completion
+    from cutaway.text.tokenizer import Tokenizer
+
+EXAMPLE = "cutaway generate stdlib-1 --prompt 'def ' --temperature '0.2+1.6*t/200' --samples 3"
+
+
+@dataclass(frozen=True)
+class GenerateArguments:
+    """Continue a text with a trained model, token by token as it is written."""
+
+    model: Annotated[str, tyro.conf.Positional]
+    """A run's name or folder, a model folder (Hugging Face layout), or hf:owner/name to fetch one from the Hub."""
+    sampling: Annotated[SamplingConfig, tyro.conf.arg(name="")]
+    prompt: str = ""
+    """The text to continue; `-` reads it from standard input."""
+    samples: int = 1
+    """How many continuations; each draws its own random numbers."""
+    cache: Annotated[bool, tyro.conf.FlagCreatePairsOff] = True
+    """Keep keys and values of what was read; `--no-cache` reads everything again at each token (slow, same text)."""
+    logprobs: int = 5
+    """With --json: how many of the likeliest tokens to list at each position."""
+    threads: int | None = None
+    """Processor threads; left out: one for small models, all for large ones."""
+    json: bool = False
+    """Print one JSON object with text, tokens and log-probabilities."""
+
+
+def main(argv: list[str]) -> int:
+    """Write to standard output as the tokens come."""
+    arguments = parse(GenerateArguments, argv, "generate", EXAMPLE, _defaults(argv))
+    check_exists(arguments.model)
+    prompt = sys.stdin.read() if arguments.prompt == "-" else arguments.prompt
+
+    import torch
+
+    from cutaway import workbench
+    from cutaway.generate.decode import generate
+
+    model, tokenizer = workbench.load(arguments.model)
+    is_small = sum(p.numel() for p in model.parameters()) < 20_000_000
+    torch.set_num_threads(arguments.threads or (1 if is_small else torch.get_num_threads()))
+    streams = not arguments.json and arguments.samples == 1
+    if streams:
+        answer(prompt, end="")
+    completions = generate(
+        model,
+        tokenizer,
+        prompt,
+        arguments.sampling,
+        n_samples=arguments.samples,
+        on_token=(lambda sample, piece: answer(piece, end="")) if streams else None,
+        use_cache=arguments.cache,
+        logprobs=arguments.logprobs if arguments.json else None,
+    )
+    if arguments.json:
+        samples = [completion_json(completion, tokenizer) for completion in completions]
+        answer_json({"model": arguments.model, "prompt": prompt, "samples": samples})
+    elif streams:
+        answer("")
+    else:
+        for i, completion in enumerate(completions):
+            answer(f"--- {i + 1}\n{prompt}{completion.text}")
+    return 0
+
+
+def check_exists(model: str) -> None:
+    """Refuse a model that is not there, before anything heavy is loaded.
+
+    Raises:
+        UsageError: it is neither a run nor a folder nor marked as a Hub id.
+    """
+    if model.startswith("hf:") or (Path(model) / "config.json").is_file():
+        return
+    try:
+        open_run(model)
+    except RunError as error:
+        if Path(model).is_dir():
+            raise UsageError(
+                f"folder {model!r} holds neither a model (no config.json) nor a run (no recipe.toml)"
+            ) from None
+        raise UsageError(f"{error}; a model folder or hf:owner/name works too") from None
+
+
+def completion_json(completion: Completion, tokenizer: Tokenizer) -> dict[str, Any]:
+    """Return one sample with every token's text and log-probability."""
+    tokens: list[dict[str, Any]] = []
+    for i, token in enumerate(completion.tokens):
+        entry: dict[str, Any] = {"id": token, "text": tokenizer.token_text(token)}
+        if completion.logprobs is not None and completion.top_logprobs is not None:
+            entry["logprob"] = completion.logprobs[i]
+            entry["top"] = [
+                {"id": other, "text": tokenizer.token_text(other), "logprob": value}
+                for other, value in completion.top_logprobs[i]
+            ]
+        tokens.append(entry)
+    return {"text": completion.text, "stop_reason": completion.stop_reason, "tokens": tokens}
+
+
+def _defaults(argv: list[str]) -> GenerateArguments | None:
+    """Return the defaults: how the run's own samples were drawn."""
+    if not argv or argv[0].startswith("-"):
+        return None
+    try:
+        from cutaway.base.config import read_toml
+        from cutaway.recipe import Recipe
+
+        recipe = read_toml(Recipe, open_run(argv[0]).recipe_file)
+    except (RunError, UsageError):
+        return None
+    return GenerateArguments(model=argv[0], sampling=dataclasses.replace(recipe.generate), prompt="")
