@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 
 from cutaway.base.seed import torch_generator
-from cutaway.models.config import GPTConfig, LlamaConfig, ModelConfig
+from cutaway.models.config import LlamaConfig, ModelConfig
 from cutaway.models.decoder import Decoder
 from cutaway.models.gpt import assemble_gpt
 from cutaway.models.llama import assemble_llama
-from cutaway.nn.init import allocate, initialise
+from cutaway.nn.init import Deviations, allocate, initialise
 
 
 def build(
@@ -22,14 +22,32 @@ def build(
     """
     model = build_empty(config, dtype)
     generator = seed if isinstance(seed, torch.Generator) else torch_generator(seed, "weights")
-    zero_projections = isinstance(config, GPTConfig) and config.zero_init_projections
-    initialise(model, config.init_std, config.n_layers, zero_projections, generator)
+    initialise(model, deviations(config), generator)
     return model
+
+
+def deviations(config: ModelConfig) -> Deviations:
+    """Return how large the initial weights are."""
+    std = config.d_model**-0.5 if config.init_std is None else config.init_std
+    projections = std / (2 * config.n_layers) ** 0.5
+    if isinstance(config, LlamaConfig):
+        return Deviations(std, std, projections, std)
+    return Deviations(
+        weights=std,
+        token_embedding=std if config.embedding_std is None else config.embedding_std,
+        projections=0.0 if config.zero_init_projections else projections,
+        head=0.0 if config.zero_init_head else std,
+    )
 
 
 def build_empty(config: ModelConfig, dtype: torch.dtype = torch.float32) -> Decoder:
     """Return a model whose weights are not yet written, for a checkpoint to fill."""
-    with torch.device("meta"):
-        model = assemble_llama(config) if isinstance(config, LlamaConfig) else assemble_gpt(config)
+    model = assemble(config)
     allocate(model, dtype)
     return model
+
+
+def assemble(config: ModelConfig) -> Decoder:
+    """Return a model without memory (on the meta device): names and shapes, no numbers."""
+    with torch.device("meta"):
+        return assemble_llama(config) if isinstance(config, LlamaConfig) else assemble_gpt(config)

@@ -69,17 +69,25 @@ class GPTConfig:
     tied: bool = False
     """Whether the head reuses the token embedding's table."""
     qk_norm: bool = True
-    """Whether queries and keys are normalised head by head before they meet (keeps scores in range)."""
+    """Whether queries and keys are normalised head by head, without gain, before they meet."""
     dropout: float = 0.0
     """Share of activations zeroed at random while training."""
-    init_std: float = 0.02
-    """Standard deviation of the initial weights."""
+    attention_scale: float | None = None
+    """Scores are the products of queries and keys times this; left out: 1 / sqrt(d_head)."""
+    init_std: float | None = 0.02
+    """Standard deviation of the initial weights; left out: 1 / sqrt(d_model)."""
+    embedding_std: float | None = None
+    """Standard deviation of the initial token embedding; left out: as the other weights."""
+    zero_init_head: bool = False
+    """Whether an untied head starts at zero: every token equally likely at first."""
     zero_init_projections: bool = True
     """Whether blocks start as the identity: the projections into the residual stream start at zero."""
     ngram_sizes: tuple[int, ...] = ()
     """Lengths of the token runs (2: pairs, 3: triples) that have embeddings too, found by hashing."""
-    ngram_rows: int = 16384
-    """Rows of each n-gram table; runs that hash to the same row share it."""
+    ngram_rows: tuple[int, ...] = ()
+    """Rows of each n-gram table, one number for each size; runs that hash to the same row share it."""
+    ngram_dropout: float = 0.0
+    """Share of the n-gram rows left out at random while training (helps over many epochs)."""
 
     def __post_init__(self) -> None:
         check_shape(self)
@@ -88,6 +96,11 @@ class GPTConfig:
     def d_head(self) -> int:
         """Width of one head."""
         return self.d_model // self.n_heads
+
+    @property
+    def head_width(self) -> int:
+        """Width of one head."""
+        return self.d_head
 
     @property
     def mlp_width(self) -> int:
@@ -174,7 +187,8 @@ def check_shape(config: ModelConfig) -> None:
         ConfigError: a size is below 1, or heads do not divide what they must divide.
     """
     sizes = ["vocab_size", "context_length", "d_model", "n_layers", "n_heads", "n_kv_heads", "d_ff"]
-    sizes.append("ngram_rows" if isinstance(config, GPTConfig) else "d_head")
+    if isinstance(config, LlamaConfig):
+        sizes.append("d_head")
     for name in sizes:
         value = getattr(config, name)
         if value is not None and value < 1:
@@ -192,13 +206,20 @@ def check_shape(config: ModelConfig) -> None:
             f"model.n_heads {config.n_heads} cannot share model.n_kv_heads {n_kv_heads}; "
             f"expected a number of key/value heads that divides {config.n_heads}"
         )
-    if not 0 <= config.dropout < 1:
-        raise ConfigError(f"model.dropout is {config.dropout}; expected a share of at least 0 and below 1")
+    for name in ("dropout", "ngram_dropout"):
+        if not 0 <= getattr(config, name, 0.0) < 1:
+            value = getattr(config, name)
+            raise ConfigError(f"model.{name} is {value}; expected a share of at least 0 and below 1")
     if isinstance(config, GPTConfig):
         wrong = [n for n in config.ngram_sizes if n < 2]
         if wrong or len(set(config.ngram_sizes)) < len(config.ngram_sizes):
             raise ConfigError(
                 f"model.ngram_sizes is {config.ngram_sizes}; expected different lengths from 2 up, as (2, 3)"
+            )
+        if len(config.ngram_rows) != len(config.ngram_sizes) or any(rows < 1 for rows in config.ngram_rows):
+            raise ConfigError(
+                f"model.ngram_rows is {config.ngram_rows}; expected a number of rows for each of "
+                f"model.ngram_sizes {config.ngram_sizes}"
             )
     if config.norm_eps < 0:
         raise ConfigError(f"model.norm_eps is {config.norm_eps}; expected 0 or a small positive number")

@@ -78,7 +78,7 @@ class Decoder(nn.Module):
         n_new = tokens.shape[1]
         x_BTC = self.token_embedding(seen_BS, n_new)
         for embedding in self.added_embeddings.values():
-            x_BTC = x_BTC + embedding(seen_BS, n_new)
+            x_BTC = x_BTC + embedding(seen_BS, n_new).to(x_BTC.dtype)
         x_BTC = tap("embed_BTC", self.dropout(self.embedding_norm(x_BTC)))
         for i, block in enumerate(self.blocks):
             x_BTC = block(x_BTC, None if cache is None else cache.layers[i])

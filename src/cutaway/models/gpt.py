@@ -7,6 +7,8 @@ same loss in a fraction of the steps (`cutaway bench loss`).
 
 from __future__ import annotations
 
+import math
+
 from torch import nn
 
 from cutaway.models.config import GPTConfig
@@ -24,10 +26,10 @@ def assemble_gpt(config: GPTConfig) -> Decoder:
     vocab_size = config.known_vocab_size
     d_model, d_head, bias = config.d_model, config.d_head, config.bias
 
-    def norm() -> nn.Module:
+    def norm(width: int = d_model, gain: bool = config.norm_gain) -> nn.Module:
         if config.norm == "layer":
-            return LayerNorm(d_model, config.norm_eps, gain=config.norm_gain, bias=bias)
-        return RMSNorm(d_model, config.norm_eps, gain=config.norm_gain)
+            return LayerNorm(width, config.norm_eps, gain, bias)
+        return RMSNorm(width, config.norm_eps, gain)
 
     def mlp() -> nn.Module:
         if config.mlp == "swiglu":
@@ -37,17 +39,25 @@ def assemble_gpt(config: GPTConfig) -> Decoder:
     rotary: nn.Module = NoRotation()
     if config.positions == "rotary":
         rotary = Rotary(d_head, config.context_length, config.rotary_base, config.rotary_scaling)
-    qk_norm = RMSNorm(d_head, config.norm_eps, gain=False) if config.qk_norm else NoNorm()
 
     def attention() -> Attention:
-        n_kv_heads = config.n_kv_heads or config.n_heads
-        return Attention(d_model, config.n_heads, n_kv_heads, d_head, qk_norm, rotary, bias, config.dropout)
+        return Attention(
+            d_model,
+            config.n_heads,
+            config.n_kv_heads or config.n_heads,
+            d_head,
+            qk_norm=norm(d_head, gain=False) if config.qk_norm else NoNorm(),
+            rotary=rotary,
+            scale=config.attention_scale or 1 / math.sqrt(d_head),
+            bias=bias,
+            dropout=config.dropout,
+        )
 
     added: dict[str, nn.Module] = {}
     if config.positions == "learned":
         added["positions"] = LearnedPositions(config.context_length, d_model)
-    for n in config.ngram_sizes:
-        added[f"ngrams_{n}"] = NGramEmbedding(n, vocab_size, config.ngram_rows, d_model)
+    for n, rows in zip(config.ngram_sizes, config.ngram_rows, strict=True):
+        added[f"ngrams_{n}"] = NGramEmbedding(n, vocab_size, rows, d_model, config.ngram_dropout)
     return Decoder(
         config,
         token_embedding=TokenEmbedding(vocab_size, d_model),

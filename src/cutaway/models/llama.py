@@ -5,6 +5,8 @@ can choose.
 
 from __future__ import annotations
 
+import math
+
 from torch import nn
 
 from cutaway.models.config import LlamaConfig
@@ -26,16 +28,16 @@ def assemble_llama(config: LlamaConfig) -> Decoder:
         return Float32RMSNorm(d_model, config.norm_eps)
 
     def attention() -> Attention:
-        n_kv_heads = config.n_kv_heads or config.n_heads
         return Attention(
             d_model,
             config.n_heads,
-            n_kv_heads,
+            config.n_kv_heads or config.n_heads,
             d_head,
-            NoNorm(),
-            rotary,
-            config.attention_bias,
-            config.dropout,
+            qk_norm=NoNorm(),
+            rotary=rotary,
+            scale=1 / math.sqrt(d_head),
+            bias=config.attention_bias,
+            dropout=config.dropout,
         )
 
     def mlp() -> nn.Module:

@@ -34,6 +34,7 @@ def open_attention(
     q: Float[Tensor, "B T H D"],
     k: Float[Tensor, "B S G D"],
     v: Float[Tensor, "B S G D"],
+    scale: float,
     dropout: float = 0.0,
 ) -> Float[Tensor, "B T H D"]:
     """Return the mixture for each position and head, step by step; whoever listens hears each step."""
@@ -43,8 +44,8 @@ def open_attention(
         k, v = k.repeat_interleave(queries_per_key, dim=2), v.repeat_interleave(queries_per_key, dim=2)
     q_NTD, k_NSD, v_NSD = (x.transpose(1, 2).reshape(B * H, x.shape[1], D) for x in (q, k, v))
 
-    # mask + q k^T / sqrt(D), as one operation
-    scores_NTS = torch.baddbmm(causal_mask(T, S, q_NTD), q_NTD, k_NSD.transpose(1, 2), alpha=1 / math.sqrt(D))
+    # q k^T * scale + mask, as one operation
+    scores_NTS = torch.baddbmm(causal_mask(T, S, q_NTD), q_NTD, k_NSD.transpose(1, 2), alpha=scale)
     scores_BHTS = tap("scores_BHTS", scores_NTS.view(B, H, T, S))
     pattern_BHTS = tap("pattern_BHTS", scores_BHTS.softmax(dim=-1))
     pattern_BHTS = F.dropout(pattern_BHTS, dropout, training=dropout > 0)
@@ -56,6 +57,7 @@ def fused_attention(
     q: Float[Tensor, "B T H D"],
     k: Float[Tensor, "B S G D"],
     v: Float[Tensor, "B S G D"],
+    scale: float,
     dropout: float = 0.0,
 ) -> Float[Tensor, "B T H D"]:
     """Return the same in one kernel (Dao et al. 2022, FlashAttention, arXiv:2205.14135)."""
@@ -70,6 +72,7 @@ def fused_attention(
         attn_mask=None if is_causal or T == 1 else causal_mask(T, S, q),
         dropout_p=dropout,
         is_causal=is_causal,
+        scale=scale,
         enable_gqa=q.shape[2] != k.shape[2],
     )
     return z_BHTD.transpose(1, 2)
@@ -79,6 +82,7 @@ def attention(
     q: Float[Tensor, "B T H D"],
     k: Float[Tensor, "B S G D"],
     v: Float[Tensor, "B S G D"],
+    scale: float,
     dropout: float = 0.0,
 ) -> Float[Tensor, "B T H D"]:
     """Return the mixture for each position and head: open while somebody listens or where that is faster.
@@ -89,7 +93,7 @@ def attention(
     trains_on_cpu = q.requires_grad and q.device.type == "cpu"
     open_is_faster = trains_on_cpu and k.shape[1] <= (512 if _runs_in_bfloat16(q) else 128)
     attend = open_attention if _listeners or open_is_faster else fused_attention
-    return attend(q, k, v, dropout)
+    return attend(q, k, v, scale, dropout)
 
 
 def _runs_in_bfloat16(q: Tensor) -> bool:
@@ -102,6 +106,7 @@ class Attention(nn.Module):
     Args:
         qk_norm: a norm over the D channels of each head of q and k, or `NoNorm`.
         rotary: turns q and k by their positions, or `NoRotation`.
+        scale: what q . k is multiplied by, 1 / sqrt(D) in the paper.
     """
 
     def __init__(
@@ -112,11 +117,13 @@ class Attention(nn.Module):
         d_head: int,
         qk_norm: nn.Module,
         rotary: nn.Module,
+        scale: float,
         bias: bool,
         dropout: float,
     ) -> None:
         super().__init__()
-        self.n_heads, self.n_kv_heads, self.d_head, self.dropout = n_heads, n_kv_heads, d_head, dropout
+        self.n_heads, self.n_kv_heads, self.d_head = n_heads, n_kv_heads, d_head
+        self.scale, self.dropout = scale, dropout
         self.q_proj = nn.Linear(d_model, n_heads * d_head, bias=bias)
         self.k_proj = nn.Linear(d_model, n_kv_heads * d_head, bias=bias)
         self.v_proj = nn.Linear(d_model, n_kv_heads * d_head, bias=bias)
@@ -135,5 +142,6 @@ class Attention(nn.Module):
         q_BTHD, k_BTGD, v_BTGD = tap("q_BTHD", q_BTHD), tap("k_BTGD", k_BTGD), tap("v_BTGD", v_BTGD)
 
         k_BSGD, v_BSGD = (k_BTGD, v_BTGD) if cache is None else cache.append(k_BTGD, v_BTGD)
-        z_BTHD = tap("z_BTHD", attention(q_BTHD, k_BSGD, v_BSGD, self.dropout if self.training else 0.0))
+        dropout = self.dropout if self.training else 0.0
+        z_BTHD = tap("z_BTHD", attention(q_BTHD, k_BSGD, v_BSGD, self.scale, dropout))
         return self.o_proj(z_BTHD.reshape(B, T, self.n_heads * self.d_head))

@@ -46,14 +46,21 @@ class LearnedPositions(nn.Module):
 class NGramEmbedding(nn.Module):
     """One learned row for each run of n tokens, up to collisions. A token of its own precedes the text."""
 
-    def __init__(self, n: int, vocab_size: int, rows: int, d_model: int) -> None:
+    sparse_gradient = False
+    """Set this to get the gradient of the rows used only, for an optimizer that understands it."""
+
+    def __init__(self, n: int, vocab_size: int, rows: int, d_model: int, dropout: float = 0.0) -> None:
         super().__init__()
-        self.n, self.vocab_size = n, vocab_size
+        self.n, self.vocab_size, self.dropout = n, vocab_size, dropout
         self.weight = nn.Parameter(torch.empty(rows, d_model))
 
     def forward(self, seen: Int[Tensor, "B S"], n_new: int) -> Float[Tensor, "B T C"]:
         """Return the rows of the runs that end at the new tokens."""
-        return F.embedding(self.indices(seen, n_new), self.weight)
+        rows_BTC = F.embedding(self.indices(seen, n_new), self.weight, sparse=self.sparse_gradient)
+        if self.training and self.dropout:
+            kept_BT1 = torch.rand(*rows_BTC.shape[:2], 1, device=rows_BTC.device) >= self.dropout
+            rows_BTC = rows_BTC * kept_BT1
+        return rows_BTC
 
     def indices(self, seen: Int[Tensor, "B S"], n_new: int) -> Int[Tensor, "B T"]:
         """Return the row number of each run that ends at a new token."""
@@ -61,13 +68,15 @@ class NGramEmbedding(nn.Module):
         recent = seen[:, max(0, seen.shape[1] - needed) :]
         recent = F.pad(recent, (needed - recent.shape[1], 0), value=self.vocab_size)
         runs = [recent[:, i : i + n_new] for i in range(self.n)]
-        return hash_runs(runs, self.vocab_size + 1) % len(self.weight)
+        return row_numbers(runs, self.vocab_size + 1, len(self.weight))
 
 
-def hash_runs(runs: list[Int[Tensor, "B T"]], n_symbols: int) -> Int[Tensor, "B T"]:
-    """Number the runs of tokens: read them as digits, then scramble the bits (as SplitMix64 ends)."""
+def row_numbers(runs: list[Int[Tensor, "B T"]], n_symbols: int, n_rows: int) -> Int[Tensor, "B T"]:
+    """Number the runs of tokens: as digits of a number; its bits are scrambled if rows are too few."""
     number = runs[0]
     for digit in runs[1:]:
         number = number * n_symbols + digit
-    number = (number ^ (number >> 30)) * -0x40A7B892E31B1A47
-    return (number ^ (number >> 27)) & 0x7FFF_FFFF_FFFF_FFFF
+    if n_symbols ** len(runs) <= n_rows:
+        return number  # a row for every run
+    number = (number ^ (number >> 30)) * -0x40A7B892E31B1A47  # a step of SplitMix64
+    return ((number ^ (number >> 27)) & 0x7FFF_FFFF_FFFF_FFFF) % n_rows

@@ -4,10 +4,12 @@ anywhere.
 GPT-2 (Radford et al. 2019): normal with one small deviation; the projections that write to the residual
 stream smaller by sqrt(2L), since 2L of them add up. Starting those at zero instead makes each block the
 identity at first and trains faster (Fixup, Zhang et al. 2019, arXiv:1901.09321; and many recipes since).
-Gains start at one, offsets at zero.
+Gains start at one, offsets and n-gram rows at zero.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -32,18 +34,32 @@ def allocate(model: nn.Module, dtype: torch.dtype, device: torch.device | str = 
             module.fill()
 
 
+@dataclass(frozen=True)
+class Deviations:
+    """Standard deviations of the initial weights; zero for weights that start at zero."""
+
+    weights: float
+    token_embedding: float
+    projections: float
+    """Of the matrices that write to the residual stream."""
+    head: float
+
+
 @torch.no_grad()
-def initialise(
-    model: nn.Module, std: float, n_layers: int, zero_projections: bool, generator: torch.Generator
-) -> None:
+def initialise(model: nn.Module, std: Deviations, generator: torch.Generator) -> None:
     """Draw all weights, in the order of the modules."""
-    scaled_std = 0.0 if zero_projections else std / (2 * n_layers) ** 0.5
+    drawn: set[nn.Parameter] = set()
     for name, module in model.named_modules():
-        if isinstance(module, TokenEmbedding | LearnedPositions | NGramEmbedding):
-            normal(module.weight, std, generator)
+        if isinstance(module, TokenEmbedding):
+            normal(module.weight, std.token_embedding, generator)
+            drawn.add(module.weight)
+        elif isinstance(module, LearnedPositions):
+            normal(module.weight, std.weights, generator)
+        elif isinstance(module, NGramEmbedding):
+            module.weight.zero_()
         elif isinstance(module, nn.Linear):
-            writes_to_stream = name.endswith((".o_proj", ".down_proj"))
-            normal(module.weight, scaled_std if writes_to_stream else std, generator)
+            if module.weight not in drawn:  # a tied head is drawn with the embedding
+                normal(module.weight, deviation(name, std), generator)
             if module.bias is not None:
                 module.bias.zero_()
         elif isinstance(module, LayerNorm | RMSNorm):
@@ -51,6 +67,13 @@ def initialise(
                 module.weight.fill_(1.0)
             if isinstance(module, LayerNorm) and module.bias is not None:
                 module.bias.zero_()
+
+
+def deviation(name: str, std: Deviations) -> float:
+    """Return the deviation of a linear layer's weights."""
+    if name == "lm_head":
+        return std.head
+    return std.projections if name.endswith((".o_proj", ".down_proj")) else std.weights
 
 
 def normal(weight: torch.Tensor, std: float, generator: torch.Generator) -> None:

@@ -68,6 +68,8 @@ class Rotary(nn.Module):
 
     def fill(self) -> None:
         """Compute the tables: cos(angle) twice, and sin(angle) with the sign that the swap asks for."""
+        if self.cos_ND.is_meta:
+            return
         frequencies = rotary_frequencies(self.d_head, self.base)
         if self.scaling is not None:
             frequencies = stretch(frequencies, self.scaling)

@@ -1,0 +1,289 @@
+"""Model folders as Hugging Face tools keep them, both ways: config.json, model.safetensors, tokenizer.json.
+
+`load_folder` reads GPT-2, Llama and our own models; `save_folder` writes what `transformers` loads, or our
+own kind where a part has no place in theirs. Weights are safetensors only: nothing is ever unpickled.
+Anything this code does not know is refused, since a setting that is skipped gives wrong numbers without a
+word.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from cutaway.base.errors import ConfigError, ModelFormatError, UsageError, suggest
+from cutaway.base.files import disk_errors, replacing_folder
+from cutaway.interop.fetch import find_folder
+from cutaway.interop.gpt2_folder import GPT2
+from cutaway.interop.layout import Layout, Piece, refuse, setting
+from cutaway.interop.llama_folder import LLAMA
+from cutaway.interop.own_folder import OWN
+from cutaway.interop.safetensors_file import DTYPES, StoredTensor, read_header
+from cutaway.models.build import assemble
+from cutaway.models.config import ModelConfig
+from cutaway.models.decoder import Decoder
+from cutaway.nn.init import allocate
+from cutaway.text.tokenizer import Tokenizer, load_tokenizer
+
+LAYOUTS = {layout.model_type: layout for layout in (GPT2, LLAMA, OWN)}
+INDEX = "model.safetensors.index.json"
+TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt")
+
+
+def load_folder(path_or_id: str | Path, dtype: torch.dtype | None = None) -> tuple[Decoder, Tokenizer | None]:
+    """Return the model, ready to use, and its tokenizer, None if the folder has none.
+
+    Args:
+        path_or_id: a folder, or a model on the Hugging Face Hub: `owner/name`, or `hf:` and any id.
+        dtype: precision of the weights in memory; left out, as they are stored.
+
+    Raises:
+        ModelFormatError: there is nothing to load, or it cannot be loaded faithfully.
+    """
+    folder = find_folder(path_or_id)
+    try:
+        model = load_model(folder, dtype)
+    except ConfigError as error:
+        raise ModelFormatError(
+            f"{folder / 'config.json'} describes a model that cannot be: {error}"
+        ) from error
+    except ModelFormatError as error:
+        if str(folder) in str(error):
+            raise
+        raise ModelFormatError(f"cannot load {folder}: {error}") from error
+    except (OSError, MemoryError, RuntimeError) as error:
+        raise ModelFormatError(f"cannot read {folder}: {error}") from error
+    has_tokenizer = any((folder / name).is_file() for name in TOKENIZER_FILES)
+    return model, load_tokenizer(folder) if has_tokenizer else None
+
+
+def load_model(folder: Path, dtype: torch.dtype | None = None) -> Decoder:
+    """Return the folder's model in evaluation mode, reading one piece of one tensor at a time."""
+    settings = read_json(folder / "config.json")
+    layout = find_layout(settings)
+    config = layout.read_settings(settings)
+    stored = read_headers(folder)
+    model = assemble(config)
+    sources = match(model, layout, config, stored)
+    allocate(model, dtype or stored_dtype(sources))
+    fill(model, sources)
+    return model.eval()
+
+
+def find_layout(settings: dict[str, Any]) -> Layout:
+    """Return the layout config.json asks for."""
+    model_type = setting(settings, "model_type", str)
+    if model_type not in LAYOUTS:
+        raise ModelFormatError(
+            f"models of type {model_type!r} are not supported{suggest(model_type, LAYOUTS)}; "
+            f"expected one of {sorted(LAYOUTS)}"
+        )
+    refuse(settings, "quantization_config", "weights in few bits")
+    return LAYOUTS[model_type]
+
+
+def read_headers(folder: Path) -> dict[str, StoredTensor]:
+    """Return all tensors the folder's safetensors files hold, in one file or in shards."""
+    single, index = folder / "model.safetensors", folder / INDEX
+    if single.is_file():
+        return read_header(single)
+    if not index.is_file():
+        raise no_weights(folder)
+    shard_of = setting(read_json(index), "weight_map", dict)
+    stored: dict[str, StoredTensor] = {}
+    for shard in sorted({str(name) for name in shard_of.values()}):
+        if Path(shard).name != shard or not (folder / shard).is_file():
+            raise ModelFormatError(
+                f"{index} names the shard {shard!r}, which is not there; download it again"
+            )
+        stored |= read_header(folder / shard)
+    for name, shard in shard_of.items():
+        if name not in stored or stored[name].file.name != shard:
+            raise ModelFormatError(
+                f"{index} says tensor {name} is in {shard}, but it is not; copy both again"
+            )
+    return stored
+
+
+def no_weights(folder: Path) -> ModelFormatError:
+    """Return why there is nothing to load, pickled weights above all."""
+    pickles = sorted(f.name for f in folder.iterdir() if f.suffix in (".bin", ".pt", ".pth", ".ckpt"))
+    if pickles:
+        return ModelFormatError(
+            f"{folder} has its weights in {pickles[0]}, a pickle, which can run any code when opened; only "
+            f"safetensors are read: ask for that version, or convert it where you trust it"
+        )
+    return ModelFormatError(f"there are no weights in {folder}: expected model.safetensors or {INDEX}")
+
+
+def match(
+    model: Decoder, layout: Layout, config: ModelConfig, stored: dict[str, StoredTensor]
+) -> list[tuple[StoredTensor, list[Piece]]]:
+    """Return for each stored tensor the parameters it fills, after checking that all is there and fits."""
+    is_bare = not any(name.startswith(layout.prefix) for name in stored)
+    wanted: dict[str, list[Piece]] = {}
+    for piece in layout.pieces(config):
+        name = piece.stored.removeprefix(layout.prefix) if is_bare else piece.stored
+        wanted.setdefault(name, []).append(piece)
+    missing = [name for name in wanted if name not in stored]
+    if missing:
+        raise ModelFormatError(f"the weights lack {_some(missing)}, which config.json asks for")
+    extra = [name for name in stored if name not in wanted and not layout.ignored.fullmatch(name)]
+    if config.tied and "lm_head.weight" in extra:
+        extra.remove("lm_head.weight")
+        table = next(name for name, pieces in wanted.items() if pieces[0].ours == "token_embedding.weight")
+        _check_same(stored["lm_head.weight"], stored[table])
+    if extra:
+        raise ModelFormatError(f"the weights have {_some(extra)}, for which config.json has no place")
+    parameters = dict(model.named_parameters())
+    for name, pieces in wanted.items():
+        if stored[name].dtype not in DTYPES:
+            raise ModelFormatError(
+                f"tensor {name} is stored as {stored[name].dtype}; expected one of {sorted(DTYPES)}"
+            )
+        expected = expected_shape(pieces, parameters)
+        if stored[name].shape != expected:
+            raise ModelFormatError(
+                f"tensor {name} has shape {stored[name].shape}, but config.json makes it {expected}"
+            )
+    sources = [(stored[name], pieces) for name, pieces in wanted.items()]
+    return sorted(sources, key=lambda source: (source[0].file, source[0].first_byte))
+
+
+def stored_dtype(sources: list[tuple[StoredTensor, list[Piece]]]) -> torch.dtype:
+    """Return the precision of the stored token embedding, which stands for all."""
+    return next(DTYPES[t.dtype] for t, pieces in sources if pieces[0].ours == "token_embedding.weight")
+
+
+def expected_shape(pieces: list[Piece], parameters: Mapping[str, Tensor]) -> tuple[int, ...]:
+    """Return the shape of a stored tensor from those of our parameters that make it up, side by side."""
+    shapes = [
+        tuple(reversed(parameters[piece.ours].shape))
+        if piece.transposed
+        else tuple(parameters[piece.ours].shape)
+        for piece in pieces
+    ]
+    if len(shapes) == 1:
+        return shapes[0]
+    return (*shapes[0][:-1], sum(shape[-1] for shape in shapes))
+
+
+@torch.no_grad()
+def fill(model: Decoder, sources: list[tuple[StoredTensor, list[Piece]]]) -> None:
+    """Copy the stored numbers into the parameters, a few rows at a time."""
+    parameters = dict(model.named_parameters())
+    for tensor, pieces in sources:
+        for first, rows in tensor.pieces():
+            for piece in pieces:
+                target = parameters[piece.ours]
+                part = rows if piece.columns is None else rows[..., piece.columns]
+                if piece.transposed:
+                    target[:, first : first + len(rows)] = part.T
+                elif rows.dim() == 1:
+                    target.copy_(part)
+                else:
+                    target[first : first + len(rows)] = part
+
+
+def save_folder(
+    path: str | Path, model: Decoder, tokenizer: Tokenizer | None = None, model_type: str | None = None
+) -> None:
+    """Write a folder that `transformers` loads, or of our own type where it has no class for the parts.
+
+    Args:
+        model_type: `gpt2`, `llama` or `cutaway`; left out, the first of them that has a place for every part.
+
+    Raises:
+        UsageError: the type asked for has no place for some part.
+    """
+    config = dataclasses.replace(model.config, vocab_size=model.config.known_vocab_size)
+    layout = choose_layout(config, model_type)
+    ends = None if tokenizer is None else tokenizer.eos_id
+    settings = {
+        "architectures": [layout.architecture],
+        "model_type": layout.model_type,
+        "dtype": str(model.dtype).removeprefix("torch."),
+        **layout.write_settings(config),
+        "bos_token_id": None if tokenizer is None else tokenizer.bos_id,
+        "eos_token_id": ends,
+        "pad_token_id": None,
+    }
+    with replacing_folder(Path(path)) as folder:
+        (folder / "config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+        with disk_errors(folder):
+            save_file(stored_tensors(model, layout, config), folder / "model.safetensors", {"format": "pt"})
+        if tokenizer is not None:
+            tokenizer.save(folder)
+
+
+def choose_layout(config: ModelConfig, model_type: str | None) -> Layout:
+    """Return the layout asked for, or the first with a place for every part."""
+    if model_type is None:
+        return next(layout for layout in LAYOUTS.values() if not layout.parts_without_place(config))
+    if model_type not in LAYOUTS:
+        raise UsageError(
+            f"no model type {model_type!r}{suggest(model_type, LAYOUTS)}; expected one of {sorted(LAYOUTS)}"
+        )
+    layout = LAYOUTS[model_type]
+    if parts := layout.parts_without_place(config):
+        raise UsageError(
+            f"a model of type {model_type!r} has no place for {_some(parts)}; save it as 'cutaway', "
+            f"or train one without"
+        )
+    return layout
+
+
+def stored_tensors(model: Decoder, layout: Layout, config: ModelConfig) -> dict[str, Tensor]:
+    """Return the tensors a folder of this layout holds."""
+    parameters = dict(model.named_parameters())
+    parts: dict[str, list[Tensor]] = {}
+    for piece in layout.pieces(config):
+        parameter = parameters[piece.ours].detach()
+        parts.setdefault(piece.stored, []).append(parameter.T if piece.transposed else parameter)
+    return {
+        name: torch.cat(found, dim=-1) if len(found) > 1 else found[0].contiguous()
+        for name, found in parts.items()
+    }
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object a JSON file holds.
+
+    Raises:
+        ModelFormatError: it is missing or not a JSON object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelFormatError(
+            f"there is no {path.name} in {path.parent}, so it is not a model folder"
+        ) from error
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise ModelFormatError(f"{path} is not JSON ({error}); copy or download it again") from error
+    if not isinstance(content, dict):
+        raise ModelFormatError(f"{path} is not a JSON object; copy or download it again")
+    return content
+
+
+def _check_same(head: StoredTensor, table: StoredTensor) -> None:
+    same = head.shape == table.shape and head.dtype == table.dtype and head.dtype in DTYPES
+    if not same or any(
+        not torch.equal(a, b) for (_, a), (_, b) in zip(head.pieces(), table.pieces(), strict=True)
+    ):
+        raise ModelFormatError(
+            "config.json says the head shares the embedding's table (tie_word_embeddings), but the weights "
+            "have two different ones"
+        )
+
+
+def _some(names: list[str]) -> str:
+    """Return the first few names, and how many more there are."""
+    shown = ", ".join(names[:4])
+    return shown if len(names) <= 4 else f"{shown} and {len(names) - 4} more"
