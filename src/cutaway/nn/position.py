@@ -15,13 +15,14 @@ trained to. No positions at all work too: the causal mask already tells an order
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 
+@runtime_checkable
 class Stretch(Protocol):
     """Llama 3.1's settings; see `cutaway.models.config.RotaryScaling`."""
 

@@ -30,12 +30,18 @@ class TrainConfig:
     """Peak rate of AdamW."""
     muon_learning_rate: float = 0.02
     """Peak rate of Muon."""
+    muon_momentum: float = 0.95
+    """Muon: memory of the mean gradient, reached from 0.85 over the first 100 steps."""
+    ngram_learning_rate: float = 0.05
+    """Peak rate of the n-gram tables' row-wise AdaGrad."""
     weight_decay: float = 0.1
     """Share of each matrix, times the rate, taken away every step (not from gains and biases)."""
     beta1: float = 0.9
     """AdamW: memory of the mean gradient."""
     beta2: float = 0.95
     """AdamW: memory of the mean squared gradient."""
+    epsilon: float = 1e-8
+    """AdamW: added to the root of the mean squared gradient."""
     schedule: Literal["stable", "cosine", "linear"] = "stable"
     """The rate after warm-up: `stable` then falling to the end, a `cosine` from peak to end, or `linear`."""
     warmup_fraction: float = 0.02

@@ -90,7 +90,10 @@ def _stepper(
 ) -> Callable[[str, int, int], float]:
     """Return a function that makes one whole training step on a copy of the model and says how long it took."""
     model = copy.deepcopy(objective.model).to(device).train()
-    optimizers = build_optimizers(model, config)
+    optimizers = {
+        precision: build_optimizers(model, dataclasses.replace(config, precision=precision))
+        for precision in ("float32", "bfloat16")
+    }
     if is_compiled:
         model.compile()
 
@@ -103,7 +106,7 @@ def _stepper(
                 loss = objective.loss(model, batch)
             loss.backward()
         loss.item()
-        for optimizer in optimizers:
+        for optimizer in optimizers[precision]:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         if device.type == "cuda":

@@ -38,9 +38,8 @@ from cutaway.train.checkpoint import (
 )
 from cutaway.train.config import TrainConfig
 from cutaway.train.distributed import World, check_batch, gradients_synced, whole, wrap
-from cutaway.train.lr_schedule import rate
 from cutaway.train.nonfinite import first_nonfinite
-from cutaway.train.optimizers import build_optimizers
+from cutaway.train.optimizers import build_optimizers, set_rates
 from cutaway.train.watch import StepEvent, Watcher
 
 
@@ -172,18 +171,17 @@ class Trainer:
                 (loss / config.accumulate).backward()
             loss_sum += loss.item()
         parameters = [p for p in self.objective.model.parameters() if p.grad is not None]
-        norm = float(whole(nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])))
+        grads = [gradient_values(p) for p in parameters]
+        norm = float(whole(nn.utils.get_total_norm(grads)))
         mean_loss = loss_sum / config.accumulate
         if not all(map(_is_number, world.mean(mean_loss, norm))):
             self._stop_nonfinite(batch)
-        layers = layer_norms(self.objective.model, [p.grad for p in parameters], parameters) if wants_layers else {}
+        layers = layer_norms(self.objective.model, grads, parameters) if wants_layers else {}
         if config.clip_norm and norm > config.clip_norm:
-            torch._foreach_mul_([p.grad for p in parameters], config.clip_norm / norm)
+            torch._foreach_mul_(grads, config.clip_norm / norm)
         before = [p.detach().clone() for p in parameters] if wants_layers else []
-        scale = rate(step, self.total_steps, config)
+        scale = set_rates(self.optimizers, step, self.total_steps, config)
         for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = group["peak_lr"] * scale
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         if wants_layers:
@@ -260,6 +258,15 @@ def _is_number(value: float) -> bool:
 def autocast(precision: str, device: torch.device) -> torch.autocast:
     """Return a context in which matrix products run in bfloat16, when that is the precision."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def gradient_values(parameter: nn.Parameter) -> Tensor:
+    """Return the numbers of a parameter's gradient; of a sparse one, those of the rows it has."""
+    assert parameter.grad is not None
+    if parameter.grad.is_sparse:
+        parameter.grad = parameter.grad.coalesce()
+        return parameter.grad._values()
+    return parameter.grad
 
 
 def layer_norms(model: nn.Module, tensors: list[Any], parameters: list[nn.Parameter]) -> dict[str, float]:
