@@ -4,38 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from typing import Any
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
-from cutaway.base.errors import ModelFormatError, suggest
+from cutaway.base.config import from_table
+from cutaway.base.errors import ModelFormatError
 from cutaway.interop.layout import Layout, Piece, Settings, setting
 from cutaway.models.build import assemble
-from cutaway.models.config import GPTConfig, LlamaConfig, ModelConfig, RotaryScaling
+from cutaway.models.config import GPTConfig, LlamaConfig, ModelConfig
 
 FAMILIES: dict[str, type[GPTConfig] | type[LlamaConfig]] = {"gpt": GPTConfig, "llama": LlamaConfig}
 
 
 def read_settings(settings: Settings) -> ModelConfig:
-    """Return the config, refusing what this version does not know."""
+    """Return the config, refusing what this version does not know.
+
+    Raises:
+        ConfigError: an unknown setting, or a value of the wrong kind.
+    """
     family = setting(settings, "family", str)
     if family not in FAMILIES:
         raise ModelFormatError(f"config.json says family = {family!r}; expected one of {sorted(FAMILIES)}")
-    fields = dict(setting(settings, "config", dict))
-    known = {field.name: field for field in dataclasses.fields(FAMILIES[family])}
-    for name in fields:
-        if name not in known:
-            raise ModelFormatError(
-                f"config.json has a setting {name!r} this version does not know{suggest(name, known)}"
-            )
-    scaling = setting(fields, "rotary_scaling", dict, None)
-    try:
-        for name, value in fields.items():
-            if isinstance(value, list):
-                fields[name] = tuple(value)
-        if scaling is not None:
-            fields["rotary_scaling"] = RotaryScaling(**scaling)
-        return FAMILIES[family](**fields)
-    except TypeError as error:
-        raise ModelFormatError(f"config.json has a setting of the wrong type: {error}") from error
+    fields = setting(settings, "config", dict)
+    nulls: dict[str, Any] = {name: None for name, value in fields.items() if value is None}
+    config = from_table(FAMILIES[family], {name: fields[name] for name in fields if name not in nulls})
+    hints = get_type_hints(FAMILIES[family])
+    for name in nulls:
+        if name not in hints or NoneType not in get_args(hints[name]):
+            raise ModelFormatError(f"config.json says {name} = null, where a value is needed")
+    return dataclasses.replace(config, **nulls)
 
 
 def write_settings(config: ModelConfig) -> dict[str, Any]:
