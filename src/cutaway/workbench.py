@@ -10,6 +10,7 @@ import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,7 @@ class Session:
         self, recipe: Recipe, corpus: Corpus, encoded: EncodedCorpus, tokenizer: Tokenizer, world: World, watcher: Watcher
     ) -> None:
         self.recipe, self.corpus, self.encoded, self.tokenizer = recipe, corpus, encoded, tokenizer
-        self.world, self.watcher = world, watcher
+        self.world, self.watcher = world, watcher if world.is_first else Watcher()
         self.model = build(dataclasses.replace(recipe.model, vocab_size=tokenizer.vocab_size), recipe.train.seed)
         self.objective = make_objective(recipe, self.model, encoded, self.write)
 
@@ -159,8 +160,8 @@ class Session:
         else:  # the first rank fills the cache of encoded text, the others read it
             world.wait()
             corpus, tokenizer, encoded = read_text(recipe)
-        watcher.say(corpus.describe())
         session = cls(recipe, corpus, encoded, tokenizer, world, watcher)
+        session.watcher.say(corpus.describe())
         if not is_settled:
             session.settle()
         return session
@@ -213,7 +214,7 @@ class Session:
             return self._train(run)
 
     def _train(self, run: Run) -> Outcome:
-        trainer = Trainer(self.objective, self.recipe.train, run, self.world, self.watcher, self._export_to(run))
+        trainer = Trainer(self.objective, self.recipe.train, run, self.world, self.watcher, self._export_to(run), self.rebuild)
         if list_checkpoints(run.checkpoints_folder):
             trainer.resume()
             self.watcher.say(f"going on from step {trainer.state.step} of {trainer.total_steps}")
@@ -250,15 +251,33 @@ class Session:
     def write(self, model: torch.nn.Module, step: int) -> str:
         """Return a sample: the recipe's prompt and what the model makes of it."""
         assert isinstance(model, Decoder)
-        return self.recipe.prompt + generate(model, self.tokenizer, self.recipe.prompt, self.recipe.generate)[0].text
+        prompt = self.sample_prompt
+        return prompt + generate(model, self.tokenizer, prompt, self.recipe.generate)[0].text
 
-    def _export_to(self, run: Run) -> Callable[[Tensors], None]:
-        def export(weights: Tensors) -> None:
-            model = build_empty(self.model.config)
-            model.load_state_dict(weights, strict=False, assign=True)
+    @cached_property
+    def sample_prompt(self) -> str:
+        """Return the recipe's prompt, or the text's first character where the recipe's cannot begin a text of this model."""
+        prompt = self.recipe.prompt
+        try:
+            self.tokenizer.encode(prompt)
+        except TokenizerError as error:
+            self.watcher.say(f"samples do not begin with {prompt!r}: {error}")
+            prompt = ""
+        has_start = prompt or self.tokenizer.bos_id is not None
+        return prompt if has_start else self.corpus.train_texts[0][:1]
+
+    def _export_to(self, run: Run) -> Callable[[torch.nn.Module], None]:
+        def export(model: torch.nn.Module) -> None:
+            assert isinstance(model, Decoder)
             save_folder(run.model_folder, model, self.tokenizer)
 
         return export
+
+    def rebuild(self, weights: Tensors) -> Decoder:
+        """Return a model of its own with these weights."""
+        model = build_empty(self.recipe.model)
+        model.load_state_dict(weights, strict=False)
+        return model
 
 
 def read_text(recipe: Recipe) -> tuple[Corpus, Tokenizer, EncodedCorpus]:

@@ -151,7 +151,7 @@ def test_killed_or_interrupted_at_any_moment_a_run_goes_on_as_if_never_stopped(t
         while not any(p.name.startswith(".") for p in (folder / "checkpoints").iterdir()):
             assert time.monotonic() < deadline
         job.send_signal(signal.SIGKILL)
-        job.wait()
+        job.communicate(timeout=60)
         assert open_run("parts").status() == "stopped"
         job = start(text.parent, str(folder), "--quiet")
         time.sleep(1.0)

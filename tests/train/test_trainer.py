@@ -120,8 +120,11 @@ def test_the_best_weights_come_back_when_the_last_are_worse(tmp_path: Path) -> N
 
     exported: list[dict[str, torch.Tensor]] = []
     objective = Overfits()
-    copy = lambda weights: exported.append({k: v.clone() for k, v in weights.items()})  # noqa: E731
-    trainer = Trainer(objective, config(), run_in(tmp_path), ALONE, export=copy)
+
+    def export(model: torch.nn.Module) -> None:
+        exported.append({name: tensor.detach().clone() for name, tensor in model.named_parameters()})
+
+    trainer = Trainer(objective, config(), run_in(tmp_path), ALONE, export=export)
     outcome = trainer.train()
     assert outcome.state.best_step == 20
     assert len(exported) == 2

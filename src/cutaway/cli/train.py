@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from cutaway.base.runs import RunFolder, open_run
+from cutaway.base.runs import open_run
 from cutaway.cli.console import answer, answer_json, parse, screen
 from cutaway.presets import PRESETS, find_recipe, with_changes
 from cutaway.recipe import Recipe
@@ -119,7 +120,7 @@ def finish(run: Run, console: Console, prompt: str, wants_json: bool, is_quiet: 
     return 0
 
 
-def report(run: RunFolder, summary: dict[str, Any]) -> Any:
+def report(run: Run, summary: dict[str, Any]) -> Any:
     """Return the one-screen summary of a run."""
     from rich.console import Group
     from rich.table import Table
@@ -140,7 +141,7 @@ def report(run: RunFolder, summary: dict[str, Any]) -> Any:
     table.add_row("run", str(run.path))
     if summary["status"] == "finished":
         title, following = "finished", [
-            f"cutaway generate {run.path} --prompt 'def '",
+            f"cutaway generate {run.path} --prompt {shlex.quote(run.recipe.prompt or 'a')}",
             f"cutaway runs show {run.name}",
             f"cutaway train {run.recipe_file}      (the same run again)",
         ]

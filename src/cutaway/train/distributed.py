@@ -114,8 +114,8 @@ def wrap(model: nn.Module, sharding: str, world: World) -> nn.Module:
 
     mesh = init_device_mesh(world.device.type, (world.size,))
     for block in getattr(model, "blocks", []):
-        fully_shard(block, mesh=mesh)
-    fully_shard(model, mesh=mesh)
+        fully_shard(block, mesh=mesh, reshard_after_forward=True)
+    fully_shard(model, mesh=mesh, reshard_after_forward=True)
     return model
 
 
@@ -136,7 +136,7 @@ def gradients_synced(model: nn.Module, enabled: bool) -> Iterator[None]:
 
 def whole(tensor: Tensor) -> Tensor:
     """Return the full tensor of one that may be spread over ranks (every rank must ask)."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    return tensor.full_tensor().clone() if isinstance(tensor, DTensor) else tensor  # the copy waits for the gathering
 
 
 def like(full: Tensor, pattern: Tensor) -> Tensor:

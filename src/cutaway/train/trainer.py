@@ -58,7 +58,8 @@ class Trainer:
 
     Args:
         config: fully settled: steps, precision, compile and threads are set.
-        export: called with the weights by name whenever they are the best so far; writes them for others to load.
+        export: called with the model whenever it is the best so far; writes it for others to load.
+        rebuild: makes a model of gathered weights; needed when they are spread over devices (FSDP).
     """
 
     def __init__(
@@ -68,14 +69,16 @@ class Trainer:
         run: RunFolder,
         world: World,
         watcher: Watcher | None = None,
-        export: Callable[[Tensors], None] | None = None,
+        export: Callable[[nn.Module], None] | None = None,
+        rebuild: Callable[[Tensors], nn.Module] | None = None,
     ) -> None:
         if config.steps is None:
             raise ConfigError("the trainer needs train.steps; a budget in minutes, epochs or tokens is settled before")
         check_batch(config.batch_size, config.accumulate, world.size)
         self.objective, self.config, self.run, self.world = objective, config, run, world
         self.watcher = watcher or Watcher()
-        self.export = export or (lambda weights: None)
+        self.export = export or (lambda model: None)
+        self.rebuild = rebuild
         self.state = TrainState()
         self.total_steps = config.steps
         self.validate_every = config.validate_every or max(1, round(self.total_steps / 15))
@@ -207,9 +210,9 @@ class Trainer:
         is_best = validation.loss_nats < self.state.best_loss
         if is_best:
             self.state.best_loss, self.state.best_step = validation.loss_nats, self.state.step
-            weights = model_tensors(self.objective.model)
+            model = self.whole_model()
             if self.world.is_first:
-                self.export(weights)
+                self.export(model)
         return validation, is_best
 
     def measure_best(self) -> Validation:
@@ -227,12 +230,21 @@ class Trainer:
 
     def sample(self, samples: JsonLines | None) -> None:
         """Let the model write, for the watcher and for the record."""
-        self.model.eval()
+        model = self.whole_model().eval()
+        if samples is None:
+            return
         with torch.no_grad():
-            text = self.objective.sample(self.objective.model, self.state.step)
-        if samples:
-            samples.append({"step": self.state.step, "text": text})
+            text = self.objective.sample(model, self.state.step)
+        samples.append({"step": self.state.step, "text": text})
         self.watcher.sampled(self.state.step, text)
+
+    def whole_model(self) -> nn.Module:
+        """Return the model with all its weights in one place (every rank must ask)."""
+        if self.world.size == 1 or self.config.sharding == "ddp":
+            return self.objective.model
+        if self.rebuild is None:
+            raise ConfigError("sharding `fsdp` needs a way to rebuild the model; use train.sharding `ddp`")
+        return self.rebuild(model_tensors(self.objective.model))
 
     def checkpoint(self) -> None:
         """Save where the run is; keep the last checkpoint and the best."""
