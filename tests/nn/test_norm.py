@@ -52,6 +52,24 @@ def test_llamas_norm_equals_transformers_bit_for_bit(dtype: torch.dtype) -> None
         theirs.weight.copy_(torch.linspace(-2, 2, C))
         ours.weight.copy_(theirs.weight)
     assert torch.equal(ours(draw(dtype)), theirs(draw(dtype)))
+    assert torch.equal(ours(draw(dtype).requires_grad_()), theirs(draw(dtype)))
+
+
+def test_rms_norm_has_the_derivative_of_its_formula() -> None:
+    x = draw()[0].requires_grad_()
+    assert torch.autograd.gradcheck(RMSNorm(C, 0.1).double(), x)
+    (gradient,) = torch.autograd.grad(RMSNorm(C, EPS)(x.float()).square().sin().sum(), x)
+    with torch.enable_grad():
+        (expected,) = torch.autograd.grad(
+            torch.nn.functional.rms_norm(x, (C,), eps=EPS).square().sin().sum(), x
+        )
+    torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_half_precision_is_summed_in_float32() -> None:
+    x = draw(torch.bfloat16).requires_grad_()
+    expected = torch.nn.functional.rms_norm(x.detach(), (C,), eps=EPS)
+    assert torch.equal(RMSNorm(C, EPS, gain=False)(x), expected)
 
 
 def test_no_norm_is_the_input() -> None:

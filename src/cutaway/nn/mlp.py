@@ -57,7 +57,7 @@ class ReLU2(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         """Return the gradient with respect to x."""
         (positive,) = ctx.saved_tensors
-        return (gradient * positive).mul_(2)
+        return torch.addcmul(positive.new_zeros(()), gradient, positive, value=2)
 
 
 ACTIVATIONS: dict[str, Activation] = {"gelu": gelu, "gelu_tanh": gelu_tanh, "relu": relu, "relu2": relu2}
