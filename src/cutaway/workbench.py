@@ -19,6 +19,7 @@ import torch
 from cutaway.base.config import read_toml, to_toml
 from cutaway.base.errors import RunError, TokenizerError, UsageError
 from cutaway.base.files import write_text
+from cutaway.base.memory import keep_freed_memory
 from cutaway.base.runs import RunFolder, create_run, open_run, timestamp
 from cutaway.generate.config import SamplingConfig
 from cutaway.generate.decode import Completion, generate
@@ -154,6 +155,8 @@ class Session:
     def prepare(cls, recipe: Recipe, world: World, watcher: Watcher, is_settled: bool = False) -> Session:
         """Read the text, learn the tokenizer, build the model, and settle what the recipe leaves open."""
         torch.set_num_threads(recipe.train.threads or 1)
+        torch.set_flush_denormal(True)
+        keep_freed_memory()
         if world.is_first:
             corpus, tokenizer, encoded = read_text(recipe)
             world.wait()

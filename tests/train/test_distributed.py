@@ -26,6 +26,8 @@ context_length = 16
 d_model = 24
 n_layers = 2
 n_heads = 4
+ngram_sizes = [2, 3]
+ngram_rows = [400, 300]
 [train]
 steps = {steps}
 batch_size = 8

@@ -137,12 +137,16 @@ class RowAdaGrad(Optimizer):
 
 
 def build_optimizers(model: nn.Module, config: TrainConfig) -> list[Optimizer]:
-    """Return the optimizers of a model's parameters; every group carries its `peak_lr`."""
+    """Return the optimizers of a model's parameters; every group carries its `peak_lr`.
+
+    N-gram tables are asked for sparse gradients where their optimizer can have them.
+    """
     hidden, tables, matrices, rest = [], [], [], []
     kinds = {id(p): module for module in model.modules() for p in module.parameters(recurse=False)}
     for name, parameter in model.named_parameters():
         module = kinds[id(parameter)]
         if isinstance(module, NGramEmbedding):
+            module.sparse_gradient = not torch.distributed.is_initialized()  # ranks average dense gradients only
             tables.append(parameter)
         elif isinstance(module, nn.Linear) and parameter.ndim == 2 and not name.endswith("lm_head.weight"):
             hidden.append(parameter)

@@ -1,0 +1,1 @@
+"""Measurements beside peers: both sides in one process, in turn, medians and a ratio."""
