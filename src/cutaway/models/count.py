@@ -134,7 +134,7 @@ def count_memory(
         weights=n * BYTES[dtype],
         gradients=n * BYTES[dtype],
         optimizer=2 * n * BYTES["float32"],
-        activations=count_activations(config, batch_size, T) * BYTES[dtype],
+        activations=count_activations(config, batch_size, T, dtype) * BYTES[dtype],
     )
 
 
@@ -143,18 +143,23 @@ def count_cache_bytes(config: ModelConfig, n_positions: int = 1, dtype: str = "f
     return n_positions * (2 * config.n_layers * _shape(config).kv * BYTES[dtype] + 8)
 
 
-def count_activations(config: ModelConfig, batch_size: int, n_positions: int) -> int:
-    """Estimate how many numbers the forward pass keeps, from what each operation's derivative needs.
+def count_activations(config: ModelConfig, batch_size: int, n_positions: int, dtype: str = "float32") -> int:
+    """Estimate how many numbers a training step keeps, from what each operation's derivative needs.
 
-    A norm keeps its input, a linear layer its input, attention its heads' queries, keys, values, scores'
-    softmax and result, an MLP what goes into and comes out of its nonlinearity.
+    A norm keeps its input or its result, a linear layer its input, attention each head's queries, keys,
+    values and result, and, on short texts, its pattern; the MLP what enters and leaves its nonlinearity.
     """
     C, H, T, shape = config.d_model, config.n_heads, n_positions, _shape(config)
-    norms = 4 * C  # inputs and outputs
-    heads = (5 + 2 * shape.is_rotary) * shape.q
-    mlp = (2 if shape.n_mlp_matrices == 2 else 4) * shape.F
-    block = norms + heads + mlp + H * T
-    return batch_size * T * (config.n_layers * block + 2 * C + 2 * config.known_vocab_size)
+    norm = C + C * shape.norm_keeps_two + 2
+    attention = 4 * shape.q + (shape.q + shape.kv) * shape.qk_norm
+    if PATTERN_KEPT_UP_TO.get(dtype, 0) >= T:
+        attention += H * T
+    block = 2 * norm + attention + shape.mlp_kept * shape.F
+    return batch_size * T * (config.n_layers * block + shape.n_outer_norms * norm + config.known_vocab_size)
+
+
+PATTERN_KEPT_UP_TO = {"float32": 128, "bfloat16": 512}
+"""Longest texts whose patterns are kept: `OPEN_UP_TO` of nn/attention.py, which imports torch."""
 
 
 @dataclass(frozen=True)
@@ -165,11 +170,14 @@ class _Shape:
     kv: int
     F: int
     n_mlp_matrices: int
+    mlp_kept: int
+    """Numbers kept for each hidden unit."""
     attention_bias: bool
     mlp_bias: bool
     learned_positions: bool
-    is_rotary: bool
     norm_size: int
+    norm_keeps_two: bool
+    qk_norm: bool
     n_outer_norms: int
     ngram_rows: tuple[int, ...]
 
@@ -179,18 +187,34 @@ def _shape(config: ModelConfig) -> _Shape:
     kv = (config.n_kv_heads or config.n_heads) * config.head_width
     C, F = config.d_model, config.mlp_width
     if isinstance(config, LlamaConfig):
-        return _Shape(q, kv, F, 3, config.attention_bias, config.mlp_bias, False, True, C, 1, ())
+        return _Shape(
+            q,
+            kv,
+            F,
+            n_mlp_matrices=3,
+            mlp_kept=4,
+            attention_bias=config.attention_bias,
+            mlp_bias=config.mlp_bias,
+            learned_positions=False,
+            norm_size=C,
+            norm_keeps_two=True,
+            qk_norm=False,
+            n_outer_norms=1,
+            ngram_rows=(),
+        )
     gains = int(config.norm_gain) + int(config.norm_gain and config.norm == "layer" and config.bias)
     return _Shape(
         q,
         kv,
         F,
         n_mlp_matrices=3 if config.mlp == "swiglu" else 2,
+        mlp_kept={"swiglu": 4, "relu": 1}.get(config.mlp, 2),
         attention_bias=config.bias,
         mlp_bias=config.bias,
         learned_positions=config.positions == "learned",
-        is_rotary=config.positions == "rotary",
         norm_size=gains * C,
+        norm_keeps_two=config.norm_gain or config.norm == "layer",
+        qk_norm=config.qk_norm,
         n_outer_norms=int(config.embedding_norm) + int(config.final_norm),
         ngram_rows=config.ngram_rows,
     )
