@@ -109,7 +109,7 @@ def test_a_killed_rank_ends_the_job_and_the_run_goes_on_alone(
     subprocess.run(["kill", "-9", str(a_worker(job.pid))], check=True)
     _, said = job.communicate(timeout=60)
     assert job.returncode != 0
-    assert "lost another rank" in said
+    assert "lost another rank" in said, said
     assert "continues from its last checkpoint" in said
     run = RunFolder(tmp_path / "runs" / "two")
     reached = max(int(path.name) for path in checkpoints.iterdir() if path.name.isdigit())

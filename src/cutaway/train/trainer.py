@@ -303,7 +303,8 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
     def note(number: int, frame: FrameType | None) -> None:
         nonlocal wish
         wish = True
-        signal.signal(number, before[number])
+        if number in before:
+            signal.signal(number, before[number])
 
     before: dict[int, Any] = {}
     try:
@@ -313,6 +314,10 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
         pass
     try:
         yield lambda: wish
+    except BaseException:
+        if torch.distributed.is_initialized():
+            before.clear()  # the launcher ends us too when a rank is lost: first say why
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
