@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -258,6 +259,20 @@ def test_parts_without_a_place_are_named(
     with pytest.raises(UsageError, match=message):
         save_folder(tmp_path / "m", build(config), model_type=model_type)
     assert not (tmp_path / "m").exists()
+
+
+def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "old").write_text("kept")
+    model = build(GPTConfig(vocab_size=V))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))  # no file may grow beyond this
+    try:
+        with pytest.raises(CutawayError, match="could not write .*/m: "):
+            save_folder(tmp_path / "m", model)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["m", "old"]
 
 
 # ---- what is refused ----

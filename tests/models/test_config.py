@@ -29,6 +29,8 @@ from cutaway.models.config import GPTConfig, LlamaConfig
         ({"ngram_sizes": (2, 3), "ngram_rows": (9,)}, "ngram_rows is"),
         ({"ngram_sizes": (2,), "ngram_rows": (0,)}, "ngram_rows is"),
         ({"norm_eps": -1.0}, "norm_eps is -1.0"),
+        ({"norm_eps": float("nan")}, "norm_eps is nan"),
+        ({"rotary_base": 0.0}, "rotary_base is 0.0"),
     ],
 )
 def test_impossible_gpts_are_refused(settings: dict, message: str) -> None:

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 from cutaway.base.errors import ConfigError, ModelFormatError, UsageError, suggest
-from cutaway.base.files import disk_errors, replacing_folder
+from cutaway.base.files import replacing_folder
 from cutaway.interop.fetch import find_folder
 from cutaway.interop.gpt2_folder import GPT2
 from cutaway.interop.layout import Layout, Piece, refuse, setting
@@ -217,8 +218,10 @@ def save_folder(
     }
     with replacing_folder(Path(path)) as folder:
         (folder / "config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-        with disk_errors(folder):
+        try:
             save_file(stored_tensors(model, layout, config), folder / "model.safetensors", {"format": "pt"})
+        except SafetensorError as error:  # how the library reports a full disk
+            raise OSError(str(error)) from error
         if tokenizer is not None:
             tokenizer.save(folder)
 

@@ -6,6 +6,7 @@ Two families: `GPTConfig` covers GPT-2 and our own recipe (positions, norm, MLP 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -221,8 +222,10 @@ def check_shape(config: ModelConfig) -> None:
                 f"model.ngram_rows is {config.ngram_rows}; expected a number of rows for each of "
                 f"model.ngram_sizes {config.ngram_sizes}"
             )
-    if config.norm_eps < 0:
+    if not 0 <= config.norm_eps < math.inf:
         raise ConfigError(f"model.norm_eps is {config.norm_eps}; expected 0 or a small positive number")
+    if not 0 < config.rotary_base < math.inf:
+        raise ConfigError(f"model.rotary_base is {config.rotary_base}; expected a positive number")
     rotary = isinstance(config, LlamaConfig) or config.positions == "rotary"
     width = d_head or config.d_model // config.n_heads
     if rotary and width % 2:
