@@ -44,10 +44,10 @@ def stdlib_full() -> Recipe:
 
 
 def names() -> Recipe:
-    """A small model of a list of names, one a line: give the list with --data.source."""
+    """A small model that invents names: of functions, or of what --data.source lists, one a line."""
     return Recipe(
         name="names",
-        data=DataConfig(source="names.txt", documents="line"),
+        data=DataConfig(source="stdlib_names", documents="line"),
         model=GPTConfig(d_model=64, n_layers=2, n_heads=4, context_length=32),
         train=TrainConfig(minutes=0.5, batch_size=64),
         generate=SamplingConfig(max_tokens=100, temperature=0.8),
@@ -55,10 +55,10 @@ def names() -> Recipe:
 
 
 def microgpt() -> Recipe:
-    """The smallest useful GPT: 1 layer, 16 wide, 4 heads, context 16, made as plainly as possible."""
+    """The smallest useful GPT: 1 layer, 16 wide, 4 heads, context 16, made as plainly as possible, inventing names."""
     return Recipe(
         name="microgpt",
-        data=DataConfig(source="names.txt", documents="line"),
+        data=DataConfig(source="stdlib_names", documents="line"),
         model=shapes.microgpt(),
         train=TrainConfig(
             steps=1000,

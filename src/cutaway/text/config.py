@@ -13,7 +13,8 @@ class DataConfig:
     """Which text, how it is cut into documents, and how documents become tokens."""
 
     source: str = "stdlib"
-    """The text: `stdlib` (the standard library of this Python), or a file, a folder or a glob pattern."""
+    """The text: `stdlib` (the standard library of this Python), `stdlib_names` (the names it defines), or a file, a folder
+    or a glob pattern."""
     documents: Literal["file", "line"] = "file"
     """What one document is: a whole `file`, or each `line` of it (a list of names)."""
     max_files: int | None = None

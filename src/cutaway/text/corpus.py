@@ -1,7 +1,7 @@
 """Text from anywhere, cut into documents and split so that nothing measured was trained on.
 
-A source is `stdlib`, a file, a folder (read recursively) or a glob pattern. A document is a file or a
-line. Documents are split by a hash of their *content*, so equal documents (a name listed twice, a copied
+A source is `stdlib`, `stdlib_names` (the names its files define), a file, a folder (read recursively) or a
+glob pattern. A document is a file or a line. Documents are split by a hash of their *content*, so equal documents (a name listed twice, a copied
 file) always fall on the same side. A single document is split by position instead: its last part is the
 validation text.
 
@@ -27,6 +27,7 @@ from typing import Literal
 from cutaway.base.errors import DataError
 from cutaway.base.files import content_hash
 from cutaway.text.config import DataConfig
+from cutaway.text.identifiers import public_names
 
 STDLIB_FILES = 1000
 _TEST_FOLDERS = {"test", "tests", "idle_test"}
@@ -99,7 +100,7 @@ def read_corpus(config: DataConfig, seed: int = 0) -> Corpus:
         DataError: nothing is there, or nothing that is text.
     """
     root, paths, ordered = _find_files(config)
-    limit = config.max_files or (STDLIB_FILES if config.source == "stdlib" else None)
+    limit = config.max_files or (STDLIB_FILES if config.source in ("stdlib", "stdlib_names") else None)
     skipped: Counter[str] = Counter()
     files: list[Document] = []
     if limit is not None and not ordered:
@@ -122,6 +123,8 @@ def read_corpus(config: DataConfig, seed: int = 0) -> Corpus:
             f"{_count_reasons(skipped)}; expected UTF-8 text"
         )
     files.sort(key=lambda file: file.name)
+    if config.source == "stdlib_names":
+        files = [Document("stdlib_names", "\n".join(public_names(file.text for file in files)) + "\n")]
     documents = files
     if config.documents == "line":
         documents = list(_lines(files))
@@ -137,7 +140,7 @@ def read_corpus(config: DataConfig, seed: int = 0) -> Corpus:
 def _find_files(config: DataConfig) -> tuple[Path, list[Path], bool]:
     """Return the folder names are relative to, the files, and whether they are in order of preference."""
     source = config.source
-    if source == "stdlib":
+    if source in ("stdlib", "stdlib_names"):
         root = Path(sysconfig.get_path("stdlib"))
         relative = [path for path in _walk(root) if path.endswith(".py")]
         if not relative:
