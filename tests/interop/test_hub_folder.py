@@ -268,7 +268,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))  # no file may grow beyond this
     try:
-        with pytest.raises(CutawayError, match="could not write .*/m: "):
+        with pytest.raises(CutawayError, match=r"could not write .*/m: "):
             save_folder(tmp_path / "m", model)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -44,6 +44,13 @@ def test_with_enough_rows_every_run_has_its_own(n: int) -> None:
             assert run_of.setdefault(int(indices[b, t]), run) == run
 
 
+def test_the_start_of_a_text_is_like_no_token_before() -> None:
+    embedding = part(2, (V + 1) ** 2)
+    at_start = embedding.indices(torch.tensor([[5]]), 1)
+    after_each = embedding.indices(torch.stack([torch.arange(V), torch.full((V,), 5)], dim=1), 1)
+    assert at_start.item() not in after_each.flatten().tolist()
+
+
 def test_hashed_rows_are_used_evenly() -> None:
     pairs = torch.cartesian_prod(torch.arange(V), torch.arange(V))
     counts = torch.bincount(part(2, 100).indices(pairs, 1)[:, 0], minlength=100)
