@@ -16,7 +16,28 @@ from cutaway.recipe import Recipe
 from cutaway.text.config import DataConfig
 from cutaway.train.config import TrainConfig
 
-SQUARES = "def squares(n): return [x**2 for x in "
+CHARACTER_RATES = {
+    "learning_rate": 0.01,
+    "muon_learning_rate": 0.02,
+    "ngram_learning_rate": 0.05,
+    "weight_decay": 0.0,
+    "epsilon": 1e-10,
+    "warmup_fraction": 0.01,
+    "decay_fraction": 0.7,
+    "clip_norm": 0.0,
+}
+"""The rates of Muon, AdamW and the n-gram tables for text by character (docs/log.md)."""
+
+
+def characters(data: DataConfig, seconds: float, seed: int = 0) -> Recipe:
+    """Our default for any text by character: n-gram tables, Muon, a rate that falls to zero."""
+    return Recipe(
+        name="characters",
+        data=data,
+        model=shapes.characters(),
+        train=TrainConfig(minutes=seconds / 60, batch_size=32, **CHARACTER_RATES, seed=seed),  # type: ignore[arg-type]
+        generate=SamplingConfig(max_tokens=240, temperature=0.7),
+    )
 
 
 def stdlib() -> Recipe:
@@ -24,8 +45,8 @@ def stdlib() -> Recipe:
     return Recipe(
         name="stdlib",
         data=DataConfig(source="stdlib"),
-        model=GPTConfig(),
-        train=TrainConfig(minutes=1.6, batch_size=32),
+        model=shapes.characters(context_length=256),
+        train=TrainConfig(minutes=1.6, batch_size=16, **CHARACTER_RATES),  # type: ignore[arg-type]
         generate=SamplingConfig(max_tokens=240, temperature=0.7),
         prompt="def ",
     )

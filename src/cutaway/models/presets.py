@@ -43,6 +43,36 @@ def plain(context_length: int = 64, d_model: int = 128, n_layers: int = 4, n_hea
     )
 
 
+def characters(
+    d_model: int = 192,
+    n_layers: int = 4,
+    n_heads: int = 2,
+    context_length: int = 128,
+    ngram_sizes: tuple[int, ...] = (2, 3, 4),
+    ngram_rows: tuple[int, ...] = (16384, 16384, 32768),
+    ngram_dropout: float = 0.0,
+    dropout: float = 0.0,
+) -> GPTConfig:
+    """Our default for text by character: what each part earned is in docs/log.md."""
+    return GPTConfig(
+        context_length=context_length,
+        d_model=d_model,
+        n_layers=n_layers,
+        n_heads=n_heads,
+        rotary_base=1024.0,
+        norm="layer",
+        norm_gain=False,
+        attention_scale=0.12,
+        init_std=None,
+        embedding_std=0.5,
+        zero_init_head=True,
+        ngram_sizes=ngram_sizes,
+        ngram_rows=ngram_rows,
+        ngram_dropout=ngram_dropout,
+        dropout=dropout,
+    )
+
+
 def _gpt2(d_model: int, n_layers: int, n_heads: int) -> GPTConfig:
     return GPTConfig(
         vocab_size=50257,

@@ -215,6 +215,10 @@ class Trainer:
                 self.export(model)
         return validation, is_best
 
+    def measure(self) -> Validation:
+        """Measure the weights as they are on all the held-out data."""
+        return self._measure(None)
+
     def measure_best(self) -> Validation:
         """Put the best weights in place and measure them on all the held-out data."""
         if self.state.best_step != self.state.step:
