@@ -18,7 +18,9 @@ TOKENIZER = CharacterTokenizer(["\n", *"abcdefghijklmnopqrstuvwxyzABCD"])
 V = TOKENIZER.vocab_size
 CONFIGS = {
     "default": GPTConfig(V, 32, 24, 2, 4, n_kv_heads=2, zero_init_projections=False, init_std=0.3),
-    "ngrams": GPTConfig(V, 32, 24, 2, 4, ngram_sizes=(2, 3), zero_init_projections=False, init_std=0.3),
+    "ngrams": GPTConfig(
+        V, 32, 24, 2, 4, ngram_sizes=(2, 3), ngram_rows=(61, 97), zero_init_projections=False, init_std=0.3
+    ),
     "gpt2": GPTConfig(
         V, 32, 24, 2, 4, positions="learned", norm="layer", mlp="gelu_tanh", bias=True, tied=True,
         qk_norm=False, zero_init_projections=False, init_std=0.3,

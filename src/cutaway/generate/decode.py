@@ -10,6 +10,7 @@ side by side: they share every read of the weights, which is what takes the time
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,9 @@ from torch import Tensor
 
 from cutaway.base.errors import NonFiniteError, TokenizerError, UsageError
 from cutaway.base.seed import numpy_generator
+from cutaway.base.tap import _listeners
 from cutaway.generate.config import SamplingConfig
+from cutaway.generate.flat import FlatDecoder
 from cutaway.generate.sampling import choose_token
 from cutaway.generate.stream import TextStream
 from cutaway.generate.temperature import temperatures
@@ -80,7 +83,7 @@ def generate(
     with _evaluating(model):
         for t, temperature in enumerate(schedule):
             logits_BV = reader.next_logits().float().cpu()
-            if not logits_BV.sum().isfinite():
+            if not math.isfinite(logits_BV.max()):
                 raise NonFiniteError(
                     f"the model's logits are not finite at new token {t}: its weights are damaged or diverged"
                 )
@@ -120,6 +123,7 @@ class Reader:
         self.tokens_BN = torch.zeros(n_samples, self.length + n_more, dtype=torch.int64, device=model.device)
         self.tokens_BN[:, : self.length] = torch.tensor(prompt_ids)
         self.cache = model.new_cache(n_samples, self.length + n_more) if use_cache else None
+        self.flat = FlatDecoder(model, self.cache, n_more) if self.cache and FlatDecoder.fits(model) else None
         self._start = 0
 
     def append(self, tokens: Int[Tensor, " B"]) -> None:
@@ -137,6 +141,8 @@ class Reader:
                 self.cache.shorten(0)
                 self._start = start
             unread_BT = self.tokens_BN[:, start + self.cache.length : self.length]
+        if self.flat is not None and unread_BT.shape[1] == 1 and not _listeners:
+            return self.flat.step(unread_BT)
         hidden_BTC = self.model.hidden(unread_BT, self.cache)
         return self.model.lm_head(hidden_BTC[:, -1])
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from cutaway.text.tokenizer import Tokenizer
 
 _CONTEXT_TOKENS = 4
+_MOST_DECODED = 16
 
 
 class TextStream:
@@ -52,8 +53,10 @@ class TextStream:
 
     def _take(self, decoded: str) -> str:
         self._held += decoded[len(self._shown) :]
-        self._ids = self._ids[-_CONTEXT_TOKENS:]
-        self._shown = self._tokenizer.decode(self._ids)
+        self._shown = decoded
+        if len(self._ids) > _MOST_DECODED:
+            self._ids = self._ids[-_CONTEXT_TOKENS:]
+            self._shown = self._tokenizer.decode(self._ids)
         if not self._stop:
             piece, self._held = self._held, ""
         else:

@@ -1,16 +1,19 @@
-"""Linear layers with 8-bit weights: a quarter of the bytes to read, which is what a step of decoding waits for.
+"""Linear layers with 8-bit weights: a quarter of the bytes to read, which is what a step of decoding waits
+for.
 
     scale[o]  = max(i: |weight[o,i]|) / 127                 one for each output
     q[o,i]    = round(weight[o,i] / scale[o])               -127 .. 127
     y[o]      = scale[o] * step * sum(i: q[o,i] * (u[i] - zero)) + bias[o]
 
-u are the inputs rounded to 0 .. 255 with one step and zero for the whole input, chosen anew at each call from its least and greatest value ("dynamic";
-Jacob et al. 2018, arXiv:1712.05877). Sums are whole numbers, exact; what is lost is the rounding of both factors. Embeddings and norms keep their floats.
+u are the inputs rounded to 0 .. 255 with one step and zero for the whole input, chosen anew at each call
+from its least and greatest value ("dynamic"; Jacob et al. 2018, arXiv:1712.05877). Sums are whole numbers,
+exact; what is lost is the rounding of both factors. Embeddings and norms keep their floats.
 """
 
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -37,9 +40,7 @@ class Int8Linear(nn.Module):
         super().__init__()
         self.out_features, self.in_features = q.shape
         self.q, self.scale, self.bias = q, scale, bias
-        zeros = torch.zeros(len(scale), dtype=torch.int64)
-        weight = torch._make_per_channel_quantized_tensor(q, scale.double(), zeros, 0)
-        self.packed = torch.ops.quantized.linear_prepack(weight, bias)
+        self.packed = _pack(q, scale, bias)
         # Without VNNI the kernel adds pairs of products in 16 bits, so inputs may only have 7.
         self.reduce_range = not torch.cpu._is_vnni_supported()
 
@@ -69,6 +70,16 @@ class Int8Linear(nn.Module):
     def forward(self, x: Float[Tensor, "*N I"]) -> Float[Tensor, "*N O"]:
         """Return the product; inputs are rounded on the way."""
         return torch.ops.quantized.linear_dynamic(x, self.packed, self.reduce_range)
+
+
+def _pack(q: Tensor, scale: Tensor, bias: Tensor | None) -> torch.ScriptObject:
+    """Return weights in the order the kernel reads them."""
+    zeros = torch.zeros(len(scale), dtype=torch.int64)
+    with warnings.catch_warnings():
+        # PyTorch will drop quantized tensors one day; the kernel we want still takes its weights as one.
+        warnings.filterwarnings("ignore", message=".*quantized tensor creation functions.*")
+        weight = torch._make_per_channel_quantized_tensor(q, scale.double(), zeros, 0)
+        return torch.ops.quantized.linear_prepack(weight, bias)
 
 
 def quantize_int8(model: Model) -> Model:
