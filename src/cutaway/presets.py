@@ -48,6 +48,7 @@ def stdlib() -> Recipe:
         model=shapes.characters(context_length=256),
         train=TrainConfig(minutes=1.6, batch_size=16, **CHARACTER_RATES),  # type: ignore[arg-type]
         generate=SamplingConfig(max_tokens=240, temperature=0.7),
+        fit=True,
         prompt="def ",
     )
 

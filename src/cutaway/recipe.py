@@ -31,5 +31,7 @@ class Recipe:
     """How the weights are found."""
     generate: SamplingConfig = field(default_factory=SamplingConfig)
     """How samples are drawn."""
+    fit: bool = False
+    """Whether size, context and batch are chosen for a budget in minutes on this machine when the run starts."""
     prompt: str = ""
     """What samples begin with; empty: the start of a document."""

@@ -26,6 +26,7 @@ from cutaway.generate.decode import Completion, generate
 from cutaway.interop.hub_folder import load_folder, save_folder
 from cutaway.models.build import build, build_empty
 from cutaway.models.decoder import Decoder
+from cutaway.models.presets import characters
 from cutaway.presets import find_recipe, with_changes
 from cutaway.recipe import Recipe
 from cutaway.text.batches import EncodedCorpus, ValidationWindows, Windows, encode_corpus
@@ -33,8 +34,10 @@ from cutaway.text.corpus import Corpus, read_corpus
 from cutaway.text.tokenizer import Tokenizer, build_tokenizer
 from cutaway.train.checkpoint import Tensors, list_checkpoints
 from cutaway.train.distributed import World, joined
+from cutaway.train.ladder import Rung, difficulty
 from cutaway.train.language import NextToken
 from cutaway.train.pace import measure_pace
+from cutaway.train.plan import Proposal, propose
 from cutaway.train.trainer import Outcome, Trainer
 from cutaway.train.watch import Watcher
 
@@ -163,23 +166,30 @@ class Session:
         else:  # the first rank fills the cache of encoded text, the others read it
             world.wait()
             corpus, tokenizer, encoded = read_text(recipe)
+        started = time.perf_counter()
+        if recipe.fit and recipe.train.minutes is not None and world.size == 1:
+            recipe = fitted(recipe, propose_sizes(recipe, corpus, encoded, tokenizer, world.device)[0].rung)
         session = cls(recipe, corpus, encoded, tokenizer, world, watcher)
         session.watcher.say(corpus.describe())
         if not is_settled:
-            session.settle()
+            session.settle(time.perf_counter() - started)
         return session
 
-    def settle(self) -> None:
-        """Fix the number of steps, precision, threads and compilation, by measuring where they are left open."""
+    def settle(self, seconds_spent: float = 0.0) -> None:
+        """Fix the number of steps, precision, threads and compilation, by measuring where they are left open.
+
+        Args:
+            seconds_spent: of a budget in minutes, already.
+        """
         config = self.recipe.train
         pace = None
         if config.minutes is not None or "auto" in (config.precision, config.compile) or config.threads is None:
             seconds = None if config.minutes is None else 60 * config.minutes
             started = time.perf_counter()
             pace = measure_pace(self.objective, config, self.world.device, seconds)
-            spent = time.perf_counter() - started
+            seconds_spent += time.perf_counter() - started
             self.watcher.say(pace.describe())
-        steps = settled_steps(config, self.objective, pace.seconds_per_step if pace else 0.0, spent if pace else 0.0)
+        steps = settled_steps(config, self.objective, pace.seconds_per_step if pace else 0.0, seconds_spent)
         settled = dataclasses.replace(
             config,
             minutes=None,
@@ -191,7 +201,7 @@ class Session:
             compile=("on" if pace.compile else "off") if pace else config.compile,
             threads=pace.threads if pace else config.threads,
         )
-        self.recipe = dataclasses.replace(self.recipe, model=self.model.config, train=settled)
+        self.recipe = dataclasses.replace(self.recipe, model=self.model.config, train=settled, fit=False)
 
     def create(self, name: str | None, folder: Path | None) -> Run:
         """Make the run's folder and write the complete recipe into it (on the first rank; the others are told its name)."""
@@ -288,6 +298,30 @@ def read_text(recipe: Recipe) -> tuple[Corpus, Tokenizer, EncodedCorpus]:
     corpus = read_corpus(recipe.data, recipe.train.seed)
     tokenizer = build_tokenizer(recipe.data, corpus)
     return corpus, tokenizer, encode_corpus(corpus, tokenizer)
+
+
+def fitted(recipe: Recipe, rung: Rung) -> Recipe:
+    """Return the recipe with the size, context and batch of a rung of the ladder."""
+    shape = characters(rung.d_model, rung.n_layers, rung.n_heads, rung.context_length)
+    return dataclasses.replace(
+        recipe, model=shape, train=dataclasses.replace(recipe.train, batch_size=rung.batch_size, accumulate=1)
+    )
+
+
+def propose_sizes(
+    recipe: Recipe, corpus: Corpus, encoded: EncodedCorpus, tokenizer: Tokenizer, device: torch.device
+) -> list[Proposal]:
+    """Return what each size of the ladder would reach with the recipe's budget in minutes on this machine, best first."""
+
+    def make(rung: Rung) -> NextToken:
+        sized = fitted(recipe, rung)
+        model = build(dataclasses.replace(sized.model, vocab_size=tokenizer.vocab_size), recipe.train.seed)
+        return make_objective(sized, model, encoded)
+
+    assert recipe.train.minutes is not None
+    seconds = 60 * recipe.train.minutes * (1 - SPARE_SHARE)
+    sample = "\n".join(corpus.train_texts[:200])
+    return propose(seconds, make, recipe.train, device, difficulty(sample))
 
 
 def make_objective(

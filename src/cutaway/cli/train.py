@@ -51,6 +51,8 @@ def main(argv: list[str]) -> int:
         TrainArguments, rest, f"train {target}", f"{EXAMPLE}\npresets:  {', '.join(PRESETS)}", TrainArguments(base)
     )
     recipe = with_changes(base, arguments.recipe)
+    if recipe.model != base.model or recipe.train.batch_size != base.train.batch_size:
+        recipe = dataclasses.replace(recipe, fit=False)  # a size given by hand stays as it is
     name = recipe.name if recipe.name != base.name else None
     if name is not None:
         recipe = dataclasses.replace(recipe, name=name)

@@ -75,7 +75,7 @@ class GPTConfig:
     """Share of activations zeroed at random while training."""
     attention_scale: float | None = None
     """Scores are the products of queries and keys times this; left out: 1 / sqrt(d_head)."""
-    init_std: float | None = 0.02
+    init_std: float | None = None
     """Standard deviation of the initial weights; left out: 1 / sqrt(d_model)."""
     embedding_std: float | None = None
     """Standard deviation of the initial token embedding; left out: as the other weights."""

@@ -39,6 +39,7 @@ def plain(context_length: int = 64, d_model: int = 128, n_layers: int = 4, n_hea
         bias=True,
         tied=True,
         qk_norm=False,
+        init_std=0.02,
         zero_init_projections=False,
     )
 
@@ -63,7 +64,6 @@ def characters(
         norm="layer",
         norm_gain=False,
         attention_scale=0.12,
-        init_std=None,
         embedding_std=0.5,
         zero_init_head=True,
         ngram_sizes=ngram_sizes,
@@ -86,6 +86,7 @@ def _gpt2(d_model: int, n_layers: int, n_heads: int) -> GPTConfig:
         bias=True,
         tied=True,
         qk_norm=False,
+        init_std=0.02,
         zero_init_projections=False,
     )
 

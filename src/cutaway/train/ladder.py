@@ -34,6 +34,16 @@ class Rung:
         return difficulty * (self.floor + self.scale / max(n_tokens, 1.0) ** self.power)
 
 
+RUNGS = (
+    Rung("tiny", 96, 3, 1, 128, 16, 1.0, 180.0, 0.45),
+    Rung("small", 128, 4, 1, 128, 32, 0.95, 160.0, 0.45),
+    Rung("medium", 192, 4, 2, 256, 16, 0.9, 160.0, 0.45),
+    Rung("large", 256, 6, 2, 256, 16, 0.8, 160.0, 0.45),
+    Rung("huge", 384, 8, 3, 256, 32, 0.7, 160.0, 0.45),
+)
+"""From small to large."""
+
+
 def difficulty(text: str) -> float:
     """Return how much harder a text is than the standard library: the ratio of what xz makes of a sample."""
     sample = text.encode()[:SAMPLE_BYTES]
