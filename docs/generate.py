@@ -1,6 +1,6 @@
 """Write the generated pages: `make docs`. A test fails when they are not what this would write.
 
-    docs/recipe.md   every setting of a recipe, from the docstrings of its fields
+docs/recipe.md   every setting of a recipe, from the docstrings of its fields
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def recipe_page() -> str:
     lines = [
         "# Every setting of a recipe",
         "",
-        "Made by `make docs` from the docstrings beside the settings. On the command line: `--section.name value`; in a recipe",
-        "file: `name = value` under `[section]`.",
+        "Made by `make docs` from the docstrings beside the settings. On the command line: `--section.name value`;",
+        "in a recipe file: `name = value` under `[section]`.",
         "",
         "## Presets",
         "",

@@ -25,7 +25,9 @@ class ToyObjective:
         self.poison_at: int | None = None
 
     def batch(self, first: int, count: int) -> Any:
-        rows = [torch.randn(9, generator=torch_generator(7, (first + i) % self.sequences_per_epoch)) for i in range(count)]
+        rows = [
+            torch.randn(9, generator=torch_generator(7, (first + i) % self.sequences_per_epoch)) for i in range(count)
+        ]
         if self.poison_at is not None and first >= self.poison_at:
             rows[0][0] = float("inf")
         both = torch.stack(rows)

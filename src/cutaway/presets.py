@@ -16,7 +16,7 @@ from cutaway.recipe import Recipe
 from cutaway.text.config import DataConfig
 from cutaway.train.config import TrainConfig
 
-CHARACTER_RATES = {
+CHARACTER_RATES: dict[str, Any] = {
     "learning_rate": 0.01,
     "muon_learning_rate": 0.02,
     "ngram_learning_rate": 0.05,
@@ -35,7 +35,7 @@ def characters(data: DataConfig, seconds: float, seed: int = 0) -> Recipe:
         name="characters",
         data=data,
         model=shapes.characters(),
-        train=TrainConfig(minutes=seconds / 60, batch_size=32, **CHARACTER_RATES, seed=seed),  # type: ignore[arg-type]
+        train=TrainConfig(minutes=seconds / 60, batch_size=32, **CHARACTER_RATES, seed=seed),
         generate=SamplingConfig(max_tokens=240, temperature=0.7),
     )
 
@@ -46,7 +46,7 @@ def stdlib() -> Recipe:
         name="stdlib",
         data=DataConfig(source="stdlib"),
         model=shapes.characters(context_length=256),
-        train=TrainConfig(minutes=1.6, batch_size=16, **CHARACTER_RATES),  # type: ignore[arg-type]
+        train=TrainConfig(minutes=1.6, batch_size=16, **CHARACTER_RATES),
         generate=SamplingConfig(max_tokens=240, temperature=0.7),
         fit=True,
         prompt="def ",
@@ -145,11 +145,12 @@ def find_recipe(target: str) -> Recipe:
         recipe = read_toml(Recipe, path)
         budgets = given_budgets(recipe.train)
         if len(budgets) > 1:
-            raise ConfigError(f"{path}: {' and '.join(f'train.{b}' for b in budgets)} are both set; expected one budget")
+            raise ConfigError(
+                f"{path}: {' and '.join(f'train.{b}' for b in budgets)} are both set; expected one budget"
+            )
         return recipe
     raise UsageError(
-        f"there is no preset, recipe file or run {target!r}{suggest(target, PRESETS)}; "
-        f"presets: {', '.join(PRESETS)}"
+        f"there is no preset, recipe file or run {target!r}{suggest(target, PRESETS)}; presets: {', '.join(PRESETS)}"
     )
 
 
@@ -169,6 +170,6 @@ def with_changes(recipe: Recipe, changed: Recipe) -> Recipe:
     if len(set_now) > 1:
         raise ConfigError(f"{' and '.join(f'train.{b}' for b in set_now)} are both set; expected one budget")
     if set_now:
-        dropped = {name: None for name in old if name not in set_now}
+        dropped: dict[str, Any] = {name: None for name in old if name not in set_now}
         return dataclasses.replace(changed, train=dataclasses.replace(changed.train, **dropped))
     return changed

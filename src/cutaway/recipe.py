@@ -1,7 +1,8 @@
 """A recipe: one complete description of a run. Importing this loads nothing heavy.
 
-Two runs of one recipe on the same machine give the same numbers. What a recipe leaves open (steps for a budget in minutes,
-precision, threads, the size of the vocabulary) is settled when the run starts and written into the run's own recipe.toml.
+Two runs of one recipe on the same machine give the same numbers. What a recipe leaves open (steps for a budget in
+minutes, precision, threads, the size of the vocabulary) is settled when the run starts and written into the run's own
+recipe.toml.
 """
 
 from __future__ import annotations

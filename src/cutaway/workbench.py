@@ -1,7 +1,8 @@
 """One verb from many parts: train a recipe, load a model, write with it.
 
-Everything a person does goes through here, whether they typed a command, called Python or clicked: `train` reads the text, builds
-the model, settles what the recipe leaves open, and hands an objective to the one trainer (`train/trainer.py`).
+Everything a person does goes through here, whether they typed a command, called Python or clicked: `train` reads the
+text, builds the model, settles what the recipe leaves open, and hands an objective to the one trainer
+(`train/trainer.py`).
 """
 
 from __future__ import annotations
@@ -147,7 +148,13 @@ class Session:
     """One process's part in one training run: text, tokenizer, model and recipe, ready to train."""
 
     def __init__(
-        self, recipe: Recipe, corpus: Corpus, encoded: EncodedCorpus, tokenizer: Tokenizer, world: World, watcher: Watcher
+        self,
+        recipe: Recipe,
+        corpus: Corpus,
+        encoded: EncodedCorpus,
+        tokenizer: Tokenizer,
+        world: World,
+        watcher: Watcher,
     ) -> None:
         self.recipe, self.corpus, self.encoded, self.tokenizer = recipe, corpus, encoded, tokenizer
         self.world, self.watcher = world, watcher if world.is_first else Watcher()
@@ -204,7 +211,8 @@ class Session:
         self.recipe = dataclasses.replace(self.recipe, model=self.model.config, train=settled, fit=False)
 
     def create(self, name: str | None, folder: Path | None) -> Run:
-        """Make the run's folder and write the complete recipe into it (on the first rank; the others are told its name)."""
+        """Make the run's folder and write the complete recipe into it (on the first rank; the others are told its
+        name)."""
         if self.world.size == 1:
             return self._create(name, folder)
         told: list[Any] = [None]
@@ -227,7 +235,9 @@ class Session:
             return self._train(run)
 
     def _train(self, run: Run) -> Outcome:
-        trainer = Trainer(self.objective, self.recipe.train, run, self.world, self.watcher, self._export_to(run), self.rebuild)
+        trainer = Trainer(
+            self.objective, self.recipe.train, run, self.world, self.watcher, self._export_to(run), self.rebuild
+        )
         if list_checkpoints(run.checkpoints_folder):
             trainer.resume()
             self.watcher.say(f"going on from step {trainer.state.step} of {trainer.total_steps}")
@@ -269,7 +279,8 @@ class Session:
 
     @cached_property
     def sample_prompt(self) -> str:
-        """Return the recipe's prompt, or the text's first character where the recipe's cannot begin a text of this model."""
+        """Return the recipe's prompt, or the text's first character where the recipe's cannot begin a text of this
+        model."""
         prompt = self.recipe.prompt
         try:
             self.tokenizer.encode(prompt)
@@ -311,7 +322,8 @@ def fitted(recipe: Recipe, rung: Rung) -> Recipe:
 def propose_sizes(
     recipe: Recipe, corpus: Corpus, encoded: EncodedCorpus, tokenizer: Tokenizer, device: torch.device
 ) -> list[Proposal]:
-    """Return what each size of the ladder would reach with the recipe's budget in minutes on this machine, best first."""
+    """Return what each size of the ladder would reach with the recipe's budget in minutes on this machine, best
+    first."""
 
     def make(rung: Rung) -> NextToken:
         sized = fitted(recipe, rung)
@@ -354,7 +366,9 @@ def settled_steps(config: Any, objective: NextToken, seconds_per_step: float, se
     if config.minutes is not None:
         seconds = 60 * config.minutes * (1 - SPARE_SHARE) - seconds_spent
         return max(10, int(seconds / seconds_per_step))
-    raise UsageError("how long to train is not said: set one of --train.minutes, --train.steps, --train.epochs, --train.tokens")
+    raise UsageError(
+        "how long to train is not said: set one of --train.minutes, --train.steps, --train.epochs, --train.tokens"
+    )
 
 
 def _replace(config: Any, settings: dict[str, Any]) -> Any:

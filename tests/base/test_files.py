@@ -36,7 +36,10 @@ def test_a_failed_folder_leaves_the_old_one(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_one_clear_line(tmp_path: Path) -> None:
-    with pytest.raises(CutawayError, match="the disk is full: could not write") as caught, replacing_file(tmp_path / "x"):
+    with (
+        pytest.raises(CutawayError, match="the disk is full: could not write") as caught,
+        replacing_file(tmp_path / "x"),
+    ):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []

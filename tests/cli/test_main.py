@@ -32,7 +32,9 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "code", "line"), WRONG, ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+@pytest.mark.parametrize(
+    ("arguments", "code", "line"), WRONG, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+)
 def test_one_clear_line(arguments: list[str], code: int, line: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == code
     said = capsys.readouterr().err

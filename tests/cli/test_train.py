@@ -103,7 +103,9 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "line"), BAD, ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+@pytest.mark.parametrize(
+    ("arguments", "line"), BAD, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+)
 def test_bad_input_is_one_line_and_leaves_nothing(
     arguments: list[str], line: str, text: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

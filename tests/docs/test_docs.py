@@ -57,7 +57,9 @@ def assert_known(verb: str, target: list[str], flags: list[str]) -> None:
     import io
 
     said = io.StringIO()
-    arguments = [verb, *target, "--help"] if verb == "train" and target and not target[0].startswith("-") else [verb, "--help"]
+    arguments = (
+        [verb, *target, "--help"] if verb == "train" and target and not target[0].startswith("-") else [verb, "--help"]
+    )
     if verb == "train" and target and "/" in target[0]:
         arguments = [verb, "--help"]
     with contextlib.redirect_stdout(said), pytest.raises(SystemExit):

@@ -64,9 +64,7 @@ def test_greedy_equals_transformers() -> None:
 
     ours = build(CONFIGS["gpt2"], seed=1)
     theirs = GPT2LMHeadModel(
-        GPT2Config(
-            vocab_size=V, n_positions=32, n_embd=24, n_layer=2, n_head=4, bos_token_id=None, eos_token_id=None
-        )
+        GPT2Config(vocab_size=V, n_positions=32, n_embd=24, n_layer=2, n_head=4, bos_token_id=None, eos_token_id=None)
     ).eval()
     with torch.no_grad():
         theirs.transformer.wte.weight.copy_(ours.token_embedding.weight)
@@ -163,22 +161,16 @@ def test_bpe_text_is_written_too() -> None:
     decoder = build(GPTConfig(tokenizer.vocab_size, 16, 24, 1, 4), seed=0)
     pieces: list[str] = []
     config = SamplingConfig(max_tokens=60, temperature=1.0)
-    completion = generate(decoder, tokenizer, "wor", config, on_token=lambda i, piece: pieces.append(piece))[
-        0
-    ]
+    completion = generate(decoder, tokenizer, "wor", config, on_token=lambda i, piece: pieces.append(piece))[0]
     assert "".join(pieces) == completion.text
     ids = tokenizer.encode("wor") + completion.tokens
     assert "wor" + completion.text == tokenizer.decode(ids)
 
 
 def test_dropout_is_off_while_writing_and_comes_back() -> None:
-    decoder = build(
-        GPTConfig(V, 16, 24, 1, 4, dropout=0.5, zero_init_projections=False, init_std=0.3), seed=0
-    )
+    decoder = build(GPTConfig(V, 16, 24, 1, 4, dropout=0.5, zero_init_projections=False, init_std=0.3), seed=0)
     decoder.train()
-    first, again = (
-        generate(decoder, TOKENIZER, "ab", SamplingConfig(max_tokens=30))[0].text for _ in range(2)
-    )
+    first, again = (generate(decoder, TOKENIZER, "ab", SamplingConfig(max_tokens=30))[0].text for _ in range(2))
     assert first == again
     assert decoder.training
 

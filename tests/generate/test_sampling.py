@@ -67,9 +67,7 @@ def test_repetition_penalty_agrees_with_transformers(seed: int, penalty: float, 
     logits = random_logits(seed)
     ids = torch.randint(0, V, (B, n), generator=torch.Generator().manual_seed(seed))
     seen = torch.zeros(B, V, dtype=torch.bool).scatter_(1, ids, True)
-    assert same(
-        penalise_repetition(logits, seen, penalty), RepetitionPenaltyLogitsProcessor(penalty)(ids, logits)
-    )
+    assert same(penalise_repetition(logits, seen, penalty), RepetitionPenaltyLogitsProcessor(penalty)(ids, logits))
 
 
 def test_top_p_keeps_the_fewest_that_reach_the_probability() -> None:

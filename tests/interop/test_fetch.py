@@ -58,17 +58,13 @@ def test_a_folder_wins_over_an_id(asked: list, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "error", [LocalEntryNotFoundError("no network\nmore"), OSError(28, "disk full"), ValueError("?")]
 )
-def test_a_failed_download_is_one_line(
-    error: Exception, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_failed_download_is_one_line(error: Exception, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def snapshot_download(*_: object, **__: object) -> str:
         raise error
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(
-        ModelFormatError, match="could not fetch 'owner/name' from the Hugging Face Hub: "
-    ) as caught:
+    with pytest.raises(ModelFormatError, match="could not fetch 'owner/name' from the Hugging Face Hub: ") as caught:
         find_folder("owner/name")
     assert "\n" not in str(caught.value)
 

@@ -69,9 +69,7 @@ def tokens(length: int = S) -> Tensor:
 
 THEIRS = {
     "gpt2": lambda: gpt2(),
-    "gpt2, untied, exact gelu": lambda: gpt2(
-        tie_word_embeddings=False, activation_function="gelu", n_inner=None
-    ),
+    "gpt2, untied, exact gelu": lambda: gpt2(tie_word_embeddings=False, activation_function="gelu", n_inner=None),
     "gpt2, relu": lambda: gpt2(activation_function="relu", reorder_and_upcast_attn=True),
     "llama": lambda: llama(),
     "llama, biased, ungrouped": lambda: llama(attention_bias=True, mlp_bias=True, num_key_value_heads=None),
@@ -111,9 +109,7 @@ def test_gradients_equal(kind: str, tmp_path: Path) -> None:
     expected, found = dict(theirs.named_parameters()), dict(ours.named_parameters())
     if kind == "gpt2":
         qkv = torch.cat([found[f"blocks.3.attn.{name}_proj.weight"].grad for name in "qkv"]).T
-        torch.testing.assert_close(
-            qkv, expected["transformer.h.3.attn.c_attn.weight"].grad, rtol=1e-7, atol=1e-7
-        )
+        torch.testing.assert_close(qkv, expected["transformer.h.3.attn.c_attn.weight"].grad, rtol=1e-7, atol=1e-7)
         table = expected["transformer.wte.weight"].grad
     else:
         k = found["blocks.3.attn.k_proj.weight"].grad
@@ -127,9 +123,7 @@ def test_writing_with_their_cache_and_ours_gives_the_same_text(tmp_path: Path) -
     theirs = llama(rope_parameters=ROPE3)
     theirs.save_pretrained(tmp_path)
     ours, _ = load_folder(tmp_path)
-    expected = theirs.generate(
-        tokens(T), max_new_tokens=9, do_sample=False, eos_token_id=None, pad_token_id=0
-    )
+    expected = theirs.generate(tokens(T), max_new_tokens=9, do_sample=False, eos_token_id=None, pad_token_id=0)
     cache, text = ours.new_cache(B), tokens(T)
     with torch.no_grad():
         for _ in range(9):
@@ -149,8 +143,7 @@ def test_a_bare_model_with_mask_buffers_is_read(tmp_path: Path) -> None:
     theirs = gpt2()
     theirs.save_pretrained(tmp_path)
     state = {
-        name.removeprefix("transformer."): x
-        for name, x in load((tmp_path / "model.safetensors").read_bytes()).items()
+        name.removeprefix("transformer."): x for name, x in load((tmp_path / "model.safetensors").read_bytes()).items()
     }
     state["h.0.attn.bias"] = torch.ones(1, 1, S, S).tril()
     state["lm_head.weight"] = state["wte.weight"].clone()
@@ -188,6 +181,7 @@ OWN: dict[str, ModelConfig] = {
         bias=True,
         qk_norm=False,
         dropout=0.1,
+        init_std=0.02,
         zero_init_projections=False,
     ),
     "llama": GPTConfig(V, S, C, L, H, G, mlp="swiglu", qk_norm=False, bias=True, rotary_base=300.0),
@@ -253,9 +247,7 @@ def test_the_older_pair_of_tokenizer_files_is_read(tmp_path: Path) -> None:
         (OWN["gpt2"], "gpt3", "no model type 'gpt3' \\(did you mean gpt2\\?\\)"),
     ],
 )
-def test_parts_without_a_place_are_named(
-    config: ModelConfig, model_type: str, message: str, tmp_path: Path
-) -> None:
+def test_parts_without_a_place_are_named(config: ModelConfig, model_type: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=message):
         save_folder(tmp_path / "m", build(config), model_type=model_type)
     assert not (tmp_path / "m").exists()
@@ -438,9 +430,7 @@ def test_loading_needs_a_fifth_more_than_the_model_at_most(sharded: bool, tmp_pa
     config = GPT2Config(vocab_size=20000, n_positions=64, n_embd=1024, n_layer=2, n_head=8, **ends)
     with torch.device("meta"):
         theirs = GPT2LMHeadModel(config)
-    state = {
-        name: torch.zeros(x.shape) for name, x in theirs.state_dict().items() if name != "lm_head.weight"
-    }
+    state = {name: torch.zeros(x.shape) for name, x in theirs.state_dict().items() if name != "lm_head.weight"}
     names = list(state)
     shards = [names[i::3] for i in range(3)] if sharded else [names]
     for i, shard in enumerate(shards):
@@ -450,9 +440,7 @@ def test_loading_needs_a_fifth_more_than_the_model_at_most(sharded: bool, tmp_pa
         weight_map = {name: f"model-{i}.safetensors" for i, shard in enumerate(shards) for name in shard}
         (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
     config.save_pretrained(tmp_path)
-    measured = subprocess.run(
-        [sys.executable, "-c", MEASURE, tmp_path], capture_output=True, text=True, check=True
-    )
+    measured = subprocess.run([sys.executable, "-c", MEASURE, tmp_path], capture_output=True, text=True, check=True)
     size, ratio = map(float, measured.stdout.split())
     assert size > 150e6
     assert 1.0 <= ratio < 1.2

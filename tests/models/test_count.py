@@ -37,9 +37,7 @@ SOME: list[ModelConfig] = [
 @pytest.mark.parametrize(
     ("positions", "norm", "norm_gain"), [*product(["learned", "rotary"], ["layer", "rms"], [True, False])]
 )
-@pytest.mark.parametrize(
-    ("bias", "tied", "n_kv_heads"), [*product([True, False], [True, False], [None, G, 1])]
-)
+@pytest.mark.parametrize(("bias", "tied", "n_kv_heads"), [*product([True, False], [True, False], [None, G, 1])])
 def test_parameters_of_every_gpt(
     positions: str, norm: str, norm_gain: bool, bias: bool, tied: bool, n_kv_heads: int | None
 ) -> None:

@@ -34,9 +34,7 @@ EVERY_OPTION: dict[str, ModelConfig] = {
     "one key head": gpt(n_kv_heads=1, norm_gain=False, norm="layer", attention_scale=0.12),
     "n-grams": gpt(ngram_sizes=(2, 3, 4), ngram_rows=(1024, 97, 89), norm_gain=False),
     "llama": LLAMA,
-    "llama 3": dataclasses.replace(
-        LLAMA, d_head=8, tied=True, rotary_scaling=RotaryScaling(original_context_length=4)
-    ),
+    "llama 3": dataclasses.replace(LLAMA, d_head=8, tied=True, rotary_scaling=RotaryScaling(original_context_length=4)),
     "llama, biased": dataclasses.replace(LLAMA, attention_bias=True, mlp_bias=True, n_kv_heads=None),
 }
 

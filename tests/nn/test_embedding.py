@@ -58,9 +58,7 @@ def test_hashed_rows_are_used_evenly() -> None:
     assert counts.max() < 3 * V * V / 100
 
 
-@given(
-    n=st.integers(2, 4), first=st.integers(1, T), seed=st.integers(0, 99), rows=st.sampled_from([97, 40000])
-)
+@given(n=st.integers(2, 4), first=st.integers(1, T), seed=st.integers(0, 99), rows=st.sampled_from([97, 40000]))
 def test_reading_on_equals_reading_at_once(n: int, first: int, seed: int, rows: int) -> None:
     embedding, seen = part(n, rows), tokens(seed, length=11)
     at_once = embedding(seen, 11)

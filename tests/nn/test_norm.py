@@ -11,9 +11,7 @@ B, T, C, EPS = 3, 7, 24, 1e-5
 
 
 def draw(dtype: torch.dtype = torch.float64) -> torch.Tensor:
-    return (torch.randn(B, T, C, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 3 + 1).to(
-        dtype
-    )
+    return (torch.randn(B, T, C, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 3 + 1).to(dtype)
 
 
 @pytest.mark.parametrize(("gain", "bias"), [(True, True), (True, False), (False, False), (False, True)])
@@ -60,9 +58,7 @@ def test_rms_norm_has_the_derivative_of_its_formula() -> None:
     assert torch.autograd.gradcheck(RMSNorm(C, 0.1).double(), x)
     (gradient,) = torch.autograd.grad(RMSNorm(C, EPS)(x.float()).square().sin().sum(), x)
     with torch.enable_grad():
-        (expected,) = torch.autograd.grad(
-            torch.nn.functional.rms_norm(x, (C,), eps=EPS).square().sin().sum(), x
-        )
+        (expected,) = torch.autograd.grad(torch.nn.functional.rms_norm(x, (C,), eps=EPS).square().sin().sum(), x)
     torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-4)
 
 

@@ -43,9 +43,7 @@ def test_llama3_stretch_equals_transformers(base: float, width: int, old_context
     rope = {"rope_type": "llama3", "rope_theta": base, "original_max_position_embeddings": old_context}
     config = LlamaConfig(hidden_size=width * 2, num_attention_heads=2, rope_parameters=settings | rope)
     theirs, _ = ROPE_INIT_FUNCTIONS["llama3"](config, device="cpu")
-    ours = stretch(
-        rotary_frequencies(width, base), RotaryScaling(**settings, original_context_length=old_context)
-    )
+    ours = stretch(rotary_frequencies(width, base), RotaryScaling(**settings, original_context_length=old_context))
     assert torch.equal(ours, theirs)
     assert not torch.equal(ours, rotary_frequencies(width, base))
 

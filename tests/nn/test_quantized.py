@@ -40,9 +40,7 @@ def test_merged_layers_answer_side_by_side() -> None:
     layers = [Int8Linear.from_linear(nn.Linear(24, n)) for n in (8, 16)]
     x = torch.randn(3, 24)
     merged = Int8Linear.merge(layers)
-    torch.testing.assert_close(
-        merged(x), torch.cat([layer(x) for layer in layers], dim=-1), atol=1e-5, rtol=0
-    )
+    torch.testing.assert_close(merged(x), torch.cat([layer(x) for layer in layers], dim=-1), atol=1e-5, rtol=0)
 
 
 def test_rows_of_zeros_stay_zeros() -> None:
@@ -64,9 +62,7 @@ def test_the_loss_of_a_trained_model_changes_little_and_the_model_not_at_all() -
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     quantized = quantize_int8(model)
     with torch.no_grad():
-        losses = [
-            F.cross_entropy(m(text[:, :-1]).flatten(0, 1), text[:, 1:].flatten()) for m in (model, quantized)
-        ]
+        losses = [F.cross_entropy(m(text[:, :-1]).flatten(0, 1), text[:, 1:].flatten()) for m in (model, quantized)]
     assert losses[0] < 1.5
     assert abs(losses[0] - losses[1]) < 0.01
     assert not any(type(module) is nn.Linear for module in quantized.modules())

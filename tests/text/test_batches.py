@@ -135,9 +135,7 @@ def test_every_offset_and_so_every_token_comes_up() -> None:
 
 
 def test_a_text_shorter_than_the_context_is_refused() -> None:
-    with pytest.raises(
-        DataError, match=r"has 64 tokens, too few for one window of context 64 \(it takes 65\)"
-    ):
+    with pytest.raises(DataError, match=r"has 64 tokens, too few for one window of context 64 \(it takes 65\)"):
         Windows(np.zeros(64, dtype=np.uint16), 64, 0)
     assert Windows(np.zeros(65, dtype=np.uint16), 64, 0).sequences_per_epoch == 1
     with pytest.raises(DataError, match="validation text has 1 tokens"):
@@ -146,9 +144,7 @@ def test_a_text_shorter_than_the_context_is_refused() -> None:
 
 @given(n_tokens=st.integers(2, 100), context_length=st.integers(1, 12), batch_size=st.integers(1, 5))
 def test_validation_predicts_every_token_once(n_tokens: int, context_length: int, batch_size: int) -> None:
-    windows = ValidationWindows(
-        EncodedText(np.arange(n_tokens, dtype=np.uint16), 1, 0), context_length, batch_size
-    )
+    windows = ValidationWindows(EncodedText(np.arange(n_tokens, dtype=np.uint16), 1, 0), context_length, batch_size)
     seen: list[int] = []
     for tokens, targets in windows:
         assert torch.equal(targets, tokens + 1)

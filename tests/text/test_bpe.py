@@ -73,9 +73,7 @@ def test_a_llama_like_file_keeps_its_own_special_tokens(tmp_path: Path) -> None:
     inner = RustTokenizer(models.BPE(json.loads(TOKENIZER.inner.to_str())["model"]["vocab"], []))
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.add_special_tokens(["<|begin|>", "<|end|>"])
-    inner.post_processor = processors.TemplateProcessing(
-        single="<|begin|> $A", special_tokens=[("<|begin|>", 290)]
-    )
+    inner.post_processor = processors.TemplateProcessing(single="<|begin|> $A", special_tokens=[("<|begin|>", 290)])
     inner.save(str(tmp_path / "tokenizer.json"))
     config = {"bos_token": {"content": "<|begin|>"}, "eos_token": "<|end|>"}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))

@@ -89,9 +89,7 @@ def test_other_tools_get_the_same_ids(tmp_path: Path, separator: bool) -> None:
     theirs = AutoTokenizer.from_pretrained(tmp_path)
     assert theirs(text)["input_ids"] == tokenizer.encode(text)
     assert theirs.decode(tokenizer.encode(text)) == text
-    assert RustTokenizer.from_file(str(tmp_path / "tokenizer.json")).encode(text).ids == tokenizer.encode(
-        text
-    )
+    assert RustTokenizer.from_file(str(tmp_path / "tokenizer.json")).encode(text).ids == tokenizer.encode(text)
     assert theirs.bos_token_id == theirs.eos_token_id == tokenizer.bos_id
     assert len(theirs) == tokenizer.vocab_size
     again = load_tokenizer(tmp_path)

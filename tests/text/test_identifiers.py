@@ -8,7 +8,8 @@ from cutaway.text.identifiers import public_names
 
 
 def test_public_definitions_are_found_and_lowered() -> None:
-    source = "def Spam(): pass\nclass Eggs:\n    async def fry(self): ...\n    def _hidden(self): ...\nx = 'def no'\n# def nor\n"
+    source = "def Spam(): pass\nclass Eggs:\n    async def fry(self): ...\n    def _hidden(self): ...\n"
+    source += "x = 'def no'\n# def nor\n"
     assert public_names([source, "def spam(): ..."]) == ["eggs", "fry", "spam"]
 
 

@@ -48,7 +48,9 @@ def environment(folder: Path) -> dict[str, str]:
         "CUTAWAY_RUNS": str(folder / "runs"),
         "CUTAWAY_CACHE": str(folder / "cache"),
         "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(Path(__file__).parents[2] / "src"), os.environ.get("PYTHONPATH")])),
+        "PYTHONPATH": os.pathsep.join(
+            filter(None, [str(Path(__file__).parents[2] / "src"), os.environ.get("PYTHONPATH")])
+        ),
     }
 
 
@@ -67,7 +69,12 @@ def prepare(folder: Path, steps: int, optimizer: str = "muon") -> None:
 
 def train(folder: Path, n_processes: int, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(n_processes, *arguments), cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=120
+        command(n_processes, *arguments),
+        cwd=folder,
+        env=environment(folder),
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
 
 
@@ -92,9 +99,7 @@ def test_two_processes_learn_as_one_does(
     assert ends[0]["validation_loss"] == pytest.approx(ends[1]["validation_loss"], rel=1e-3)
 
 
-def test_a_killed_rank_ends_the_job_and_the_run_goes_on_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_rank_ends_the_job_and_the_run_goes_on_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare(tmp_path, 4000)
     job = subprocess.Popen(
         command(2, "tiny.toml", "--name", "two", "--quiet", "--train.steps", "4000"),
@@ -152,5 +157,3 @@ def test_a_device_that_is_not_there_is_refused() -> None:
     assert pick_device("cpu") == torch.device("cpu")
     with pytest.raises(ConfigError, match="expected one this machine has"):
         pick_device("abacus")
-
-

@@ -72,7 +72,17 @@ def test_row_adagrad_sparse_equals_dense_equals_formula() -> None:
 
 
 def test_every_parameter_has_exactly_one_optimizer() -> None:
-    model = build(GPTConfig(vocab_size=31, d_model=24, n_layers=2, n_heads=4, context_length=11, ngram_sizes=(2, 3), ngram_rows=(700, 512)))
+    model = build(
+        GPTConfig(
+            vocab_size=31,
+            d_model=24,
+            n_layers=2,
+            n_heads=4,
+            context_length=11,
+            ngram_sizes=(2, 3),
+            ngram_rows=(700, 512),
+        )
+    )
     for name in ("muon", "adamw"):
         optimizers = build_optimizers(model, TrainConfig(optimizer=name))
         owned = [p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]]

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from toy import ToyObjective
 
 from cutaway.base.errors import CheckpointError, CutawayError, NonFiniteError
 from cutaway.base.runs import RunFolder, read_jsonl
@@ -18,6 +17,7 @@ from cutaway.train.config import TrainConfig
 from cutaway.train.distributed import World
 from cutaway.train.trainer import Outcome, Trainer
 from cutaway.train.watch import StepEvent, Watcher
+from toy import ToyObjective
 
 ALONE = World(0, 1, torch.device("cpu"))
 
@@ -35,7 +35,9 @@ def run_in(folder: Path) -> RunFolder:
     return RunFolder(folder)
 
 
-def train(folder: Path, objective: ToyObjective | None = None, watcher: Watcher | None = None, **settings: Any) -> Outcome:
+def train(
+    folder: Path, objective: ToyObjective | None = None, watcher: Watcher | None = None, **settings: Any
+) -> Outcome:
     trainer = Trainer(objective or ToyObjective(), config(**settings), run_in(folder), ALONE, watcher)
     trainer.resume()
     return trainer.train()

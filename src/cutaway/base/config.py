@@ -1,7 +1,8 @@
 """Settings on paper: frozen dataclasses to commented TOML and back.
 
-The docstring under a field is its only documentation: the comment in the TOML file, the help of the command line and the forms
-of the lab are all made from it. Reading is strict: an unknown name or a value of the wrong kind is an error that names the place.
+The docstring under a field is its only documentation: the comment in the TOML file, the help of the command line and
+the forms of the lab are all made from it. Reading is strict: an unknown name or a value of the wrong kind is an error
+that names the place.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Files that are either whole or not there.
 
-Everything is written aside, flushed to the disk and renamed (POSIX rename is atomic), so a killed process or a full disk
-leaves the old file or none, never half of one.
+Everything is written aside, flushed to the disk and renamed (POSIX rename is atomic), so a killed process or a full
+disk leaves the old file or none, never half of one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Keep freed memory instead of giving it back to the system between steps.
 
-Training allocates and frees the same large arrays at every step. By default glibc asks the system for each and returns it, and the
-first touch of every fresh page costs a fault: a tenth of a training step (docs/log.md). This asks glibc to keep what it has.
+Training allocates and frees the same large arrays at every step. By default glibc asks the system for each and returns
+it, and the first touch of every fresh page costs a fault: a tenth of a training step (docs/log.md). This asks glibc to
+keep what it has.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """What the trainer needs to know of a task, and nothing more.
 
 The one training loop serves an XOR network, a character GPT, a LoRA-tuned Llama and a diffusion transformer,
-because they differ in model, data and loss: in their objective. Batches are a pure function of where in the endless stream of
-training sequences they start, so "the data position" is one number, resuming is exact, and ranks share a batch by slicing it.
+because they differ in model, data and loss: in their objective. Batches are a pure function of where in the endless
+stream of training sequences they start, so "the data position" is one number, resuming is exact, and ranks share a
+batch by slicing it.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Runs on disk: one plain folder a run, readable without torch and while it is being written.
 
-    runs/<name>/recipe.toml     complete: `cutaway train runs/<name>/recipe.toml` repeats the run
-                metrics.jsonl   one object a line, append-only, step first
-                samples.jsonl   what the model wrote as it learned
-                model/          the best weights so far, in Hugging Face layout
-                checkpoints/    everything needed to go on
-                summary.json    written when the run ended: how, and with what numbers
+runs/<name>/recipe.toml     complete: `cutaway train runs/<name>/recipe.toml` repeats the run
+            metrics.jsonl   one object a line, append-only, step first
+            samples.jsonl   what the model wrote as it learned
+            model/          the best weights so far, in Hugging Face layout
+            checkpoints/    everything needed to go on
+            summary.json    written when the run ended: how, and with what numbers
 """
 
 from __future__ import annotations
@@ -106,7 +106,9 @@ class RunFolder:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise RunError(f"run {self.name!r} is being trained by another process; wait for it or stop it") from None
+                raise RunError(
+                    f"run {self.name!r} is being trained by another process; wait for it or stop it"
+                ) from None
             yield
         finally:
             os.close(handle)
@@ -172,7 +174,9 @@ def open_run(name_or_path: str | Path, folder: Path | None = None) -> RunFolder:
         if (path / "recipe.toml").is_file():
             return RunFolder(path)
     names = [run.name for run in list_runs(home)]
-    raise RunError(f"there is no run {str(name_or_path)!r} in {home}{suggest(str(name_or_path), names)}; see `cutaway runs`")
+    raise RunError(
+        f"there is no run {str(name_or_path)!r} in {home}{suggest(str(name_or_path), names)}; see `cutaway runs`"
+    )
 
 
 def list_runs(folder: Path | None = None) -> list[RunFolder]:

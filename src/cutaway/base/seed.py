@@ -1,7 +1,7 @@
 """Randomness that can be repeated: every stream of random numbers is named and derived from one seed.
 
-Streams with different names are independent, so drawing more from one (say, samples for the screen) never changes another
-(say, the order of the batches). A stream is a pure function of its name, so nothing about it needs to be saved.
+Streams with different names are independent, so drawing more from one (say, samples for the screen) never changes
+another (say, the order of the batches). A stream is a pure function of its name, so nothing about it needs to be saved.
 """
 
 from __future__ import annotations

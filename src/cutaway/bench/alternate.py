@@ -39,7 +39,8 @@ class Race:
 def alternate(
     what: str, ours: Callable[[], float], theirs: Callable[[], float], rounds: int, bar: float | None = None
 ) -> Race:
-    """Let the sides take turns, each returning the seconds of its turn; the first turn of each warms up and is not counted."""
+    """Let the sides take turns, each returning the seconds of its turn; the first turn of each warms up and is not
+    counted."""
     times: tuple[list[float], list[float]] = ([], [])
     for number in range(rounds + 1):
         for side, run in zip(times, (ours, theirs), strict=True):

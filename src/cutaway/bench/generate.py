@@ -59,9 +59,7 @@ def build_sides(shape: dict[str, Any]) -> tuple[Decoder, Any]:
     try:
         from transformers import GPT2Config, GPT2LMHeadModel
     except ImportError:
-        raise UsageError(
-            "the benchmark needs transformers beside us; install it: pip install 'cutaway[dev]'"
-        ) from None
+        raise UsageError("the benchmark needs transformers beside us; install it: pip install 'cutaway[dev]'") from None
     torch.manual_seed(0)
     theirs = GPT2LMHeadModel(GPT2Config(**shape, bos_token_id=None, eos_token_id=None)).eval()
     with tempfile.TemporaryDirectory() as folder:
@@ -92,9 +90,7 @@ def their_turn(model: Any, n_tokens: int) -> Callable[[], float]:
 
     def turn() -> float:
         started = time.perf_counter()
-        tokens = model.generate(
-            prompt, attention_mask=mask, max_new_tokens=n_tokens, do_sample=False, pad_token_id=0
-        )
+        tokens = model.generate(prompt, attention_mask=mask, max_new_tokens=n_tokens, do_sample=False, pad_token_id=0)
         return (time.perf_counter() - started) / (tokens.shape[1] - prompt.shape[1])
 
     return turn

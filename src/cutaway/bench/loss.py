@@ -1,8 +1,10 @@
-"""`cutaway bench loss`: how soon our default recipe reaches a plain recipe's loss, and how far it gets in the same time.
+"""`cutaway bench loss`: how soon our default recipe reaches a plain recipe's loss, and how far it gets in the same
+time.
 
-The plain recipe is the usual small GPT for a laptop: GPT-2's parts, 4 layers, 4 heads, 128 wide, context 64, batch 12, AdamW at 1e-3 with warm-up
-and cosine, 2,000 steps in float32. Ours gets exactly the wall time the plain run took (on the same thread, right after it), everything
-included but the pauses in which the loss is measured, for both. The loss is that of all held-out text.
+The plain recipe is the usual small GPT for a laptop: GPT-2's parts, 4 layers, 4 heads, 128 wide, context 64, batch 12,
+AdamW at 1e-3 with warm-up and cosine, 2,000 steps in float32. Ours gets exactly the wall time the plain run took (on
+the same thread, right after it), everything included but the pauses in which the loss is measured, for both. The loss
+is that of all held-out text.
 """
 
 from __future__ import annotations
@@ -64,12 +66,13 @@ def run_loss_bench(
     """
     data = DataConfig(source=source or "stdlib")
     steps = PLAIN_STEPS // 10 if is_quick else PLAIN_STEPS
-    runs = []
+    runs: list[dict[str, Any]] = []
     for seed in range(n_seeds):
         theirs = follow(plain_recipe(data, seed, steps), None, say)
         say(f"seed {seed}: plain {theirs['loss']:.4f} in {theirs['seconds']:.1f} s")
         ours = follow(characters(data, theirs["seconds"], seed), theirs["seconds"], say, [FIFTH])
-        say(f"seed {seed}: ours {ours['marks'][0]['loss']:.4f} after a fifth of that, {ours['loss']:.4f} in {ours['seconds']:.1f} s")
+        first = ours["marks"][0]["loss"]
+        say(f"seed {seed}: ours {first:.4f} after a fifth of that, {ours['loss']:.4f} in {ours['seconds']:.1f} s")
         runs.append({"seed": seed, "plain": theirs, "ours": ours})
     median = statistics.median
     return {

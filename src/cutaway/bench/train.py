@@ -1,8 +1,8 @@
 """`cutaway bench train`: a training step beside `transformers`' GPT-2 and `torch.optim.AdamW`.
 
-Same architecture, same weights (copied from theirs to ours), same batches, in one process, in turn. A step is forward, backward and
-optimizer update. "Same precision" changes nothing else; "defaults" is each side as it comes out of the box: theirs in float32, ours in
-what `cutaway train` would choose on this machine.
+Same architecture, same weights (copied from theirs to ours), same batches, in one process, in turn. A step is forward,
+backward and optimizer update. "Same precision" changes nothing else; "defaults" is each side as it comes out of the
+box: theirs in float32, ours in what `cutaway train` would choose on this machine.
 """
 
 from __future__ import annotations
@@ -93,9 +93,7 @@ def build_sides(size: Size) -> tuple[Decoder, Any]:
     return ours.train(), theirs
 
 
-def turn(
-    model: Any, size: Size, precision: str, optimizers: list[torch.optim.Optimizer]
-) -> Callable[[], float]:
+def turn(model: Any, size: Size, precision: str, optimizers: list[torch.optim.Optimizer]) -> Callable[[], float]:
     """Return a function that makes some training steps and says how long one took."""
     generator = torch.Generator().manual_seed(0)
 

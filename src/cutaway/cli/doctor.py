@@ -53,8 +53,10 @@ def examine() -> dict[str, Any]:
     facts["processor"] = processor()
     facts["cores"] = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     facts["memory_gb"] = memory_gb()
-    facts["accelerator"] = torch.cuda.get_device_name() if torch.cuda.is_available() else (
-        "Apple GPU" if torch.backends.mps.is_available() else "none, so the processor trains"
+    facts["accelerator"] = (
+        torch.cuda.get_device_name()
+        if torch.cuda.is_available()
+        else ("Apple GPU" if torch.backends.mps.is_available() else "none, so the processor trains")
     )
     for dtype in (torch.float32, torch.bfloat16):
         facts[f"{str(dtype).removeprefix('torch.')}_gflops_one_core"] = multiply_speed(dtype)

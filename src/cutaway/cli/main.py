@@ -1,7 +1,7 @@
 """`cutaway VERB ...`: find the verb, run it, turn what went wrong into one line.
 
-Each verb is one file in this folder with a `main(arguments) -> exit code`; it is imported only when asked for, so that help
-and usage errors need no torch.
+Each verb is one file in this folder with a `main(arguments) -> exit code`; it is imported only when asked for, so that
+help and usage errors need no torch.
 """
 
 from __future__ import annotations

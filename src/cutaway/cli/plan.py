@@ -53,7 +53,8 @@ def main(argv: list[str]) -> int:
     answer(corpus.describe())
     answer(f"fastest here: {best.pace.precision}, {best.pace.threads} thread(s)\n")
     answer(table(proposals))
-    answer(f"\nin {arguments.minutes:g} minutes, `{best.rung.name}` should reach about {best.bits_per_byte:.2f} bits a byte:")
+    expected = f"about {best.bits_per_byte:.2f} bits a byte"
+    answer(f"\nin {arguments.minutes:g} minutes, `{best.rung.name}` should reach {expected}:")
     answer(f"  {command}")
     return 0
 
@@ -89,4 +90,5 @@ def table(proposals: list[Proposal]) -> str:
             )
         )
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join(line.rstrip() for line in lines)

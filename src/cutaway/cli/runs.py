@@ -33,7 +33,9 @@ def main(argv: list[str]) -> int:
     arguments = parse(RunsArguments, argv, "runs", EXAMPLE)
     action, names = (arguments.words[0], arguments.words[1:]) if arguments.words else ("list", ())
     if action not in ACTIONS:
-        raise UsageError(f"there is no `cutaway runs {action}`{suggest(action, ACTIONS)}; there is {', '.join(ACTIONS)}")
+        raise UsageError(
+            f"there is no `cutaway runs {action}`{suggest(action, ACTIONS)}; there is {', '.join(ACTIONS)}"
+        )
     if action != "list" and len(names) < (2 if action == "compare" else 1):
         raise UsageError(f"`cutaway runs {action}` needs {'two or more runs' if action == 'compare' else 'a run'}")
     runs = [open_run(name) for name in names] if names else list_runs()

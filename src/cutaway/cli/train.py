@@ -136,20 +136,22 @@ def report(run: Run, summary: dict[str, Any]) -> Any:
         loss, bits = summary["validation_loss"], summary["bits_per_byte"]
         per_token = loss / 0.6931471805599453
         table.add_row(
-            "held-out loss", f"[bold green]{loss:.4f}[/] nats a token = {per_token:.3f} bits a token, {bits:.3f} bits a byte"
+            "held-out loss",
+            f"[bold green]{loss:.4f}[/] nats a token = {per_token:.3f} bits a token, {bits:.3f} bits a byte",
         )
     table.add_row("parameters", f"{summary['parameters']:,}")
     table.add_row("trained", steps)
     table.add_row("run", str(run.path))
     if summary["status"] == "finished":
-        title, following = "finished", [
-            f"cutaway generate {run.path} --prompt {shlex.quote(run.recipe.prompt or 'a')}",
-            f"cutaway runs show {run.name}",
-            f"cutaway train {run.recipe_file}      (the same run again)",
-        ]
+        title, following = (
+            "finished",
+            [
+                f"cutaway generate {run.path} --prompt {shlex.quote(run.recipe.prompt or 'a')}",
+                f"cutaway runs show {run.name}",
+                f"cutaway train {run.recipe_file}      (the same run again)",
+            ],
+        )
     else:
         title, following = "stopped, nothing lost", [f"cutaway train {run.path}      (goes on where it stopped)"]
     table.add_row("next", "\n".join(following))
     return Group(Text(f"\n{title}", style="bold"), table)
-
-

@@ -1,12 +1,14 @@
-"""A run on the terminal: a bar with what matters, a sample now and then; plain lines where nobody can see a bar move."""
+"""A run on the terminal: a bar with what matters, a sample now and then; plain lines where nobody can see a bar
+move."""
 
 from __future__ import annotations
 
 import time
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
 from cutaway.base.objective import Validation
@@ -46,12 +48,14 @@ class TerminalWatcher(Watcher):
             expand=True,
             auto_refresh=False,
         )
-        self._task: int | None = None
+        self._task: TaskID | None = None
 
     def __enter__(self) -> TerminalWatcher:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._task is not None:
             self._progress.refresh()
             self._progress.stop()
@@ -64,7 +68,7 @@ class TerminalWatcher(Watcher):
         """Move the bar."""
         is_first, self.last = self.last is None, event
         left = (event.total_steps - event.step) * event.tokens / event.step / max(event.tokens_per_second, 1e-9)
-        fields = {
+        fields: dict[str, Any] = {
             "loss": f"{event.loss_nats:.3f}",
             "val": f"{self.validation.loss_nats:.3f}" if self.validation else "  -  ",
             "speed": f"{event.tokens_per_second:,.0f} {self.unit}/s",

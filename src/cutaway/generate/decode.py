@@ -29,6 +29,8 @@ from cutaway.generate.sampling import choose_token
 from cutaway.generate.stream import TextStream
 from cutaway.generate.temperature import temperatures
 from cutaway.models.decoder import Decoder
+from cutaway.nn.attention import Attention
+from cutaway.nn.kv_cache import KVCache
 from cutaway.text.tokenizer import Tokenizer
 
 
@@ -115,14 +117,13 @@ class Reader:
         n_more: most tokens that will be appended.
     """
 
-    def __init__(
-        self, model: Decoder, prompt_ids: list[int], n_samples: int, n_more: int, use_cache: bool
-    ) -> None:
+    def __init__(self, model: Decoder, prompt_ids: list[int], n_samples: int, n_more: int, use_cache: bool) -> None:
         self.model, self.n_samples = model, n_samples
+        weight = model.token_embedding.weight  # the head's may be rounded to 8 bits
         self.length = len(prompt_ids)
-        self.tokens_BN = torch.zeros(n_samples, self.length + n_more, dtype=torch.int64, device=model.device)
+        self.tokens_BN = torch.zeros(n_samples, self.length + n_more, dtype=torch.int64, device=weight.device)
         self.tokens_BN[:, : self.length] = torch.tensor(prompt_ids)
-        self.cache = model.new_cache(n_samples, self.length + n_more) if use_cache else None
+        self.cache = _new_cache(model, n_samples, self.length + n_more) if use_cache else None
         self.flat = FlatDecoder(model, self.cache, n_more) if self.cache and FlatDecoder.fits(model) else None
         self._start = 0
 
@@ -152,6 +153,15 @@ class Reader:
         return seen_BV.scatter_(1, self.tokens_BN[:, : self.length].cpu(), True)
 
 
+def _new_cache(model: Decoder, n_samples: int, length: int) -> KVCache:
+    """Return what `model.new_cache` does, without asking the head, which may be slow to tell its weights."""
+    attn, weight = model.blocks[0].attn, model.token_embedding.weight
+    assert isinstance(attn, Attention)
+    capacity = min(length, model.config.context_length)
+    shape = (attn.n_kv_heads, attn.d_head)
+    return KVCache(len(model.blocks), n_samples, capacity, *shape, weight.dtype, weight.device)
+
+
 def first_visible(length: int, context_length: int) -> int:
     """Return how many of the oldest tokens no longer count when the text has `length` tokens."""
     step = max(1, context_length // 2)
@@ -161,9 +171,7 @@ def first_visible(length: int, context_length: int) -> int:
 class _Sample:
     """One text being written."""
 
-    def __init__(
-        self, tokenizer: Tokenizer, prompt_ids: list[int], stop: tuple[str, ...], n_top: int | None
-    ) -> None:
+    def __init__(self, tokenizer: Tokenizer, prompt_ids: list[int], stop: tuple[str, ...], n_top: int | None) -> None:
         self.stream = TextStream(tokenizer, prompt_ids, stop)
         self.eos_id = tokenizer.eos_id
         self.tokens: list[int] = []
@@ -206,9 +214,7 @@ def _prompt_ids(tokenizer: Tokenizer, prompt: str, model: Decoder) -> list[int]:
         try:
             ids = tokenizer.encode("\n")
         except TokenizerError as error:
-            raise TokenizerError(
-                "this model needs a prompt to start from: give it at least one character"
-            ) from error
+            raise TokenizerError("this model needs a prompt to start from: give it at least one character") from error
     if max(ids) >= model.lm_head.out_features:
         raise TokenizerError(
             f"the tokenizer gives token {max(ids)}, but the model has only {model.lm_head.out_features}: "

@@ -55,9 +55,7 @@ def temperatures(temperature: float | str, n: int) -> list[float]:
     """
     if not isinstance(temperature, str):
         if not 0 <= temperature < math.inf:
-            raise ConfigError(
-                f"generate.temperature is {temperature}; expected a number from 0 up (0 = greedy)"
-            )
+            raise ConfigError(f"generate.temperature is {temperature}; expected a number from 0 up (0 = greedy)")
         return [float(temperature)] * n
     formula = parse_formula(temperature)
     values = []
@@ -67,9 +65,7 @@ def temperatures(temperature: float | str, n: int) -> list[float]:
         except (ArithmeticError, ValueError, TypeError) as error:
             raise ConfigError(f"the temperature {temperature!r} has no value at t = {t}: {error}") from error
         if isinstance(value, complex) or not 0 <= value < math.inf:
-            raise ConfigError(
-                f"the temperature {temperature!r} is {value:g} at t = {t}; expected 0 or more everywhere"
-            )
+            raise ConfigError(f"the temperature {temperature!r} is {value:g} at t = {t}; expected 0 or more everywhere")
         values.append(float(value))
     return values
 

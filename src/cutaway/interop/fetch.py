@@ -36,9 +36,7 @@ def find_folder(path_or_id: str | Path) -> Path:
         return path
     text = str(path_or_id)
     if path.exists():
-        raise ModelFormatError(
-            f"{text} is a file; expected the folder that holds config.json and model.safetensors"
-        )
+        raise ModelFormatError(f"{text} is a file; expected the folder that holds config.json and model.safetensors")
     if isinstance(path_or_id, str):
         if text.startswith("hf:"):
             return fetch(text.removeprefix("hf:"))
@@ -46,9 +44,7 @@ def find_folder(path_or_id: str | Path) -> Path:
             return fetch(text)
     parent = path.parent if path.parent.is_dir() else Path(".")
     near = suggest(path.name, [folder.name for folder in parent.iterdir() if folder.is_dir()])
-    raise ModelFormatError(
-        f"there is no folder {path.absolute()}{near}; a model of the Hub is owner/name or hf:name"
-    )
+    raise ModelFormatError(f"there is no folder {path.absolute()}{near}; a model of the Hub is owner/name or hf:name")
 
 
 def fetch(hub_id: str) -> Path:

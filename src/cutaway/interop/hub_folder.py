@@ -52,9 +52,7 @@ def load_folder(path_or_id: str | Path, dtype: torch.dtype | None = None) -> tup
     try:
         model = load_model(folder, dtype)
     except ConfigError as error:
-        raise ModelFormatError(
-            f"{folder / 'config.json'} describes a model that cannot be: {error}"
-        ) from error
+        raise ModelFormatError(f"{folder / 'config.json'} describes a model that cannot be: {error}") from error
     except ModelFormatError as error:
         if str(folder) in str(error):
             raise
@@ -101,15 +99,11 @@ def read_headers(folder: Path) -> dict[str, StoredTensor]:
     stored: dict[str, StoredTensor] = {}
     for shard in sorted({str(name) for name in shard_of.values()}):
         if Path(shard).name != shard or not (folder / shard).is_file():
-            raise ModelFormatError(
-                f"{index} names the shard {shard!r}, which is not there; download it again"
-            )
+            raise ModelFormatError(f"{index} names the shard {shard!r}, which is not there; download it again")
         stored |= read_header(folder / shard)
     for name, shard in shard_of.items():
         if name not in stored or stored[name].file.name != shard:
-            raise ModelFormatError(
-                f"{index} says tensor {name} is in {shard}, but it is not; copy both again"
-            )
+            raise ModelFormatError(f"{index} says tensor {name} is in {shard}, but it is not; copy both again")
     return stored
 
 
@@ -146,14 +140,10 @@ def match(
     parameters = dict(model.named_parameters())
     for name, pieces in wanted.items():
         if stored[name].dtype not in DTYPES:
-            raise ModelFormatError(
-                f"tensor {name} is stored as {stored[name].dtype}; expected one of {sorted(DTYPES)}"
-            )
+            raise ModelFormatError(f"tensor {name} is stored as {stored[name].dtype}; expected one of {sorted(DTYPES)}")
         expected = expected_shape(pieces, parameters)
         if stored[name].shape != expected:
-            raise ModelFormatError(
-                f"tensor {name} has shape {stored[name].shape}, but config.json makes it {expected}"
-            )
+            raise ModelFormatError(f"tensor {name} has shape {stored[name].shape}, but config.json makes it {expected}")
     sources = [(stored[name], pieces) for name, pieces in wanted.items()]
     return sorted(sources, key=lambda source: (source[0].file, source[0].first_byte))
 
@@ -166,9 +156,7 @@ def stored_dtype(sources: list[tuple[StoredTensor, list[Piece]]]) -> torch.dtype
 def expected_shape(pieces: list[Piece], parameters: Mapping[str, Tensor]) -> tuple[int, ...]:
     """Return the shape of a stored tensor from those of our parameters that make it up, side by side."""
     shapes = [
-        tuple(reversed(parameters[piece.ours].shape))
-        if piece.transposed
-        else tuple(parameters[piece.ours].shape)
+        tuple(reversed(parameters[piece.ours].shape)) if piece.transposed else tuple(parameters[piece.ours].shape)
         for piece in pieces
     ]
     if len(shapes) == 1:
@@ -251,8 +239,7 @@ def stored_tensors(model: Decoder, layout: Layout, config: ModelConfig) -> dict[
         parameter = parameters[piece.ours].detach()
         parts.setdefault(piece.stored, []).append(parameter.T if piece.transposed else parameter)
     return {
-        name: torch.cat(found, dim=-1) if len(found) > 1 else found[0].contiguous()
-        for name, found in parts.items()
+        name: torch.cat(found, dim=-1) if len(found) > 1 else found[0].contiguous() for name, found in parts.items()
     }
 
 
@@ -265,9 +252,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ModelFormatError(
-            f"there is no {path.name} in {path.parent}, so it is not a model folder"
-        ) from error
+        raise ModelFormatError(f"there is no {path.name} in {path.parent}, so it is not a model folder") from error
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise ModelFormatError(f"{path} is not JSON ({error}); copy or download it again") from error
     if not isinstance(content, dict):
@@ -277,9 +262,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def _check_same(head: StoredTensor, table: StoredTensor) -> None:
     same = head.shape == table.shape and head.dtype == table.dtype and head.dtype in DTYPES
-    if not same or any(
-        not torch.equal(a, b) for (_, a), (_, b) in zip(head.pieces(), table.pieces(), strict=True)
-    ):
+    if not same or any(not torch.equal(a, b) for (_, a), (_, b) in zip(head.pieces(), table.pieces(), strict=True)):
         raise ModelFormatError(
             "config.json says the head shares the embedding's table (tie_word_embeddings), but the weights "
             "have two different ones"

@@ -45,9 +45,7 @@ def read_rotary(settings: Settings) -> tuple[float, RotaryScaling | None]:
     if kind == "default":
         return base, None
     if kind != "llama3":
-        raise ModelFormatError(
-            f"rotary scaling {kind!r} in config.json is not supported; 'default' and 'llama3' are"
-        )
+        raise ModelFormatError(f"rotary scaling {kind!r} in config.json is not supported; 'default' and 'llama3' are")
     old_context = setting(settings, "max_position_embeddings", int, 2048)
     return base, RotaryScaling(
         factor=setting(rotary, "factor", float),

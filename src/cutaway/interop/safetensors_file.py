@@ -47,9 +47,7 @@ class StoredTensor:
                 count = min(rows_per_piece, n_rows - first)
                 data = bytearray(count * row_bytes)
                 if file.readinto(data) != len(data):
-                    raise ModelFormatError(
-                        f"{self.file} ends within tensor {self.name}; copy or download it again"
-                    )
+                    raise ModelFormatError(f"{self.file} ends within tensor {self.name}; copy or download it again")
                 rows = torch.frombuffer(data, dtype=dtype)
                 yield first, rows.view(count, *row_shape) if len(self.shape) > 1 else rows.view(row_shape)
 

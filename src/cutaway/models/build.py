@@ -12,9 +12,7 @@ from cutaway.models.llama import assemble_llama
 from cutaway.nn.init import Deviations, allocate, initialise
 
 
-def build(
-    config: ModelConfig, seed: int | torch.Generator = 0, dtype: torch.dtype = torch.float32
-) -> Decoder:
+def build(config: ModelConfig, seed: int | torch.Generator = 0, dtype: torch.dtype = torch.float32) -> Decoder:
     """Return a new model with initial weights; the same seed gives the same weights.
 
     Raises:

@@ -1,6 +1,7 @@
 """Shapes of well-known models, as functions. Importing this loads nothing heavy.
 
-GPT-2: Radford et al. 2019, table 2. Llama 3: Grattafiori et al. 2024, arXiv:2407.21783, table 3 and the published configurations.
+GPT-2: Radford et al. 2019, table 2. Llama 3: Grattafiori et al. 2024, arXiv:2407.21783, table 3 and the published
+configurations.
 """
 
 from __future__ import annotations

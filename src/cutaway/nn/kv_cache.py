@@ -73,9 +73,7 @@ class KVCache:
                 f"{tokens.shape[1]} more do not fit: make a longer cache, or start again from the last tokens"
             )
         if tokens.shape[0] != self.tokens.shape[0]:
-            raise UsageError(
-                f"the cache is for {self.tokens.shape[0]} texts at once, but {tokens.shape[0]} were given"
-            )
+            raise UsageError(f"the cache is for {self.tokens.shape[0]} texts at once, but {tokens.shape[0]} were given")
         self.tokens[:, self.length : end] = tokens
         self.length = end
         return self.tokens[:, :end]

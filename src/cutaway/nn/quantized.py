@@ -34,9 +34,7 @@ class Int8Linear(nn.Module):
         scale: what one unit is worth, for each output.
     """
 
-    def __init__(
-        self, q: Int8[Tensor, "O I"], scale: Float[Tensor, " O"], bias: Float[Tensor, " O"] | None
-    ) -> None:
+    def __init__(self, q: Int8[Tensor, "O I"], scale: Float[Tensor, " O"], bias: Float[Tensor, " O"] | None) -> None:
         super().__init__()
         self.out_features, self.in_features = q.shape
         self.q, self.scale, self.bias = q, scale, bias

@@ -71,9 +71,7 @@ def encode_corpus(corpus: Corpus, tokenizer: Tokenizer) -> EncodedCorpus:
         n_bytes = sum(len(text.encode()) + line_end for text in texts)
         if tokenizer.bos_id is None and len(tokens):
             n_bytes -= len(tokenizer.decode([int(tokens[0])]).encode())
-        n_unknown = (
-            0 if tokenizer.unknown_id is None else int(np.count_nonzero(tokens == tokenizer.unknown_id))
-        )
+        n_unknown = 0 if tokenizer.unknown_id is None else int(np.count_nonzero(tokens == tokenizer.unknown_id))
         sides.append(EncodedText(tokens, n_bytes, n_unknown))
     return EncodedCorpus(*sides)
 

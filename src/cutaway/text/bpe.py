@@ -33,9 +33,7 @@ class BPETokenizer:
 
     kind = "bpe"
 
-    def __init__(
-        self, inner: RustTokenizer, *, bos: str | None, eos: str | None, starts_with_bos: bool = True
-    ) -> None:
+    def __init__(self, inner: RustTokenizer, *, bos: str | None, eos: str | None, starts_with_bos: bool = True) -> None:
         self.inner = inner
         self.bos, self.eos = bos, eos
         self.bos_id: int | None = inner.token_to_id(bos) if bos is not None else None
@@ -68,13 +66,9 @@ class BPETokenizer:
             if path.is_file():
                 inner = RustTokenizer.from_file(str(path))
             else:
-                inner = _byte_level(
-                    models.BPE.from_file(str(folder / "vocab.json"), str(folder / "merges.txt"))
-                )
+                inner = _byte_level(models.BPE.from_file(str(folder / "vocab.json"), str(folder / "merges.txt")))
         except Exception as error:  # the library raises plain Exception
-            raise TokenizerError(
-                f"cannot read the tokenizer in {folder}: {error}; copy or save it again"
-            ) from error
+            raise TokenizerError(f"cannot read the tokenizer in {folder}: {error}; copy or save it again") from error
         settings: dict = {}
         for name in ("special_tokens_map.json", "tokenizer_config.json"):
             if (folder / name).is_file():
@@ -82,9 +76,7 @@ class BPETokenizer:
         if not path.is_file():
             settings = {"bos_token": SEPARATOR, "eos_token": SEPARATOR} | settings
         bos, eos = special_token(settings, "bos_token"), special_token(settings, "eos_token")
-        learned_here = (
-            settings.get("tokenizer_class") == "PreTrainedTokenizerFast" and bos == eos == SEPARATOR
-        )
+        learned_here = settings.get("tokenizer_class") == "PreTrainedTokenizerFast" and bos == eos == SEPARATOR
         adds_bos = bos is not None and inner.encode("").ids[:1] == [inner.token_to_id(bos)]
         return cls(inner, bos=bos, eos=eos, starts_with_bos=learned_here or adds_bos)
 
@@ -113,9 +105,7 @@ class BPETokenizer:
         """Return the ids of all the documents, each after a separator if there is one."""
         dtype = np.uint16 if self.vocab_size <= 0xFFFF else np.uint32
         before = [] if self.bos_id is None else [self.bos_id]
-        self.inner.encode_special_tokens = (
-            True  # a document that quotes a special token's name only quotes it
-        )
+        self.inner.encode_special_tokens = True  # a document that quotes a special token's name only quotes it
         pieces = [
             np.array(before + encoding.ids, dtype=dtype)
             for encoding in self.inner.encode_batch_fast(list(texts), add_special_tokens=False)

@@ -47,9 +47,7 @@ class CharacterTokenizer:
         self.eos_id: int | None = self.bos_id
         self.unknown_id: int | None = ids.get(UNKNOWN)
         self._ids = {token: index for token, index in ids.items() if len(token) == 1}
-        self._texts = [
-            "\ufffd" if token == UNKNOWN else "" if token == SEPARATOR else token for token in self.tokens
-        ]
+        self._texts = ["\ufffd" if token == UNKNOWN else "" if token == SEPARATOR else token for token in self.tokens]
 
     @classmethod
     def train(
@@ -191,8 +189,7 @@ class CharacterTokenizer:
             return None
         if sorted(vocabulary.values()) != list(range(len(vocabulary))):
             raise TokenizerError(
-                f"the ids of a character tokenizer must be 0 to {len(vocabulary) - 1}, each once; "
-                f"the file was altered"
+                f"the ids of a character tokenizer must be 0 to {len(vocabulary) - 1}, each once; the file was altered"
             )
         return cls(sorted(vocabulary, key=vocabulary.__getitem__))
 

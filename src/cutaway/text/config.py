@@ -13,8 +13,8 @@ class DataConfig:
     """Which text, how it is cut into documents, and how documents become tokens."""
 
     source: str = "stdlib"
-    """The text: `stdlib` (the standard library of this Python), `stdlib_names` (the names it defines), or a file, a folder
-    or a glob pattern."""
+    """The text: `stdlib` (the standard library of this Python), `stdlib_names` (the names it defines), or a file, a
+    folder or a glob pattern."""
     documents: Literal["file", "line"] = "file"
     """What one document is: a whole `file`, or each `line` of it (a list of names)."""
     max_files: int | None = None
@@ -29,9 +29,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         if self.max_files is not None and self.max_files < 1:
-            raise ConfigError(
-                f"data.max_files is {self.max_files}; expected 1 or more, or nothing for all files"
-            )
+            raise ConfigError(f"data.max_files is {self.max_files}; expected 1 or more, or nothing for all files")
         if not 0 <= self.validation_fraction < 1:
             raise ConfigError(
                 f"data.validation_fraction is {self.validation_fraction}; "

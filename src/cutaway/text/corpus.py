@@ -1,9 +1,9 @@
 """Text from anywhere, cut into documents and split so that nothing measured was trained on.
 
 A source is `stdlib`, `stdlib_names` (the names its files define), a file, a folder (read recursively) or a
-glob pattern. A document is a file or a line. Documents are split by a hash of their *content*, so equal documents (a name listed twice, a copied
-file) always fall on the same side. A single document is split by position instead: its last part is the
-validation text.
+glob pattern. A document is a file or a line. Documents are split by a hash of their *content*, so equal documents (a
+name listed twice, a copied file) always fall on the same side. A single document is split by position instead: its
+last part is the validation text.
 
 Of the standard library we take modules first, then test suites (correct Python too, but repetitive), and
 last what is tables rather than code: encodings, help texts, HTML entities, one machine's build settings.
@@ -115,9 +115,7 @@ def read_corpus(config: DataConfig, seed: int = 0) -> Corpus:
             files.append(Document(_relative(path, root), text))
     if not files:
         if len(paths) == 1:
-            raise DataError(
-                f"nothing to read in {paths[0]}: it is {next(iter(skipped))}; expected UTF-8 text"
-            )
+            raise DataError(f"nothing to read in {paths[0]}: it is {next(iter(skipped))}; expected UTF-8 text")
         raise DataError(
             f"nothing to read in {config.source!r}: of {len(paths)} files, "
             f"{_count_reasons(skipped)}; expected UTF-8 text"
@@ -128,9 +126,7 @@ def read_corpus(config: DataConfig, seed: int = 0) -> Corpus:
     documents = files
     if config.documents == "line":
         documents = list(_lines(files))
-        n_blank = sum(file.text.count("\n") + (not file.text.endswith("\n")) for file in files) - len(
-            documents
-        )
+        n_blank = sum(file.text.count("\n") + (not file.text.endswith("\n")) for file in files) - len(documents)
         if n_blank:
             skipped["blank lines"] += n_blank
     train, validation = _split(documents, config.validation_fraction, seed)
@@ -145,8 +141,7 @@ def _find_files(config: DataConfig) -> tuple[Path, list[Path], bool]:
         relative = [path for path in _walk(root) if path.endswith(".py")]
         if not relative:
             raise DataError(
-                f"this Python has no standard library source in {root}; "
-                f"give a file or a folder with --data.source"
+                f"this Python has no standard library source in {root}; give a file or a folder with --data.source"
             )
         return root, [root / path for path in sorted(relative, key=_stdlib_order)], True
     path = Path(source).expanduser()

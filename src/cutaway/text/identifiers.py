@@ -12,5 +12,6 @@ DEFINITION = re.compile(r"^[ \t]*(?:async[ \t]+)?(?:def|class)[ \t]+([A-Za-z]\w*
 
 
 def public_names(sources: Iterable[str]) -> list[str]:
-    """Return the names defined in Python sources that do not begin with an underscore, lower-cased, each once, sorted."""
+    """Return the names defined in Python sources that do not begin with an underscore, lower-cased, each once,
+    sorted."""
     return sorted({name.lower() for text in sources for name in DEFINITION.findall(text)})

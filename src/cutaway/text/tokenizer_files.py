@@ -15,9 +15,7 @@ UNKNOWN = "<|unknown|>"
 """Stands for every character outside the vocabulary."""
 
 
-def write_tokenizer(
-    folder: Path, tokenizer_json: str, *, separator: str | None, unknown: str | None = None
-) -> None:
+def write_tokenizer(folder: Path, tokenizer_json: str, *, separator: str | None, unknown: str | None = None) -> None:
     """Write both files whole or not at all."""
     config: dict[str, str | bool] = {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -41,9 +39,7 @@ def read_json(path: Path) -> dict:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise TokenizerError(
-            f"cannot read the tokenizer file {path}: {error}; copy or save it again"
-        ) from error
+        raise TokenizerError(f"cannot read the tokenizer file {path}: {error}; copy or save it again") from error
     if not isinstance(data, dict):
         raise TokenizerError(f"the tokenizer file {path} is not a JSON object; copy or save it again")
     return data

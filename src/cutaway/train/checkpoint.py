@@ -4,8 +4,9 @@
                        optimizer.safetensors   the optimizer's memory, named <parameter>:<what>
                        state.json              step, position in the data, best loss; SHA-256 of the two files
 
-Random numbers and data need no state: both are pure functions of the seed and the step. A checkpoint is written aside, flushed and
-renamed, so a folder with a number for a name is whole; its hashes tell if it was damaged later. Nothing is unpickled.
+Random numbers and data need no state: both are pure functions of the seed and the step. A checkpoint is written aside,
+flushed and renamed, so a folder with a number for a name is whole; its hashes tell if it was damaged later. Nothing is
+unpickled.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def model_tensors(model: nn.Module) -> Tensors:
 
 def optimizer_tensors(model: nn.Module, optimizers: Iterable[torch.optim.Optimizer]) -> Tensors:
     """Return what the optimizers remember, as `<parameter>:<what>`, gathered from all ranks."""
-    names = {parameter: name for name, parameter in model.named_parameters()}
+    names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
     return {
         f"{names[parameter]}:{key}": whole(value)
         for optimizer in optimizers
@@ -62,9 +63,7 @@ def optimizer_tensors(model: nn.Module, optimizers: Iterable[torch.optim.Optimiz
     }
 
 
-def restore(
-    model: nn.Module, optimizers: Iterable[torch.optim.Optimizer], weights: Tensors, memories: Tensors
-) -> None:
+def restore(model: nn.Module, optimizers: Iterable[torch.optim.Optimizer], weights: Tensors, memories: Tensors) -> None:
     """Put a checkpoint's tensors back in place.
 
     Raises:

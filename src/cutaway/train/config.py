@@ -7,6 +7,8 @@ from typing import Literal
 
 from cutaway.base.errors import ConfigError
 
+Precision = Literal["auto", "float32", "bfloat16"]
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -52,7 +54,7 @@ class TrainConfig:
     """The rate at the end, as a share of the peak."""
     clip_norm: float = 1.0
     """Gradients longer than this (over all parameters) are shortened to it. 0: never."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Precision = "auto"
     """Arithmetic of the matrix products; weights stay float32. `auto` times both and takes the faster."""
     compile: Literal["auto", "on", "off"] = "auto"
     """Whether to compile the model with torch.compile. `auto` tries it only when the run is long enough to pay."""

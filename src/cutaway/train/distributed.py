@@ -1,8 +1,9 @@
 """The same training on one process or many.
 
-`torchrun --nproc-per-node 2 -m cutaway train ...` starts the same program several times; each learns from its environment which
-rank it is, works through its share of every batch, and the ranks average their gradients. DDP (Li et al. 2020, arXiv:2006.15704) keeps
-all weights on every rank; FSDP2 (Zhao et al. 2023, arXiv:2304.11277) keeps a slice of each on every rank and gathers it when needed.
+`torchrun --nproc-per-node 2 -m cutaway train ...` starts the same program several times; each learns from its
+environment which rank it is, works through its share of every batch, and the ranks average their gradients. DDP (Li et
+al. 2020, arXiv:2006.15704) keeps all weights on every rank; FSDP2 (Zhao et al. 2023, arXiv:2304.11277) keeps a slice
+of each on every rank and gathers it when needed.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from cutaway.base.errors import ConfigError, RunError
@@ -109,9 +112,6 @@ def wrap(model: nn.Module, sharding: str, world: World) -> nn.Module:
         return nn.parallel.DistributedDataParallel(
             model, device_ids=[world.device] if world.device.type == "cuda" else None
         )
-    from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import fully_shard
-
     mesh = init_device_mesh(world.device.type, (world.size,))
     for block in getattr(model, "blocks", []):
         fully_shard(block, mesh=mesh, reshard_after_forward=True)
@@ -129,7 +129,7 @@ def gradients_synced(model: nn.Module, enabled: bool) -> Iterator[None]:
             with model.no_sync():
                 yield
         return
-    if hasattr(model, "set_requires_gradient_sync"):
+    if isinstance(model, FSDPModule):
         model.set_requires_gradient_sync(enabled)
     yield
 
@@ -142,7 +142,8 @@ def whole(tensor: Tensor) -> Tensor:
 def like(full: Tensor, pattern: Tensor) -> Tensor:
     """Return a full tensor spread over ranks as `pattern` is."""
     if isinstance(pattern, DTensor):
-        return distribute_tensor(full.to(pattern.device), pattern.device_mesh, pattern.placements)
+        full = full.to(pattern.device)
+        return distribute_tensor(full, pattern.device_mesh, pattern.placements)
     return full.to(pattern.device)
 
 

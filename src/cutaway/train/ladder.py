@@ -1,8 +1,9 @@
 """What to expect: sizes that suit a budget, and the loss each was measured to reach.
 
-Each rung is a model size that was the best for some budget. Its curve says the held-out loss on the standard library after a whole run
-of D tokens, `floor + scale / D^power` bits a byte, fitted to the runs in docs/log.md (`python -m cutaway.train.ladder` fits them again).
-Another text is easier or harder by about as much as a general compressor finds it so. Importing this loads nothing heavy.
+Each rung is a model size that was the best for some budget. Its curve says the held-out loss on the standard library
+after a whole run of D tokens, `floor + scale / D^power` bits a byte, fitted to the runs in docs/log.md (`python -m
+cutaway.train.ladder` fits them again). Another text is easier or harder by about as much as a general compressor finds
+it so. Importing this loads nothing heavy.
 """
 
 from __future__ import annotations

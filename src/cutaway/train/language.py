@@ -1,7 +1,8 @@
 """Next-token prediction: the objective of every language model here.
 
-At each position the model sees the tokens up to it and is scored on the next one: the loss is the mean of -log p(next token), in
-nats. Spread over the bytes of the text it is bits per byte, which does not depend on how the text is cut into tokens.
+At each position the model sees the tokens up to it and is scored on the next one: the loss is the mean of -log p(next
+token), in nats. Spread over the bytes of the text it is bits per byte, which does not depend on how the text is cut
+into tokens.
 """
 
 from __future__ import annotations
@@ -82,5 +83,3 @@ class NextToken:
         if device.type == "cpu":
             return batch
         return batch[0].to(device, non_blocking=True), batch[1].to(device, non_blocking=True)
-
-

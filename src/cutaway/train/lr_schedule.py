@@ -1,8 +1,9 @@
 """The learning rate over a run, as a share of its peak: pure functions of where the run is.
 
 Warm-up, because the first gradients point anywhere and AdamW's averages are still empty. Then one of
-`stable` (Hu et al. 2024, arXiv:2404.06395: hold the peak, fall linearly at the end), `cosine` (Loshchilov and Hutter 2016,
-arXiv:1608.03983, equation 5, without restarts) or `linear`. Falling is where most of the loss is won: small steps settle into the valley.
+`stable` (Hu et al. 2024, arXiv:2404.06395: hold the peak, fall linearly at the end), `cosine` (Loshchilov and Hutter
+2016, arXiv:1608.03983, equation 5, without restarts) or `linear`.
+Falling is where most of the loss is won: small steps settle into the valley.
 """
 
 from __future__ import annotations

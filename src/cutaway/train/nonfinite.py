@@ -1,7 +1,7 @@
 """When the loss is no longer a number: find the first tensor that went wrong.
 
-The batch is run once more with an eye on every tap, every module's output and, going backward, every gradient, in the order
-in which they are computed. The first one that holds an infinite or undefined value is where to look.
+The batch is run once more with an eye on every tap, every module's output and, going backward, every gradient, in the
+order in which they are computed. The first one that holds an infinite or undefined value is where to look.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@
 - Row-wise AdaGrad (Naumov et al. 2019, arXiv:1906.00091) for n-gram tables, where a step touches few of very many rows:
       v_r <- v_r + mean(g_r^2);   W_r <- W_r - lr g_r / sqrt(v_r)
 
-Differences from `torch.optim.Muon`: matrices of one shape go through one batched product, and a matrix spread over several
-devices is gathered first. Look at `orthogonalize`, and at the singular values before and after.
+Differences from `torch.optim.Muon`: matrices of one shape go through one batched product, and a matrix spread over
+several devices is gathered first. Look at `orthogonalize`, and at the singular values before and after.
 """
 
 from __future__ import annotations
@@ -91,7 +91,8 @@ class Muon(Optimizer):
                 self._update(parameters, group)
 
     def _update(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> None:
-        grads = [parameter.grad for parameter in parameters]
+        weights: list[Tensor] = list(parameters)
+        grads = [parameter.grad for parameter in parameters if parameter.grad is not None]
         for parameter in parameters:
             if "momentum_buffer" not in self.state[parameter]:
                 self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
@@ -102,8 +103,8 @@ class Muon(Optimizer):
         changes = [like(turned, p) for turned, p in zip(turned_BXY, parameters, strict=True)]
         rows, columns = parameters[0].shape
         if group["weight_decay"]:
-            torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
-        torch._foreach_add_(parameters, changes, alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)
+            torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
+        torch._foreach_add_(weights, changes, alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)
 
 
 class RowAdaGrad(Optimizer):
@@ -141,7 +142,10 @@ def build_optimizers(model: nn.Module, config: TrainConfig) -> list[Optimizer]:
 
     N-gram tables are asked for sparse gradients where their optimizer can have them.
     """
-    hidden, tables, matrices, rest = [], [], [], []
+    hidden: list[nn.Parameter] = []
+    tables: list[nn.Parameter] = []
+    matrices: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
     kinds = {id(p): module for module in model.modules() for p in module.parameters(recurse=False)}
     for name, parameter in model.named_parameters():
         module = kinds[id(parameter)]
@@ -178,7 +182,8 @@ def build_optimizers(model: nn.Module, config: TrainConfig) -> list[Optimizer]:
 
 
 def set_rates(optimizers: list[Optimizer], step: int, total_steps: int, config: TrainConfig) -> float:
-    """Set every group's rate (and Muon's momentum, which rises at first) for update number `step`; return the share of the peak."""
+    """Set every group's rate (and Muon's momentum, which rises at first) for update number `step`; return the
+    share of the peak."""
     share = rate(step, total_steps, config)
     warm = min(1.0, step / MOMENTUM_WARMUP_STEPS)
     for optimizer in optimizers:

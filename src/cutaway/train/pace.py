@@ -1,8 +1,9 @@
 """How this machine trains this model fastest: a few steps are timed, nothing is guessed.
 
-More threads, bfloat16 and compilation each pay on one machine and cost on the next (bfloat16 needs hardware for it; two threads
-beside another busy program are slower than one). Each candidate is timed on a copy of the model with the real batch, in
-alternation so that a passing disturbance hits all alike; the fastest median wins and is written into the run's recipe.
+More threads, bfloat16 and compilation each pay on one machine and cost on the next (bfloat16 needs hardware for it;
+two threads beside another busy program are slower than one). Each candidate is timed on a copy of the model with the
+real batch, in alternation so that a passing disturbance hits all alike; the fastest median wins and is written into
+the run's recipe.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Callable
 import torch
 
 from cutaway.base.objective import Objective
-from cutaway.train.config import TrainConfig
+from cutaway.train.config import Precision, TrainConfig
 from cutaway.train.optimizers import build_optimizers
 from cutaway.train.trainer import autocast
 
@@ -29,7 +30,7 @@ COMPILE_PAYS_FROM_SECONDS = 600.0
 class Pace:
     """What was chosen, and how fast it is."""
 
-    precision: str
+    precision: Precision
     threads: int
     compile: bool
     seconds_per_step: float
@@ -63,15 +64,15 @@ def measure_pace(
     cores = usable_cores()
     on_cpu = device.type == "cpu"
     threads = [config.threads] if config.threads else sorted({1, cores}) if on_cpu else [torch.get_num_threads()]
-    precisions = ["float32", "bfloat16"] if config.precision == "auto" else [config.precision]
+    precisions: list[Precision] = ["float32", "bfloat16"] if config.precision == "auto" else [config.precision]
     compiles = [config.compile == "on"]
     if config.compile == "auto" and run_seconds is not None and run_seconds >= COMPILE_PAYS_FROM_SECONDS:
         compiles = [False, True]
-    candidates: dict[tuple[str, int, bool], list[float]] = {}
+    candidates: dict[tuple[Precision, int, bool], list[float]] = {}
     threads_before = torch.get_num_threads()
     try:
         for is_compiled in compiles:
-            step = _stepper(objective, config, device, is_compiled)
+            step = _stepper(objective, config, device, is_compiled, precisions)
             group = [(precision, n, is_compiled) for precision in precisions for n in threads]
             for round_number in range(rounds + 1):
                 for candidate in group:
@@ -86,18 +87,17 @@ def measure_pace(
 
 
 def _stepper(
-    objective: Objective, config: TrainConfig, device: torch.device, is_compiled: bool
-) -> Callable[[str, int, int], float]:
+    objective: Objective, config: TrainConfig, device: torch.device, is_compiled: bool, precisions: list[Precision]
+) -> Callable[[Precision, int, int], float]:
     """Return a function that makes one whole training step on a copy of the model and says how long it took."""
     model = copy.deepcopy(objective.model).to(device).train()
     optimizers = {
-        precision: build_optimizers(model, dataclasses.replace(config, precision=precision))
-        for precision in ("float32", "bfloat16")
+        precision: build_optimizers(model, dataclasses.replace(config, precision=precision)) for precision in precisions
     }
     if is_compiled:
         model.compile()
 
-    def step(precision: str, threads: int, number: int) -> float:
+    def step(precision: Precision, threads: int, number: int) -> float:
         torch.set_num_threads(threads)
         started = time.perf_counter()
         batch = objective.batch(number * config.batch_size, config.batch_size // config.accumulate)

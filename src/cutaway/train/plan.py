@@ -1,7 +1,7 @@
 """A plan for a budget: which size, context and precision, how many steps, to what loss.
 
-Nothing about the machine is guessed: one size is timed with every choice of threads and precision, then each size with the fastest choice.
-The loss to expect comes from measured curves (`ladder.py`); the size with the lowest is proposed.
+Nothing about the machine is guessed: one size is timed with every choice of threads and precision, then each size with
+the fastest choice. The loss to expect comes from measured curves (`ladder.py`); the size with the lowest is proposed.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def propose(
         is_first = not proposals
         pace = measure_pace(objective, settled, device, None, rounds=3 if is_first else 2)
         if is_first:
-            settled = replace(settled, precision=pace.precision, threads=pace.threads)  # type: ignore[arg-type]
+            settled = replace(settled, precision=pace.precision, threads=pace.threads)
         steps = int(seconds / pace.seconds_per_step)
         if steps < FEWEST_STEPS and proposals:
             break

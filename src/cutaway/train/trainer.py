@@ -3,8 +3,9 @@
     for each step:  batch -> loss -> backward -> clip -> optimizer step
     now and then:   validation loss, a sample, a checkpoint
 
-The loop sees only an objective (`base/objective.py`). All state is the weights, the optimizer's memory and a step number: batches
-and random numbers are pure functions of the seed and the step, so a resumed run and an uninterrupted one give the same numbers.
+The loop sees only an objective (`base/objective.py`). All state is the weights, the optimizer's memory and a step
+number: batches and random numbers are pure functions of the seed and the step, so a resumed run and an uninterrupted
+one give the same numbers.
 """
 
 from __future__ import annotations
@@ -179,10 +180,11 @@ class Trainer:
         mean_loss = loss_sum / config.accumulate
         if not all(map(_is_number, world.mean(mean_loss, norm))):
             self._stop_nonfinite(batch)
-        layers = layer_norms(self.objective.model, grads, parameters) if wants_layers else {}
+        norms = layer_norms(self.objective.model, grads, parameters) if wants_layers else {}
         if config.clip_norm and norm > config.clip_norm:
             torch._foreach_mul_(grads, config.clip_norm / norm)
         before = [p.detach().clone() for p in parameters] if wants_layers else []
+        layers: dict[str, Any] = {}
         scale = set_rates(self.optimizers, step, self.total_steps, config)
         for optimizer in self.optimizers:
             optimizer.step()
@@ -190,7 +192,7 @@ class Trainer:
         if wants_layers:
             moved = [p.detach() - old for p, old in zip(parameters, before, strict=True)]
             updates = layer_norms(self.objective.model, moved, parameters)
-            layers = {"layer_grad_norms": layers, "layer_update_norms": updates}
+            layers = {"layer_grad_norms": norms, "layer_update_norms": updates}
         self.state.step += 1
         self.state.tokens += config.batch_size * self.objective.tokens_per_sequence
         return scale, mean_loss, norm, layers
@@ -200,7 +202,8 @@ class Trainer:
         checkpoints = list_checkpoints(self.run.checkpoints_folder)
         good = f"the last good checkpoint is {checkpoints[-1]}" if checkpoints else "no checkpoint was written yet"
         raise NonFiniteError(
-            f"step {self.state.step + 1}: the loss or its gradient is not a finite number; first to go wrong: {culprit}; "
+            f"step {self.state.step + 1}: the loss or its gradient is not a finite number; "
+            f"first to go wrong: {culprit}; "
             f"{good}; a lower train.learning-rate or train.muon-learning-rate often helps"
         )
 
@@ -312,8 +315,8 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
 
     before: dict[int, Any] = {}
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, note)
+        for wanted in (signal.SIGINT, signal.SIGTERM):
+            before[wanted] = signal.signal(wanted, note)
     except ValueError:
         pass
     try:

@@ -1,4 +1,5 @@
-"""What a run tells whoever watches: plain events, so that a terminal, a log and a web page can each show them in their way."""
+"""What a run tells whoever watches: plain events, so that a terminal, a log and a web page can each show them in
+their way."""
 
 from __future__ import annotations
 
