@@ -27,6 +27,11 @@ def tap(name: str, value: Value) -> Value:
     return value
 
 
+def is_listening() -> bool:
+    """Whether anybody listens now, so that a model can open what it would otherwise fuse."""
+    return bool(_listeners)
+
+
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
     """Call `listener(name, value)` at every tap inside the `with` block."""

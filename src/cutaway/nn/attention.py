@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from cutaway.base.tap import _listeners, tap
+from cutaway.base.tap import is_listening, tap
 from cutaway.nn.kv_cache import LayerCache
 
 OPEN_UP_TO = {"float32": 128, "bfloat16": 512}
@@ -96,7 +96,7 @@ def attention(
     in_bfloat16 = q.dtype is torch.bfloat16 or torch.is_autocast_enabled("cpu")
     limit = OPEN_UP_TO["bfloat16" if in_bfloat16 else "float32"]
     open_is_faster = q.requires_grad and q.device.type == "cpu" and k.shape[1] <= limit
-    attend = open_attention if _listeners or open_is_faster else fused_attention
+    attend = open_attention if is_listening() or open_is_faster else fused_attention
     return attend(q, k, v, scale, dropout)
 
 
