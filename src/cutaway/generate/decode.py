@@ -22,15 +22,13 @@ from torch import Tensor
 
 from cutaway.base.errors import NonFiniteError, TokenizerError, UsageError
 from cutaway.base.seed import numpy_generator
-from cutaway.base.tap import _listeners
+from cutaway.base.tap import is_listening
 from cutaway.generate.config import SamplingConfig
 from cutaway.generate.flat import FlatDecoder
 from cutaway.generate.sampling import choose_token
 from cutaway.generate.stream import TextStream
 from cutaway.generate.temperature import temperatures
 from cutaway.models.decoder import Decoder
-from cutaway.nn.attention import Attention
-from cutaway.nn.kv_cache import KVCache
 from cutaway.text.tokenizer import Tokenizer
 
 
@@ -123,7 +121,7 @@ class Reader:
         self.length = len(prompt_ids)
         self.tokens_BN = torch.zeros(n_samples, self.length + n_more, dtype=torch.int64, device=weight.device)
         self.tokens_BN[:, : self.length] = torch.tensor(prompt_ids)
-        self.cache = _new_cache(model, n_samples, self.length + n_more) if use_cache else None
+        self.cache = model.new_cache(n_samples, self.length + n_more) if use_cache else None
         self.flat = FlatDecoder(model, self.cache, n_more) if self.cache and FlatDecoder.fits(model) else None
         self._start = 0
 
@@ -142,7 +140,7 @@ class Reader:
                 self.cache.shorten(0)
                 self._start = start
             unread_BT = self.tokens_BN[:, start + self.cache.length : self.length]
-        if self.flat is not None and unread_BT.shape[1] == 1 and not _listeners:
+        if self.flat is not None and unread_BT.shape[1] == 1 and not is_listening():
             return self.flat.step(unread_BT)
         hidden_BTC = self.model.hidden(unread_BT, self.cache)
         return self.model.lm_head(hidden_BTC[:, -1])
@@ -151,15 +149,6 @@ class Reader:
         """Return which tokens of the vocabulary each text has."""
         seen_BV = torch.zeros(self.n_samples, self.model.lm_head.out_features, dtype=torch.bool)
         return seen_BV.scatter_(1, self.tokens_BN[:, : self.length].cpu(), True)
-
-
-def _new_cache(model: Decoder, n_samples: int, length: int) -> KVCache:
-    """Return what `model.new_cache` does, without asking the head, which may be slow to tell its weights."""
-    attn, weight = model.blocks[0].attn, model.token_embedding.weight
-    assert isinstance(attn, Attention)
-    capacity = min(length, model.config.context_length)
-    shape = (attn.n_kv_heads, attn.d_head)
-    return KVCache(len(model.blocks), n_samples, capacity, *shape, weight.dtype, weight.device)
 
 
 def first_visible(length: int, context_length: int) -> int:

@@ -88,7 +88,7 @@ class GPTConfig:
     ngram_rows: tuple[int, ...] = ()
     """Rows of each n-gram table, one number for each size; runs that hash to the same row share it."""
     ngram_dropout: float = 0.0
-    """Share of the n-gram rows left out at random while training (helps over many epochs)."""
+    """Share of the n-gram rows left out at random while training, the rest scaled up (helps over many epochs)."""
 
     def __post_init__(self) -> None:
         check_shape(self)

@@ -88,7 +88,7 @@ class Decoder(nn.Module):
         """Return an empty cache with room for `length` positions (left out: the whole context)."""
         attn = self.blocks[0].attn
         assert isinstance(attn, Attention)
-        weight = self.lm_head.weight
+        weight = self.token_embedding.weight
         capacity = min(length or self.config.context_length, self.config.context_length)
         return KVCache(
             len(self.blocks), batch_size, capacity, attn.n_kv_heads, attn.d_head, weight.dtype, weight.device
@@ -97,9 +97,9 @@ class Decoder(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.lm_head.weight.device
+        return self.token_embedding.weight.device
 
     @property
     def dtype(self) -> torch.dtype:
         """The weights' precision."""
-        return self.lm_head.weight.dtype
+        return self.token_embedding.weight.dtype

@@ -59,7 +59,7 @@ class NGramEmbedding(nn.Module):
         rows_BTC = F.embedding(self.indices(seen, n_new), self.weight, sparse=self.sparse_gradient)
         if self.training and self.dropout:
             kept_BT1 = torch.rand(*rows_BTC.shape[:2], 1, device=rows_BTC.device) >= self.dropout
-            rows_BTC = rows_BTC * kept_BT1
+            rows_BTC = rows_BTC * (kept_BT1 / (1 - self.dropout))
         return rows_BTC
 
     def indices(self, seen: Int[Tensor, "B S"], n_new: int) -> Int[Tensor, "B T"]:

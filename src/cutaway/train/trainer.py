@@ -218,9 +218,9 @@ class Trainer:
                 self.export(model)
         return validation, is_best
 
-    def measure(self) -> Validation:
-        """Measure the weights as they are on all the held-out data."""
-        return self._measure(None)
+    def measure(self, max_tokens: int | None = None) -> Validation:
+        """Measure the weights as they are on all the held-out data, or on about so many tokens of it."""
+        return self._measure(max_tokens)
 
     def measure_best(self) -> Validation:
         """Put the best weights in place and measure them on all the held-out data."""
