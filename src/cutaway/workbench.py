@@ -39,11 +39,13 @@ from cutaway.train.ladder import Rung, difficulty
 from cutaway.train.language import NextToken
 from cutaway.train.pace import measure_pace
 from cutaway.train.plan import Proposal, propose
-from cutaway.train.trainer import Outcome, Trainer
+from cutaway.train.trainer import MEASUREMENTS, Outcome, Trainer
 from cutaway.train.watch import Watcher
 
-SPARE_SHARE = 0.06
-"""Share of a budget in minutes kept for measuring, sampling and saving."""
+TRAINING_TO_MEASURING = 2.5
+"""How many times longer it takes to train on a token than to measure the loss on it, about."""
+SECONDS_TO_SAMPLE_AND_SAVE = 0.5
+"""Time one sample and one checkpoint take, about."""
 
 
 @dataclass(frozen=True)
@@ -178,9 +180,26 @@ class Session:
             recipe = fitted(recipe, propose_sizes(recipe, corpus, encoded, tokenizer, world.device)[0].rung)
         session = cls(recipe, corpus, encoded, tokenizer, world, watcher)
         session.watcher.say(corpus.describe())
+        session.check_text(is_settled)
         if not is_settled:
             session.settle(time.perf_counter() - started)
         return session
+
+    def check_text(self, goes_on: bool) -> None:
+        """Compare the text with the one the recipe was settled on.
+
+        Raises:
+            RunError: a run is to go on, but its text has changed.
+        """
+        noted = self.recipe.data.text_hash
+        if noted in (None, self.corpus.hash):
+            return
+        if goes_on:
+            raise RunError(
+                f"the text {self.recipe.data.source!r} has changed since the run started, so going on would not be the "
+                f"same run; put the text back, or start a new run from its recipe.toml"
+            )
+        self.watcher.say("the text is not the one this recipe was first run on, so the numbers will differ")
 
     def settle(self, seconds_spent: float = 0.0) -> None:
         """Fix the number of steps, precision, threads and compilation, by measuring where they are left open.
@@ -208,7 +227,8 @@ class Session:
             compile=("on" if pace.compile else "off") if pace else config.compile,
             threads=pace.threads if pace else config.threads,
         )
-        self.recipe = dataclasses.replace(self.recipe, model=self.model.config, train=settled, fit=False)
+        data = dataclasses.replace(self.recipe.data, text_hash=self.corpus.hash)
+        self.recipe = dataclasses.replace(self.recipe, data=data, model=self.model.config, train=settled, fit=False)
 
     def create(self, name: str | None, folder: Path | None) -> Run:
         """Make the run's folder and write the complete recipe into it (on the first rank; the others are told its
@@ -331,7 +351,7 @@ def propose_sizes(
         return make_objective(sized, model, encoded)
 
     assert recipe.train.minutes is not None
-    seconds = 60 * recipe.train.minutes * (1 - SPARE_SHARE)
+    seconds = 60 * recipe.train.minutes - MEASUREMENTS * SECONDS_TO_SAMPLE_AND_SAVE
     sample = "\n".join(corpus.train_texts[:200])
     return propose(seconds, make, recipe.train, device, difficulty(sample))
 
@@ -364,8 +384,10 @@ def settled_steps(config: Any, objective: NextToken, seconds_per_step: float, se
     if config.tokens is not None:
         return max(1, round(config.tokens / tokens_per_step))
     if config.minutes is not None:
-        seconds = 60 * config.minutes * (1 - SPARE_SHARE) - seconds_spent
-        return max(10, int(seconds / seconds_per_step))
+        measured = MEASUREMENTS * config.validation_tokens + config.final_validation_tokens
+        steps_worth = measured / tokens_per_step / TRAINING_TO_MEASURING
+        seconds = 60 * config.minutes - seconds_spent - MEASUREMENTS * SECONDS_TO_SAMPLE_AND_SAVE
+        return max(10, int(seconds / seconds_per_step - steps_worth))
     raise UsageError(
         "how long to train is not said: set one of --train.minutes, --train.steps, --train.epochs, --train.tokens"
     )

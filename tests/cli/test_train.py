@@ -61,6 +61,9 @@ def test_train_then_write_then_look(text: Path, capsys: pytest.CaptureFixture[st
     assert main(["generate", "fox", "--prompt", "the q", "--max-tokens", "9", "--no-cache"]) == 0
     assert capsys.readouterr().out == "the q" + written["text"] + "\n"
 
+    assert main(["generate", "fox", "--prompt", "the q", "--max-tokens", "9", "--int8", "--samples", "2"]) == 0
+    assert capsys.readouterr().out.count("the q") == 2
+
     assert main(["runs"]) == 0
     assert "fox" in capsys.readouterr().out
     assert main(["runs", "show", "fox"]) == 0
@@ -119,6 +122,17 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert line in said
     assert said.count("\n") == 1
     assert [path for path in sorted(text.parent.iterdir()) if path not in before and path.name != "cache"] == []
+
+
+def test_a_run_whose_text_has_changed_does_not_go_on(text: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train(text, "--name", "fox", "--quiet") == 0
+    run = open_run("fox")
+    (run.path / "summary.json").unlink()
+    run.recipe_file.write_text(run.recipe_file.read_text().replace("steps = 30", "steps = 40"))
+    text.write_text(text.read_text().replace("dog", "cat"))
+    capsys.readouterr()
+    assert main(["train", str(run.path), "--quiet"]) == 1
+    assert "has changed since the run started" in capsys.readouterr().err
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:

@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 
+from cutaway.base.memory import keep_freed_memory
 from cutaway.base.runs import RunFolder
 from cutaway.models.build import build
 from cutaway.models.presets import plain
@@ -66,6 +67,8 @@ def run_loss_bench(
     Args:
         source: the text, or None for the standard library.
     """
+    keep_freed_memory()  # for both sides
+    torch.set_flush_denormal(True)
     data = DataConfig(source=source or "stdlib")
     steps = PLAIN_STEPS // 10 if is_quick else PLAIN_STEPS
     runs: list[dict[str, Any]] = []

@@ -26,6 +26,8 @@ class DataConfig:
     """Tokens are `characters`, or `bpe` pieces: byte-level byte-pair encoding learned from the text."""
     bpe_vocab_size: int = 4096
     """Number of BPE tokens to learn, special ones included."""
+    text_hash: str | None = None
+    """Hash of the text and its split, noted when a run starts: a run goes on only with the text it began with."""
 
     def __post_init__(self) -> None:
         if self.max_files is not None and self.max_files < 1:

@@ -66,8 +66,10 @@ class TrainConfig:
     """On several devices: `ddp` keeps all weights on each, `fsdp` splits weights and optimizer state among them."""
     validate_every: int | None = None
     """Steps between measurements of the validation loss; left out: about fifteen times a run."""
-    validation_tokens: int = 100_000
-    """Tokens of validation text measured on the way (the last measurement takes all of it)."""
+    validation_tokens: int = 32_768
+    """Tokens of validation text measured on the way, in batches spread evenly over it."""
+    final_validation_tokens: int = 300_000
+    """Tokens of validation text measured at the end, with the best weights. 0: all of it."""
     sample_every: int | None = None
     """Steps between samples; left out: whenever the loss is validated. 0: never."""
     checkpoint_every: int | None = None

@@ -44,6 +44,10 @@ from cutaway.train.optimizers import build_optimizers, set_rates
 from cutaway.train.watch import StepEvent, Watcher
 
 
+MEASUREMENTS = 15
+"""How often a run is measured, unless its recipe says otherwise."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Outcome:
     """How a run ended."""
@@ -51,7 +55,7 @@ class Outcome:
     state: TrainState
     is_finished: bool
     validation: Validation | None
-    """The loss of the best weights on all held-out data; None when the run was stopped early."""
+    """The loss of the best weights; None when the run was stopped early."""
 
 
 class Trainer:
@@ -82,7 +86,7 @@ class Trainer:
         self.rebuild = rebuild
         self.state = TrainState()
         self.total_steps = config.steps
-        self.validate_every = config.validate_every or max(1, round(self.total_steps / 15))
+        self.validate_every = config.validate_every or max(1, round(self.total_steps / MEASUREMENTS))
         self.sample_every = self.validate_every if config.sample_every is None else config.sample_every
         self.checkpoint_every = config.checkpoint_every or self.validate_every
         if config.threads is not None:
@@ -223,12 +227,12 @@ class Trainer:
         return self._measure(max_tokens)
 
     def measure_best(self) -> Validation:
-        """Put the best weights in place and measure them on all the held-out data."""
+        """Put the best weights in place and measure them thoroughly."""
         if self.state.best_step != self.state.step:
             best = self.run.checkpoints_folder / str(self.state.best_step)
             _, weights, memories = load_checkpoint(best)
             restore(self.objective.model, self.optimizers, weights, memories)
-        return self._measure(None)
+        return self._measure(self.config.final_validation_tokens or None)
 
     def _measure(self, max_tokens: int | None) -> Validation:
         self.model.eval()
