@@ -83,8 +83,8 @@ def names() -> Recipe:
     return Recipe(
         name="names",
         data=DataConfig(source="stdlib_names", documents="line"),
-        model=GPTConfig(d_model=64, n_layers=2, n_heads=4, context_length=32),
-        train=TrainConfig(minutes=0.5, batch_size=64),
+        model=shapes.characters(64, 2, 2, context_length=32, ngram_rows=(4096, 8192, 8192), ngram_dropout=0.25),
+        train=TrainConfig(minutes=0.5, batch_size=64, **CHARACTER_RATES),
         generate=SamplingConfig(max_tokens=100, temperature=0.8),
     )
 

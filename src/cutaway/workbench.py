@@ -44,6 +44,8 @@ from cutaway.train.watch import Watcher
 
 TRAINING_TO_MEASURING = 2.5
 """How many times longer it takes to train on a token than to measure the loss on it, about."""
+SHORT_SAMPLES = 8
+"""How many samples to show at once of a model of lines."""
 SECONDS_TO_SAMPLE_AND_SAVE = 0.5
 """Time one sample and one checkpoint take, about."""
 
@@ -295,7 +297,13 @@ class Session:
         """Return a sample: the recipe's prompt and what the model makes of it."""
         assert isinstance(model, Decoder)
         prompt = self.sample_prompt
-        return prompt + generate(model, self.tokenizer, prompt, self.recipe.generate)[0].text
+        n_samples = SHORT_SAMPLES if self.recipe.data.documents == "line" else 1
+        written = generate(model, self.tokenizer, prompt, self.recipe.generate, n_samples)
+        return (
+            ", ".join(prompt + completion.text.strip() for completion in written)
+            if n_samples > 1
+            else prompt + written[0].text
+        )
 
     @cached_property
     def sample_prompt(self) -> str:

@@ -43,7 +43,6 @@ from cutaway.train.nonfinite import first_nonfinite
 from cutaway.train.optimizers import build_optimizers, set_rates
 from cutaway.train.watch import StepEvent, Watcher
 
-
 MEASUREMENTS = 15
 """How often a run is measured, unless its recipe says otherwise."""
 
