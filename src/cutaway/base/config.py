@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import tomllib
 import types
 from pathlib import Path
@@ -65,6 +66,8 @@ def _toml_value(value: Any) -> str:
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, float):
+        if not math.isfinite(value):
+            return repr(value)
         return repr(value) if "." in repr(value) or "e" in repr(value) else f"{value!r}.0"
     return repr(value)
 

@@ -1,9 +1,9 @@
 """What to expect: sizes that suit a budget, and the loss each was measured to reach.
 
-Each rung is a model size that was the best for some budget. Its curve says the held-out loss on the standard library
-after a whole run of D tokens, `floor + scale / D^power` bits a byte, fitted to the runs in docs/log.md (`python -m
-cutaway.train.ladder` fits them again). Another text is easier or harder by about as much as a general compressor finds
-it so. Importing this loads nothing heavy.
+Each rung is a model size. Its curve says the held-out loss on the standard library after a whole run of D tokens,
+`floor + scale / D^0.33` bits a byte, through the runs in docs/log.md (the exponent is common to all sizes; floors are what
+it takes for that). Another text is easier or harder: by the ratio of what xz makes of it, to the power that fits the plays
+in docs/log.md. Expect to be off by a tenth. Importing this loads nothing heavy.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ from __future__ import annotations
 import lzma
 from dataclasses import dataclass
 
-REFERENCE_XZ_BITS = 1.70
+POWER = 0.33
+XZ_BITS_OF_STDLIB = 1.571
 """Bits a byte to which xz brings a sample of the standard library."""
+DIFFICULTY_POWER = 0.45
 SAMPLE_BYTES = 400_000
+FEWEST_BYTES = 10_000
 
 
 @dataclass(frozen=True)
@@ -28,25 +31,25 @@ class Rung:
     batch_size: int
     floor: float
     scale: float
-    power: float
 
-    def bits_per_byte(self, n_tokens: float, difficulty: float = 1.0) -> float:
+    def bits_per_byte(self, n_tokens: float, text_difficulty: float = 1.0) -> float:
         """Return the held-out loss to expect after a whole run of that many tokens."""
-        return difficulty * (self.floor + self.scale / max(n_tokens, 1.0) ** self.power)
+        return text_difficulty * (self.floor + self.scale / max(n_tokens, 1.0) ** POWER)
 
 
 RUNGS = (
-    Rung("tiny", 96, 3, 1, 128, 16, 1.0, 180.0, 0.45),
-    Rung("small", 128, 4, 1, 256, 16, 0.95, 160.0, 0.45),
-    Rung("medium", 192, 4, 2, 256, 16, 0.9, 160.0, 0.45),
-    Rung("large", 256, 6, 2, 256, 16, 0.8, 160.0, 0.45),
+    Rung("tiny", 96, 3, 1, 128, 16, floor=1.35, scale=47.88),
+    Rung("small", 128, 4, 1, 256, 16, floor=1.20, scale=60.68),
+    Rung("medium", 192, 4, 2, 256, 16, floor=1.10, scale=67.34),
+    Rung("large", 256, 6, 2, 256, 16, floor=1.00, scale=76.26),
 )
 """From small to large."""
 
 
 def difficulty(text: str) -> float:
-    """Return how much harder a text is than the standard library: the ratio of what xz makes of a sample."""
+    """Return how much harder a text is than the standard library; 1 for a text too short to tell."""
     sample = text.encode()[:SAMPLE_BYTES]
-    if len(sample) < 10_000:
+    if len(sample) < FEWEST_BYTES:
         return 1.0
-    return 8 * len(lzma.compress(sample, preset=6)) / len(sample) / REFERENCE_XZ_BITS
+    xz_bits = 8 * len(lzma.compress(sample, preset=6)) / len(sample)
+    return (xz_bits / XZ_BITS_OF_STDLIB) ** DIFFICULTY_POWER
