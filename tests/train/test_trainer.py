@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from toy import ToyObjective
 
 from cutaway.base.errors import CheckpointError, CutawayError, NonFiniteError
 from cutaway.base.runs import RunFolder, read_jsonl
@@ -17,7 +18,6 @@ from cutaway.train.config import TrainConfig
 from cutaway.train.distributed import World
 from cutaway.train.trainer import Outcome, Trainer
 from cutaway.train.watch import StepEvent, Watcher
-from toy import ToyObjective
 
 ALONE = World(0, 1, torch.device("cpu"))
 
