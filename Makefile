@@ -2,7 +2,6 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-DATA ?= ../shared/data
 
 .DEFAULT_GOAL := help
 .PHONY: help run test fix check docs bench clean
