@@ -46,7 +46,7 @@ def stdlib() -> Recipe:
         name="stdlib",
         data=DataConfig(source="stdlib"),
         model=shapes.characters(context_length=256),
-        train=TrainConfig(minutes=1.6, batch_size=16, **CHARACTER_RATES),
+        train=TrainConfig(minutes=2.0, batch_size=16, **CHARACTER_RATES),
         generate=SamplingConfig(max_tokens=240, temperature=0.7),
         fit=True,
         prompt="def ",

@@ -124,6 +124,34 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert [path for path in sorted(text.parent.iterdir()) if path not in before and path.name != "cache"] == []
 
 
+def test_a_llama_on_bpe_pieces_trains_and_transformers_reads_it(text: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from cutaway import load
+
+    arguments = [
+        "--data.source",
+        str(text),
+        "--data.bpe-vocab-size",
+        "300",
+        "--model.d-model",
+        "24",
+        "--model.n-heads",
+        "4",
+    ]
+    arguments += ["--model.n-layers", "2", "--model.context-length", "16", "--model.d-ff", "40", "--train.steps", "4"]
+    arguments += ["--train.batch-size", "4", "--train.threads", "1", "--train.precision", "float32", "--prompt", "the "]
+    assert main(["train", "llama_tiny", *arguments, "--name", "llama", "--quiet"]) == 0
+    folder = open_run("llama").model_folder
+    model, tokenizer = load("llama")
+    theirs, words = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    assert words("the quick fox").input_ids == tokenizer.encode("the quick fox")
+    tokens = torch.tensor([tokenizer.encode("the quick fox")])
+    with torch.no_grad():
+        assert torch.allclose(model(tokens), theirs(tokens).logits, atol=1e-4)
+
+
 def test_a_run_whose_text_has_changed_does_not_go_on(text: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train(text, "--name", "fox", "--quiet") == 0
     run = open_run("fox")

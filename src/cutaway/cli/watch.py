@@ -97,7 +97,8 @@ class TerminalWatcher(Watcher):
         val = f", val {self.validation.loss_nats:.3f}" if self.validation else ""
         self._print(Text(f"--- after {step:,} steps{val}", style="bold cyan"))
         for line in lines:
-            self._print(Text("  " + line, overflow="ellipsis", no_wrap=True))
+            room = self.console.width - 3
+            self._print(Text("  " + (line if len(line) <= room else line[: room - 1] + "\u2026")))
 
     def _print(self, text: Text) -> None:
         (self._progress.console if self._task is not None else self.console).print(text)

@@ -45,6 +45,8 @@ from cutaway.train.watch import StepEvent, Watcher
 
 MEASUREMENTS = 15
 """How often a run is measured, unless its recipe says otherwise."""
+EARLY_STEPS = (1, 6, 20)
+"""Steps measured besides, when the model learns fastest: one wants to see noise turn into words."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +88,6 @@ class Trainer:
         self.state = TrainState()
         self.total_steps = config.steps
         self.validate_every = config.validate_every or max(1, round(self.total_steps / MEASUREMENTS))
-        self.sample_every = self.validate_every if config.sample_every is None else config.sample_every
         self.checkpoint_every = config.checkpoint_every or self.validate_every
         if config.threads is not None:
             torch.set_num_threads(config.threads)
@@ -117,7 +118,7 @@ class Trainer:
         try:
             with stop_signals() as wants_stop:
                 while self.state.step < self.total_steps:
-                    wants_layers = (self.state.step + 1) % self.validate_every == 0
+                    wants_layers = self.is_due(self.state.step + 1)
                     share, loss, norm, layers = self.update(wants_layers)
                     stop, loss = self.world.mean(float(wants_stop()), loss)
                     self.state.seconds = time.perf_counter() - started
@@ -134,7 +135,7 @@ class Trainer:
                     }
                     self.watcher.step(event)
                     is_last = self.state.step == self.total_steps
-                    is_due = self.state.step % self.validate_every == 0
+                    is_due = self.is_due(self.state.step)
                     if is_due or is_last:
                         validation, is_best = self.validate()
                         line |= {
@@ -144,7 +145,7 @@ class Trainer:
                         self.watcher.validated(self.state.step, validation, is_best)
                     if metrics:
                         metrics.append(line)
-                    if self.sample_every and (self.state.step % self.sample_every == 0 or is_last):
+                    if self.wants_sample(is_due or is_last):
                         self.sample(samples)
                     if self.state.step % self.checkpoint_every == 0 or is_last or is_due or stop:
                         self.checkpoint()
@@ -156,6 +157,18 @@ class Trainer:
             if metrics and samples:
                 metrics.close()
                 samples.close()
+
+    def is_due(self, step: int) -> bool:
+        """Whether the held-out loss is measured after this step."""
+        is_early = self.config.validate_every is None and step in EARLY_STEPS
+        return is_early or step % self.validate_every == 0
+
+    def wants_sample(self, is_measured: bool) -> bool:
+        """Whether the model writes a sample after this step."""
+        every = self.config.sample_every
+        if every is None:
+            return is_measured
+        return every > 0 and (self.state.step % every == 0 or self.state.step == self.total_steps)
 
     def update(self, wants_layers: bool) -> tuple[float, float, float, dict[str, Any]]:
         """Make one optimizer update; return the rate's share, loss, gradient norm, and norms by layer when asked.
