@@ -14,6 +14,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 
@@ -24,6 +25,18 @@ from cutaway.train.trainer import autocast
 
 COMPILE_PAYS_FROM_SECONDS = 600.0
 """Compilation takes half a minute when its cache is cold and gains a tenth at most: not tried in shorter runs."""
+
+
+LONG_STEP_SECONDS = 3.0
+"""A step longer than this is timed once."""
+
+
+class Candidate(NamedTuple):
+    """One way to run a step."""
+
+    precision: Precision
+    threads: int
+    is_compiled: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,25 +78,36 @@ def measure_pace(
     on_cpu = device.type == "cpu"
     threads = [config.threads] if config.threads else sorted({1, cores}) if on_cpu else [torch.get_num_threads()]
     precisions: list[Precision] = ["float32", "bfloat16"] if config.precision == "auto" else [config.precision]
-    compiles = [config.compile == "on"]
-    if config.compile == "auto" and run_seconds is not None and run_seconds >= COMPILE_PAYS_FROM_SECONDS:
-        compiles = [False, True]
-    candidates: dict[tuple[Precision, int, bool], list[float]] = {}
+    tries_compiling = config.compile == "auto" and run_seconds is not None and run_seconds >= COMPILE_PAYS_FROM_SECONDS
+    group = [Candidate(precision, n, config.compile == "on") for precision in precisions for n in threads]
     threads_before = torch.get_num_threads()
     try:
-        for is_compiled in compiles:
-            step = _stepper(objective, config, device, is_compiled, precisions)
-            group = [(precision, n, is_compiled) for precision in precisions for n in threads]
-            for round_number in range(rounds + 1):
-                for candidate in group:
-                    seconds = step(candidate[0], candidate[1], round_number)
-                    if round_number:
-                        candidates.setdefault(candidate, []).append(seconds)
+        medians = _time(group, objective, config, device, rounds)
+        best = min(medians, key=lambda candidate: medians[candidate])
+        if tries_compiling:
+            medians |= _time([best._replace(is_compiled=True)], objective, config, device, rounds)
+            best = min(medians, key=lambda candidate: medians[candidate])
     finally:
         torch.set_num_threads(threads_before)
-    medians = {candidate: statistics.median(times) for candidate, times in candidates.items()}
-    best = min(medians, key=lambda candidate: medians[candidate])
-    return Pace(*best, medians[best], {_describe(*candidate): seconds for candidate, seconds in medians.items()})
+    tried = {_describe(*candidate): seconds for candidate, seconds in medians.items()}
+    return Pace(*best, medians[best], tried)
+
+
+def _time(
+    group: list[Candidate], objective: Objective, config: TrainConfig, device: torch.device, rounds: int
+) -> dict[Candidate, float]:
+    """Return the median seconds a step of each candidate; a step that takes long is not repeated."""
+    step = _stepper(objective, config, device, group[0].is_compiled, [candidate.precision for candidate in group])
+    times: dict[Candidate, list[float]] = {}
+    for round_number in range(rounds + 1):
+        for candidate in group:
+            known = times.get(candidate, [])
+            if known and max(known) > LONG_STEP_SECONDS:
+                continue
+            seconds = step(candidate.precision, candidate.threads, round_number)
+            if round_number or (seconds > LONG_STEP_SECONDS and not candidate.is_compiled):
+                times.setdefault(candidate, []).append(seconds)
+    return {candidate: statistics.median(known) for candidate, known in times.items()}
 
 
 def _stepper(
