@@ -21,6 +21,7 @@ import torch
 
 from cutaway.base.memory import keep_freed_memory
 from cutaway.base.runs import RunFolder
+from cutaway.budget import make_objective, read_text
 from cutaway.models.build import build
 from cutaway.models.presets import plain
 from cutaway.presets import characters
@@ -30,7 +31,6 @@ from cutaway.train.config import TrainConfig
 from cutaway.train.distributed import World
 from cutaway.train.pace import measure_pace
 from cutaway.train.trainer import Trainer
-from cutaway.workbench import make_objective, read_text
 
 ALONE = World(0, 1, torch.device("cpu"))
 PLAIN_STEPS = 2000

@@ -33,14 +33,14 @@ def main(argv: list[str]) -> int:
     if not 0 < arguments.minutes < float("inf"):
         raise UsageError(f"minutes is {arguments.minutes}; expected more than 0")
 
-    from cutaway import presets, workbench
+    from cutaway import budget, presets
     from cutaway.text.config import DataConfig
     from cutaway.train.distributed import pick_device
 
     recipe = presets.characters(DataConfig(source=arguments.data), 60 * arguments.minutes)
     with screen().status("timing a few steps of each size..."):
-        corpus, tokenizer, encoded = workbench.read_text(recipe)
-        proposals = workbench.propose_sizes(recipe, corpus, encoded, tokenizer, pick_device("auto"))
+        corpus, tokenizer, encoded = budget.read_text(recipe)
+        proposals = budget.propose_sizes(recipe, corpus, encoded, tokenizer, pick_device("auto"))
     best = proposals[0]
     command = f"cutaway train stdlib --train.minutes {arguments.minutes:g}"
     if arguments.data != "stdlib":
