@@ -68,6 +68,8 @@ def test_train_then_write_then_look(text: Path, capsys: pytest.CaptureFixture[st
     assert "fox" in capsys.readouterr().out
     assert main(["runs", "show", "fox"]) == 0
     assert "last sample (step 30)" in capsys.readouterr().out
+    assert train(text, "--name", "fox", "--quiet") == 1
+    assert "run 'fox' exists already" in capsys.readouterr().err
     assert train(text, "--train.learning-rate", "0.001", "--quiet") == 0
     capsys.readouterr()
     assert main(["runs", "compare", "fox", "stdlib-1", "--json"]) == 0

@@ -138,17 +138,9 @@ def create_run(name: str | None, stem: str, folder: Path | None = None) -> RunFo
     """
     home = folder or runs_folder()
     if name is not None:
-        path = home / check_name(name, "run name")
-        try:
-            with disk_errors(path):
-                path.mkdir(parents=True)
-        except Exception as error:
-            if path.exists():
-                raise RunError(
-                    f"run {name!r} exists already in {home}; take another --name, "
-                    f"continue it with `cutaway train {path}`, or remove it with `cutaway runs remove {name}`"
-                ) from None
-            raise error
+        path = free_path(name, home)
+        with disk_errors(path):
+            path.mkdir(parents=True)
         return RunFolder(path)
     number = 1
     while True:
@@ -161,6 +153,22 @@ def create_run(name: str | None, stem: str, folder: Path | None = None) -> RunFo
         except OSError:
             with disk_errors(path):
                 raise
+
+
+def free_path(name: str, folder: Path | None = None) -> Path:
+    """Return where a run of this name will lie.
+
+    Raises:
+        UsageError: the name cannot be a folder's name.
+        RunError: a run of this name exists.
+    """
+    path = (folder or runs_folder()) / check_name(name, "run name")
+    if path.exists():
+        raise RunError(
+            f"run {name!r} exists already in {path.parent}; take another --name, "
+            f"continue it with `cutaway train {path}`, or remove it with `cutaway runs remove {name}`"
+        )
+    return path
 
 
 def open_run(name_or_path: str | Path, folder: Path | None = None) -> RunFolder:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from cutaway.base.runs import open_run
+from cutaway.base.runs import free_path, open_run
 from cutaway.cli.console import answer, answer_json, parse, screen
 from cutaway.presets import PRESETS, find_recipe, with_changes
 from cutaway.recipe import Recipe
@@ -53,9 +53,10 @@ def main(argv: list[str]) -> int:
     recipe = with_changes(base, arguments.recipe)
     if recipe.model != base.model or recipe.train.batch_size != base.train.batch_size:
         recipe = dataclasses.replace(recipe, fit=False)  # a size given by hand stays as it is
-    name = recipe.name if recipe.name != base.name else None
+    is_named = any(word == "--name" or word.startswith("--name=") for word in rest)
+    name = recipe.name if is_named else None
     if name is not None:
-        recipe = dataclasses.replace(recipe, name=name)
+        free_path(name)  # say so now if it is taken, not after the text was read
 
     from cutaway import workbench
     from cutaway.cli.watch import TerminalWatcher
