@@ -153,16 +153,20 @@ def find_recipe(target: str) -> Recipe:
     if target in PRESETS:
         return PRESETS[target]()
     path = Path(target)
-    if path.suffix == ".toml" or path.is_file():
+    if path.suffix == ".toml":
         if not path.is_file():
             raise UsageError(f"there is no recipe file {target!r} (looked from {Path.cwd()})")
         recipe = read_toml(Recipe, path)
         budgets = given_budgets(recipe.train)
         if len(budgets) > 1:
-            raise ConfigError(
-                f"{path}: {' and '.join(f'train.{b}' for b in budgets)} are both set; expected one budget"
-            )
+            both = " and ".join(f"train.{budget}" for budget in budgets)
+            raise ConfigError(f"{path}: {both} are both set; expected one budget")
         return recipe
+    if path.exists():
+        raise UsageError(
+            f"{target!r} is neither a recipe (.toml) nor a run's folder; "
+            f"to train on its text: cutaway train stdlib --data.source {target}"
+        )
     raise UsageError(
         f"there is no preset, recipe file or run {target!r}{suggest(target, PRESETS)}; presets: {', '.join(PRESETS)}"
     )

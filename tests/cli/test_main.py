@@ -14,6 +14,7 @@ WRONG = [
     (["--help"], 0, ""),
     (["trian"], 2, "there is no verb 'trian' (did you mean train?)"),
     (["train", "stdlob"], 2, "there is no preset, recipe file or run 'stdlob' (did you mean stdlib"),
+    (["train", "/usr"], 2, "to train on its text: cutaway train stdlib --data.source /usr"),
     (["train", "none.toml"], 2, "there is no recipe file 'none.toml'"),
     (["train", "stdlib", "--model.d-modl", "3"], 2, "--model.d-modl"),
     (["train", "stdlib", "--model.d-model", "wide"], 2, "--model.d-model"),
