@@ -30,8 +30,8 @@ from cutaway.text.batches import EncodedCorpus
 from cutaway.text.corpus import Corpus
 from cutaway.text.tokenizer import Tokenizer
 from cutaway.train.checkpoint import Tensors, list_checkpoints
-from cutaway.train.distributed import World
-from cutaway.train.pace import measure_pace
+from cutaway.train.distributed import World, check_batch
+from cutaway.train.pace import measure_pace, usable_cores
 from cutaway.train.trainer import Outcome, Trainer
 from cutaway.train.watch import Watcher
 
@@ -69,10 +69,14 @@ class Session:
             world.wait()
             corpus, tokenizer, encoded = read_text(recipe)
         started = time.perf_counter()
+        if world.is_first:
+            watcher.say(corpus.describe())
         if recipe.fit and recipe.train.minutes is not None and world.size == 1:
-            recipe = fitted(recipe, propose_sizes(recipe, corpus, encoded, tokenizer, world.device)[0].rung)
+            watcher.say("timing a few steps of each size, to choose the one that learns most in the time there is ...")
+            best = propose_sizes(recipe, corpus, encoded, tokenizer, world.device)[0]
+            watcher.say(f"size `{best.rung.name}`: expect about {best.bits_per_byte:.2f} bits a byte")
+            recipe = fitted(recipe, best.rung)
         session = cls(recipe, corpus, encoded, tokenizer, world, watcher)
-        session.watcher.say(corpus.describe())
         session.check_text(is_settled)
         if not is_settled:
             session.settle(time.perf_counter() - started)
@@ -100,12 +104,17 @@ class Session:
         Args:
             seconds_spent: of a budget in minutes, already.
         """
-        config = self.recipe.train
+        config, world = self.recipe.train, self.world
+        check_batch(config.batch_size, config.accumulate, world.size)
+        if world.size > 1 and config.threads is None and world.device.type == "cpu":
+            config = dataclasses.replace(config, threads=max(1, usable_cores() // world.size))
         pace = None
         if config.minutes is not None or "auto" in (config.precision, config.compile) or config.threads is None:
             seconds = None if config.minutes is None else 60 * config.minutes
             started = time.perf_counter()
-            pace = measure_pace(self.objective, config, self.world.device, seconds)
+            share = dataclasses.replace(config, batch_size=config.batch_size // world.size)
+            # the first rank decides for all: ranks that disagree would wait for each other for ever
+            pace = world.tell(measure_pace(self.objective, share, world.device, seconds) if world.is_first else None)
             seconds_spent += time.perf_counter() - started
             self.watcher.say(pace.describe())
         steps = settled_steps(config, self.objective, pace.seconds_per_step if pace else 0.0, seconds_spent)
@@ -120,19 +129,14 @@ class Session:
             compile=("on" if pace.compile else "off") if pace else config.compile,
             threads=pace.threads if pace else config.threads,
         )
+        settled = world.tell(settled)
         data = dataclasses.replace(self.recipe.data, text_hash=self.corpus.hash)
         self.recipe = dataclasses.replace(self.recipe, data=data, model=self.model.config, train=settled, fit=False)
 
     def create(self, name: str | None, folder: Path | None) -> RunFolder:
         """Make the run's folder and write the complete recipe into it (on the first rank; the others are told its
         name)."""
-        if self.world.size == 1:
-            return self._create(name, folder)
-        told: list[Any] = [None]
-        if self.world.is_first:
-            told = [str(self._create(name, folder).path)]
-        torch.distributed.broadcast_object_list(told, src=0)
-        return RunFolder(Path(told[0]))
+        return RunFolder(Path(self.world.tell(str(self._create(name, folder).path) if self.world.is_first else None)))
 
     def _create(self, name: str | None, folder: Path | None) -> RunFolder:
         run = create_run(name, self.recipe.name, folder)

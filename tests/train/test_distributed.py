@@ -139,6 +139,21 @@ def a_worker(launcher: int) -> int:
     pytest.skip("this system does not list its processes in /proc")
 
 
+def test_ranks_agree_on_what_was_left_open(tmp_path: Path) -> None:
+    """A budget in minutes, precision and threads left open: the first rank measures, the others are told."""
+    prepare(tmp_path, 20)
+    recipe = (tmp_path / "tiny.toml").read_text()
+    for line in ("steps = 20\n", 'precision = "float32"\n', "threads = 1\n", "validate_every = 10\n"):
+        assert line in recipe
+        recipe = recipe.replace(line, "minutes = 0.02\n" if "steps" in line else "")
+    (tmp_path / "tiny.toml").write_text(recipe)
+    two = train(tmp_path, 2, "tiny.toml", "--name", "two", "--quiet")
+    assert two.returncode == 0, two.stderr
+    run = RunFolder(tmp_path / "runs" / "two")
+    assert run.status() == "finished"
+    assert len(run.metrics()) >= 10
+
+
 def test_a_batch_that_ranks_cannot_share_is_refused(tmp_path: Path) -> None:
     from cutaway.base.errors import ConfigError
     from cutaway.train.distributed import check_batch
