@@ -1,7 +1,7 @@
 """Write docs/losses.md, what a loss looks like, from runs: `python docs/gallery.py RUN [RUN ...]`.
 
 Every sample is one the run wrote while it trained, beside the held-out loss measured at that step. Nothing is chosen by
-hand: of each run, the first sample at or below each mark.
+hand: of each run, the first sample at or below each mark, and the last one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from cutaway.base.config import read_toml
 from cutaway.base.runs import RunFolder, open_run
 from cutaway.recipe import Recipe
 
-MARKS = (4.5, 4.0, 3.5, 3.25, 3.0, 2.75, 2.5, 2.25, 2.0, 1.9, 1.8, 1.7, 1.6, 1.5, 1.4, 1.3, 1.2, 1.1, 1.0)
+MARKS = (7.0, 5.0, 4.5, 4.0, 3.5, 3.25, 3.0, 2.75, 2.5, 2.25, 2.0, 1.9, 1.8, 1.7, 1.6, 1.5, 1.4, 1.3, 1.2, 1.1, 1.0)
 MOST_LINES = 10
 
 
@@ -38,12 +38,13 @@ def page(runs: list[RunFolder]) -> str:
         measured = {line["step"]: line for line in run.metrics() if "validation_loss" in line}
         samples = {sample["step"]: sample["text"] for sample in run.samples()}
         marks = list(MARKS)
+        last = max(measured.keys() & samples.keys())
         for step in sorted(measured.keys() & samples.keys()):
             bits, nats = measured[step]["bits_per_byte"], measured[step]["validation_loss"]
             passed = [mark for mark in marks if bits <= mark]
-            if not passed:
+            if not passed and step != last:
                 continue
-            marks = [mark for mark in marks if mark < min(passed)]
+            marks = [mark for mark in marks if mark < min(passed, default=0.0)]
             seconds = measured[step]["seconds"]
             lines += [
                 "",

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from cutaway.workbench import Run
 
+COMPLETION = {"temperature": 0.4, "max_tokens": 120}
+"""How `--complete` writes: short and careful."""
 EXAMPLE = "cutaway train stdlib --train.minutes 5 --model.d-model 192"
 
 
@@ -110,7 +112,7 @@ def finish(run: Run, console: Console, prompt: str, wants_json: bool, is_quiet: 
     if int(os.environ.get("RANK", "0")):
         return 0
     summary = run.summary() or {}
-    completion = run.generate(prompt) if prompt and summary["status"] == "finished" else None
+    completion = run.generate(prompt, **COMPLETION) if prompt and summary["status"] == "finished" else None
     if completion is not None and not is_quiet:
         console.print(f"\n[bold cyan]{'-' * 3} completion of[/] [bold]{prompt!r}[/]")
         console.print(prompt + completion, markup=False)
