@@ -68,9 +68,14 @@ def propose_sizes(
         return make_objective(sized, model, encoded)
 
     assert recipe.train.minutes is not None
-    seconds = 60 * recipe.train.minutes - MEASUREMENTS * SECONDS_TO_SAMPLE_AND_SAVE
+    seconds = seconds_to_train(recipe.train.minutes)
     sample = "\n".join(corpus.train_texts[:200])
     return propose(seconds, make, recipe.train, device, difficulty(sample))
+
+
+def seconds_to_train(minutes: float) -> float:
+    """Return what is left of a budget after samples and checkpoints (a tiny model's take less)."""
+    return 60 * minutes - min(MEASUREMENTS * SECONDS_TO_SAMPLE_AND_SAVE, 6 * minutes)
 
 
 def settled_steps(config: TrainConfig, objective: NextToken, seconds_per_step: float, seconds_spent: float) -> int:
@@ -93,7 +98,7 @@ def settled_steps(config: TrainConfig, objective: NextToken, seconds_per_step: f
     if config.minutes is not None:
         measured = MEASUREMENTS * config.validation_tokens + config.final_validation_tokens
         steps_worth = measured / tokens_per_step / TRAINING_TO_MEASURING
-        seconds = 60 * config.minutes - seconds_spent - MEASUREMENTS * SECONDS_TO_SAMPLE_AND_SAVE
+        seconds = seconds_to_train(config.minutes) - seconds_spent
         return max(10, int(seconds / seconds_per_step - steps_worth))
     raise UsageError(
         "how long to train is not said: set one of --train.minutes, --train.steps, --train.epochs, --train.tokens"
