@@ -204,3 +204,38 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert train(tmp_path).is_finished
     train(tmp_path / "whole")
     assert numbers(tmp_path) == numbers(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("clip_norm", [0.0, 0.01])
+def test_norms_by_layer_are_those_of_the_gradient_and_of_the_update_made(clip_norm: float, tmp_path: Path) -> None:
+    objective = ToyObjective(dropout=0.0)
+    trainer = Trainer(objective, config(clip_norm=clip_norm, optimizer="adamw"), run_in(tmp_path), ALONE)
+    names = [name for name, _ in objective.model.named_parameters()]
+    before = [p.detach().clone() for p in objective.model.parameters()]
+    objective.loss(objective.model, objective.batch(0, 8)).backward()
+    grads = [p.grad.clone() for p in objective.model.parameters() if p.grad is not None]
+    objective.model.zero_grad()
+    _, _, norm, layers = trainer.update(wants_layers=True)
+    moved = [p.detach() - old for p, old in zip(objective.model.parameters(), before, strict=True)]
+    assert norm == pytest.approx(float(torch.cat([g.flatten() for g in grads]).norm()), rel=1e-5)
+    for key, tensors in (("layer_grad_norms", grads), ("layer_update_norms", moved)):
+        for layer, value in layers[key].items():
+            mine = [t.flatten() for name, t in zip(names, tensors, strict=True) if name.split(".")[0] == layer]
+            assert value == pytest.approx(float(torch.cat(mine).norm()), rel=1e-5)
+
+
+def test_a_long_gradient_is_shortened_to_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[float] = []
+    objective = ToyObjective(dropout=0.0)
+    trainer = Trainer(objective, config(clip_norm=0.01, optimizer="adamw"), run_in(tmp_path), ALONE)
+    step = trainer.optimizers[0].step
+
+    def look(*arguments: Any) -> Any:
+        grads = [p.grad.flatten() for p in objective.model.parameters() if p.grad is not None]
+        seen.append(float(torch.cat(grads).norm()))
+        return step(*arguments)
+
+    monkeypatch.setattr(trainer.optimizers[0], "step", look)
+    _, _, norm, _ = trainer.update(wants_layers=False)
+    assert norm > 0.01
+    assert seen == [pytest.approx(0.01, rel=1e-4)]
