@@ -26,6 +26,10 @@ class ConfigError(UsageError):
     """A setting that cannot work, alone or with the others."""
 
 
+class ShapeError(UsageError):
+    """Arrays whose shapes do not fit an operation."""
+
+
 class DataError(CutawayError):
     """Text that cannot be trained on or read."""
 
