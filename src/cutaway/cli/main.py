@@ -13,6 +13,7 @@ import sys
 from cutaway.base.errors import CutawayError, UsageError, suggest
 
 VERBS = {
+    "scratch": "deep learning with no framework: a GPT that invents names, one training step by hand",
     "train": "train a language model: a preset, a recipe file, or a run to continue",
     "generate": "let a run or a model folder write",
     "plan": "what can be trained in how many minutes on this machine, and to what loss",

@@ -357,18 +357,18 @@ OPERATIONS = {
         Operation(
             "sum", total, total_backward,
             "out[..] = sum(i: x[..,i])", "dx[..,i] = g[..]", CALCULUS,
-            "total(x, axis, keepdims, torch.sum)", "one, with axes", AXIS,
+            "torch.sum(x, axis, keepdims)", "one, with axes", AXIS,
         ),
         Operation(
             "mean", mean, mean_backward,
             "out[..] = sum(i: x[..,i]) / n", "dx[..,i] = g[..] / n", CALCULUS,
-            "total(x, axis, keepdims, torch.mean)", "not empty, with axes", AXIS,
+            "torch.mean(x, axis, keepdims)", "not empty, with axes", AXIS,
         ),
         Operation(
             "max", largest, largest_backward,
             "out[..] = max(i: x[..,i])", "dx[..,i] = g[..] * [x[..,i] = out[..]] / how many are largest",
             "calculus; equals share alike, as in PyTorch's amax",
-            "total(x, axis, keepdims, torch.amax)", "not empty, with axes", AXIS,
+            "torch.amax(x, axis, keepdims)", "not empty, with axes", AXIS,
         ),
         Operation(
             "softmax", softmax, softmax_backward,

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -26,8 +26,7 @@ from cutaway.scratch.ops import FloatArray
 Numbers = TypeVar("Numbers", float, FloatArray)
 
 
-@dataclass(frozen=True, slots=True)
-class MomentumStep(Generic[Numbers]):
+class MomentumStep(NamedTuple, Generic[Numbers]):
     """What a step of SGD with momentum computed; without momentum `velocity` is the gradient."""
 
     gradient: Numbers
@@ -36,8 +35,7 @@ class MomentumStep(Generic[Numbers]):
     """What is added to the weight."""
 
 
-@dataclass(frozen=True, slots=True)
-class AdamStep(Generic[Numbers]):
+class AdamStep(NamedTuple, Generic[Numbers]):
     """What a step of Adam computed."""
 
     gradient: Numbers
