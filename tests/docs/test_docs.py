@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
 import re
 import shlex
 from pathlib import Path
@@ -18,6 +20,14 @@ PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 
 def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.M | re.S)
+
+
+def runs(page: Path) -> list[tuple[str, str | None]]:
+    """Return each block of Python and the output shown right below it, if any."""
+    found = re.findall(
+        r"^```python\n(.*?)^```$(?:\n\n^```text\n(.*?)^```$)?", page.read_text(encoding="utf-8"), re.M | re.S
+    )
+    return [(code, output or None) for code, output in found]
 
 
 def test_generated_pages_are_up_to_date() -> None:
@@ -36,8 +46,12 @@ def test_python_on_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "fox.txt").write_text("the quick brown fox jumps over the lazy dog; def x " * 90)
     names: dict[str, Any] = {}
-    for block in blocks(page, "python"):
-        exec(compile(block, str(page), "exec"), names)
+    for block, output in runs(page):
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            exec(compile(block, str(page), "exec"), names)
+        if output is not None:
+            assert said.getvalue() == output, f"{page.name}: the block beginning {block.splitlines()[0]!r} prints this"
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "sh")], ids=lambda page: page.name)
@@ -53,9 +67,6 @@ def test_commands_on_a_page_are_understood(page: Path) -> None:
 
 
 def assert_known(verb: str, target: list[str], flags: list[str]) -> None:
-    import contextlib
-    import io
-
     said = io.StringIO()
     arguments = (
         [verb, *target, "--help"] if verb == "train" and target and not target[0].startswith("-") else [verb, "--help"]
