@@ -14,6 +14,7 @@ Look at `Playground.seek`, and at `snapshot` and `formula` for all numbers of a 
 from __future__ import annotations
 
 import math
+import sys
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
@@ -37,11 +38,14 @@ from cutaway.scratch.small_network import (
     forward,
     gradient_formula,
     losses,
+    mean_loss_formula,
+    output_chain,
     path_strengths,
     run_pass,
     train_step,
     unit_formula,
     update_formula,
+    whole,
 )
 
 DataName = Literal["xor", "and", "or", "moons", "circles", "spiral", "linear"]
@@ -58,17 +62,6 @@ POINTS_STREAM, HELD_OUT_STREAM, FLIP_STREAM, WEIGHTS_STREAM, BATCH_STREAM, PAINT
 """What a seed is used for: each has random numbers of its own."""
 
 
-def whole(value: Any, name: str, low: int, high: int, error: type[CutawayError] = UsageError) -> int:
-    """Return value if it is a whole number from low to high.
-
-    Raises:
-        CutawayError: of the given kind, if it is not.
-    """
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or not low <= value <= high:
-        raise error(f"{name} is {value!r}; expected a whole number from {low} to {high}")
-    return int(value)
-
-
 def number(
     value: Any, name: str, low: float = -math.inf, high: float = math.inf, error: type[CutawayError] = UsageError
 ) -> float:
@@ -78,7 +71,7 @@ def number(
         CutawayError: of the given kind, if it is not.
     """
     is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not is_number or not abs(value) < math.inf or not low <= value <= high:
+    if not is_number or not abs(value) <= sys.float_info.max or not low <= value <= high:
         limits = (
             "" if low == -math.inf else f" of at least {low:g}" if high == math.inf else f" from {low:g} to {high:g}"
         )
@@ -350,7 +343,7 @@ class Divergence:
     value: float
 
     def __str__(self) -> str:
-        return f"step {self.step + 1}, {self.phase}: {self.name} became {self.value}"
+        return f"after step {self.step}, {self.phase}: {self.name} became {self.value}"
 
 
 @dataclass(frozen=True)
@@ -456,7 +449,7 @@ class Playground:
             UsageError: n is no whole number or leads beyond the longest history.
         """
         here = self._state.step
-        whole(n, "the number of steps", 0, MAX_STEPS - here)
+        whole(n, f"the number of steps (a history has at most {MAX_STEPS:,})", 0, MAX_STEPS - here)
         with np.errstate(all="ignore"):
             while self._state.step < here + n and self._advance():
                 pass
@@ -577,16 +570,20 @@ class Playground:
 
     def snapshot(self, point: int | None = None) -> Snapshot:
         """Compute all numbers of the step that leads on from here, for the batch or for one point."""
+        phases: dict[str, dict[str, FloatArray]] = {"forward": {}, "loss": {}, "backward": {}}
+        updates: dict[str, dict[str, FloatArray]] = {}
         with np.errstate(all="ignore"):
             step = self._compute()
             done = step.batch if point is None else self._pass_over(point)
-            phases: dict[str, dict[str, FloatArray]] = {"forward": {}, "loss": {}, "backward": {}}
             for named in done.numbers():
                 phases[named.phase][f"{named.symbol}{named.layer}"] = named.array
-        updates: dict[str, dict[str, FloatArray]] = {}
-        for named in step.numbers():
-            if named.phase == "update":
-                updates.setdefault(f"{named.axes}{named.layer}", {})[named.symbol] = named.array
+            dL_da, da_dz = output_chain(self.network, done.run, done.y_KBO)
+        last = len(done.layers)
+        loss_KB = phases["loss"].pop(f"loss{last}")
+        phases["loss"] = {"loss": loss_KB, "mean": loss_KB.mean(axis=1)}
+        phases["backward"] = {f"dL/da{last}": dL_da, f"da/dz{last}": da_dz, **phases["backward"]}
+        for named in step.update_numbers():
+            updates.setdefault(f"{named.axes}{named.layer}", {})[named.symbol] = named.array
         return Snapshot(self._state.step, point, self._batch_points(self._state.step), **phases, update=updates)
 
     def formula(
@@ -601,8 +598,8 @@ class Playground:
         """Return how a number of the step that leads on from here is made.
 
         Args:
-            kind: of a unit at a point z, a, da/dz, loss, dL/da, dL/dz; of a weight, or with no source a bias, gradient (of
-                the batch, or of the point), the optimizer's numbers by their names, update, after.
+            kind: of a unit at a point z, a, da/dz, dL/da, dL/dz; of the batch or a point loss; of a weight, or with no
+                source a bias, gradient (of the batch or a point), the optimizer's numbers by their names, update, after.
 
         Raises:
             UsageError: there is no such kind, unit, weight or point.
@@ -613,18 +610,19 @@ class Playground:
         if kind not in UNIT_KINDS + weight_kinds:
             known = UNIT_KINDS + weight_kinds
             raise UsageError(f"there is no formula {kind!r}{suggest(kind, known)}; expected one of {', '.join(known)}")
+        points_KB = self._batch_points(self._state.step)
+        points = np.array([point]) if point is not None else points_KB[network % len(points_KB)]
         with np.errstate(all="ignore"):
-            if kind in UNIT_KINDS:
-                if point is None:
-                    raise UsageError(f"formula {kind!r} is of one point; say which with point=")
-                return unit_formula(self._pass_over(point), kind, network, layer, unit, point)
-            if kind != "gradient":
+            if kind in weight_kinds and kind != "gradient":
                 return update_formula(self._compute(), kind, network, layer, unit, source)
+            done = self._compute().batch if point is None else self._pass_over(point)
+            if kind == "gradient":
+                return gradient_formula(done, network, layer, unit, source, points)
             if point is not None:
-                return gradient_formula(self._pass_over(point), network, layer, unit, source, np.array([point]))
-            points_KB = self._batch_points(self._state.step)
-            points = points_KB[network % len(points_KB)]
-            return gradient_formula(self._compute().batch, network, layer, unit, source, points)
+                return unit_formula(done, kind, network, layer, unit, point)
+            if kind == "loss":
+                return mean_loss_formula(done, network, points)
+        raise UsageError(f"formula {kind!r} is of one point; say which with point=")
 
     def path_strengths(self, network: int = 0) -> list[Path]:
         """Return the product of the weights along every way from an input to the output, the strongest first."""
@@ -665,7 +663,10 @@ class Playground:
         config = PlaygroundConfig.from_dict(given.get("config", {}))
         playground = cls(config, given.get("seeds", (0,)), given.get("points"))
         last_step = whole(given.get("last_step", given.get("step", 0)), "last_step", 0, MAX_STEPS)
-        for edit in given.get("edits", ()):
+        edits = given.get("edits", [])
+        if not isinstance(edits, list):
+            raise UsageError(f"edits is {edits!r:.60}; expected a list")
+        for edit in edits:
             members(edit, "an edit", ("step", "weights", "points"))
             step = whole(edit.get("step"), "the step of an edit", playground.state.step, last_step)
             if playground.seek(step) < step:

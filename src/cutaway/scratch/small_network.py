@@ -18,12 +18,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cutaway.base.errors import UsageError
+from cutaway.base.errors import CutawayError, UsageError
 from cutaway.scratch.optimizers import adam_step, momentum_step
 
 FloatArray = NDArray[np.float64]
@@ -32,6 +32,17 @@ Layer = tuple[FloatArray, FloatArray]
 Phase = Literal["forward", "loss", "backward", "update"]
 
 BETA1, BETA2, EPS, MOMENTUM = 0.9, 0.999, 1e-8, 0.9
+
+
+def whole(value: Any, name: str, low: int, high: int, error: type[CutawayError] = UsageError) -> int:
+    """Return value if it is a whole number from low to high.
+
+    Raises:
+        CutawayError: of the given kind, if it is not.
+    """
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or not low <= value <= high:
+        raise error(f"{name} is {value!r}; expected a whole number from {low} to {high}")
+    return int(value)
 
 
 def sigmoid(z: FloatArray) -> FloatArray:
@@ -178,18 +189,12 @@ class Network:
         Raises:
             UsageError: there is no such layer, unit or source.
         """
-        n_layers = len(self.spans)
-        if not 1 <= layer <= n_layers:
-            raise UsageError(f"layer {layer} does not exist; expected 1 to {n_layers} (the output)")
+        whole(layer, "layer", 1, len(self.spans))
         o, i, w, b = self.spans[layer - 1]
-        if not 1 <= unit <= o:
-            raise UsageError(f"layer {layer} has no unit {unit}; expected 1 to {o}")
+        whole(unit, f"unit of layer {layer}", 1, o)
         if source is None:
             return b + unit - 1
-        if not 1 <= source <= i:
-            raise UsageError(
-                f"unit {unit} of layer {layer} has no weight from {source}; expected 1 to {i}, or None: its bias"
-            )
+        whole(source, f"source of a weight of layer {layer}", 1, i)
         return w + (unit - 1) * i + source - 1
 
     def activation_of(self, layer: int) -> Activation:
@@ -351,9 +356,8 @@ class Step:
         memory = {name: self.update[name] for name in self.before.memory}
         return State(self.before.step + 1, self.update["after"], memory)
 
-    def numbers(self) -> Iterator[Named]:
-        """Go through every array in the order it was computed."""
-        yield from self.batch.numbers()
+    def update_numbers(self) -> Iterator[Named]:
+        """Go through every array of the update in the order it was computed."""
         for symbol, array_KP in self.update.items():
             for layer, (W_KOI, b_KO) in enumerate(self.batch.network.layers(array_KP), start=1):
                 yield Named("update", symbol, layer, "W", W_KOI)
@@ -371,7 +375,7 @@ class Step:
 
     def first_nonfinite(self, k: int, points: NDArray[np.intp]) -> tuple[Phase, str, float] | None:
         """Return phase, name and value of the first number of network k that is infinite or undefined."""
-        for named in self.numbers():
+        for named in (*self.batch.numbers(), *self.update_numbers()):
             array = np.broadcast_to(named.array, (len(self.before.parameters_KP), *named.array.shape[1:]))[k]
             bad = np.argwhere(~np.isfinite(array))
             if len(bad):
@@ -470,6 +474,26 @@ def write(
     return Formula(name, whole.format_map(symbols), text, value, work_out(text), tuple(parts) if len(parts) > 1 else ())
 
 
+def write_mean(
+    name: str, value: float, terms: list[str], values: dict[str, float], labels: Mapping[str, str], symbols: str
+) -> Formula:
+    """Write the mean of one term for each point; in symbols only what it is the mean of."""
+    if len(terms) == 1:
+        return write(name, value, terms, values, labels=labels)
+    mean = write(name, value, terms, values | {"B": len(terms)}, "(@)/{B}", labels)
+    return replace(mean, symbols=f"mean over the batch of {symbols}")
+
+
+def mean_loss_formula(done: Pass, k: int, points: NDArray[np.intp]) -> Formula:
+    """Return the formula of the batch's loss."""
+    loss_B = losses(done.network, done.run, done.y_KBO)[k]
+    values = {f"l{n}": float(loss) for n, loss in enumerate(loss_B)}
+    labels = {f"l{n}": f"loss[{point}]" for n, point in enumerate(points.tolist())}
+    return write_mean(
+        "loss of the batch", float(loss_B.mean()), [f"{{{key}}}" for key in values], values, labels, "loss"
+    )
+
+
 UNIT_KINDS = ("z", "a", "da/dz", "loss", "dL/da", "dL/dz")
 
 
@@ -522,24 +546,19 @@ def gradient_formula(
     done: Pass, k: int, layer: int, unit: int, source: int | None, points: NDArray[np.intp]
 ) -> Formula:
     """Return the formula of a gradient: the mean over the points of what each asks for."""
-    d_B = done.back.dL_dz[layer][k, :, unit - 1]
-    values, labels, terms = {"B": float(len(d_B))}, {}, []
+    reads = f"{'x' if layer == 1 else 'a'}{source}"
+    a_KBI = done.run.a[layer - 1]  # the input is one for all networks unless each has its own batch
+    a_BI = a_KBI[k % len(a_KBI)]
+    values, labels, terms = {}, {}, []
     for n, point in enumerate(points.tolist()):
-        values[f"d{n}"], labels[f"d{n}"] = float(d_B[n]), f"dL/dz[{point}]"
+        values[f"d{n}"], labels[f"d{n}"] = float(done.back.dL_dz[layer][k, n, unit - 1]), f"dL/dz[{point}]"
         terms.append(f"{{d{n}}}")
         if source:
-            a_KBI = done.run.a[layer - 1]
-            values[f"a{n}"] = float(a_KBI[k if len(a_KBI) > 1 else 0, n, source - 1])
-            labels[f"a{n}"] = f"{'x' if layer == 1 else 'a'}{source}[{point}]"
+            values[f"a{n}"], labels[f"a{n}"] = float(a_BI[n, source - 1]), f"{reads}[{point}]"
             terms[-1] += f"*{{a{n}}}"
     value = done.back.dL_dW[layer][k, unit - 1, source - 1] if source else done.back.dL_db[layer][k, unit - 1]
     name = parameter_name("gradient", layer, unit, source)
-    if len(terms) == 1:
-        return write(name, float(value), terms, values, labels=labels)
-    mean = write(name, float(value), terms, values, "(@)/{B}", labels)
-    return replace(
-        mean, symbols="mean over the batch of dL/dz" + (f"*{'x' if layer == 1 else 'a'}{source}" if source else "")
-    )
+    return write_mean(name, float(value), terms, values, labels, f"dL/dz*{reads}" if source else "dL/dz")
 
 
 def update_formula(step: Step, kind: str, k: int, layer: int, unit: int, source: int | None) -> Formula:
