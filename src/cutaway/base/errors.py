@@ -54,6 +54,18 @@ class NonFiniteError(CutawayError):
     """Training produced an infinite or undefined number and stopped."""
 
 
+class TraceError(CutawayError):
+    """A recording that failed, or a trace that is broken or not ours.
+
+    Attributes:
+        trace: what was recorded until then, if anything.
+    """
+
+    def __init__(self, message: str, trace: object = None) -> None:
+        super().__init__(message)
+        self.trace = trace
+
+
 def suggest(given: str, known: Iterable[str]) -> str:
     """Return `' (did you mean X?)'` for the nearest known names, or an empty string."""
     near = difflib.get_close_matches(given, list(known), n=2, cutoff=0.5)

@@ -1,0 +1,196 @@
+"""What a recording is made of: tensors as places in memory, memory with all its versions, operations.
+
+A tensor is a *place*: a storage, which version of it, and which of its numbers in which order (shape, strides, offset). Views
+are places in the same storage and hold no numbers. An operation that writes in place makes a new version; what it overwrote is
+kept, so every version can be read for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+Index = tuple[int, ...]
+
+
+class Place(NamedTuple):
+    """Where a tensor's numbers are."""
+
+    storage: int
+    """Which storage of the recording's memory."""
+    version: int
+    """How often it had been written to."""
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+    offset: int
+
+    def position(self, index: Index) -> int:
+        """Return where in the storage the number with this index is."""
+        return self.offset + sum(i * s for i, s in zip(index, self.stride, strict=True))
+
+    def index_of(self, position: int) -> Index | None:
+        """Return the index of the number at a position of the storage, or None if it is not part of this tensor."""
+        left = position - self.offset
+        index = [0] * len(self.shape)
+        if left < 0 or 0 in self.shape:
+            return None
+        for axis in sorted(range(len(self.shape)), key=lambda axis: -self.stride[axis]):
+            if self.stride[axis] and self.shape[axis] > 1:
+                index[axis] = min(left // self.stride[axis], self.shape[axis] - 1)
+                left -= index[axis] * self.stride[axis]
+        return None if left else tuple(index)
+
+    def look(self, storage: torch.UntypedStorage) -> Tensor:
+        """Return the tensor at this place of a storage."""
+        empty = torch.empty(0, dtype=self.dtype, device=storage.device)
+        return empty.set_(storage, self.offset, self.shape, self.stride)  # type: ignore[call-overload]
+
+    @property
+    def numel(self) -> int:
+        """How many numbers it has."""
+        n = 1
+        for size in self.shape:
+            n *= size
+        return n
+
+
+@dataclass(slots=True)
+class Write:
+    """An overwriting: what was there before."""
+
+    place: Place
+    before: Tensor
+    """The numbers of `place` before the write."""
+    operation: int
+
+
+@dataclass(slots=True)
+class Cell:
+    """One storage and what happened to it."""
+
+    storage: torch.UntypedStorage
+    is_source: bool
+    """Whether it was there before the recording made anything in it."""
+    writes: list[Write] = field(default_factory=list)
+    makers: list[tuple[Place, int, int]] = field(default_factory=list)
+    """Results computed into it: the place, the operation's number, which of its results."""
+
+
+class Memory:
+    """All storages a recording saw."""
+
+    def __init__(self) -> None:
+        self.cells: list[Cell] = []
+
+    def read(self, place: Place) -> Tensor:
+        """Return the tensor at a place, as it was at that version; not to be written to."""
+        return self.read_cell(self.cells[place.storage], place)
+
+    @classmethod
+    def read_cell(cls, cell: Cell, place: Place) -> Tensor:
+        """Return the tensor at a place of one storage."""
+        if place.version == len(cell.writes):
+            return place.look(cell.storage)
+        write = cell.writes[place.version]
+        if write.place[2:] == place[2:]:
+            return write.before
+        return place.look(cls.contents_of(cell, place.version))
+
+    def contents(self, number: int, version: int) -> torch.UntypedStorage:
+        """Return a storage as it was at a version (a copy unless it is the last)."""
+        return self.contents_of(self.cells[number], version)
+
+    @staticmethod
+    def contents_of(cell: Cell, version: int) -> torch.UntypedStorage:
+        """Return a storage as it was at a version (a copy unless it is the last)."""
+        storage = cell.storage
+        if version < len(cell.writes):
+            storage = storage.clone()
+            for write in reversed(cell.writes[version:]):
+                write.place.look(storage).copy_(write.before)
+        return storage
+
+    def now(self, place: Place) -> Place:
+        """Return the same place at the last version."""
+        return place._replace(version=len(self.cells[place.storage].writes))
+
+    def maker(self, place: Place, index: Index) -> tuple[int, int, Index] | None:
+        """Return which operation computed a number: its number, which of its results, the index there.
+
+        None: nobody did; it was there before the recording.
+        """
+        position = place.position(index)
+        for made, operation, which in reversed(self.cells[place.storage].makers):
+            if made.version <= place.version and made.dtype == place.dtype:
+                found = made.index_of(position)
+                if found is not None:
+                    return operation, which, found
+        return None
+
+    @property
+    def size_bytes(self) -> int:
+        """What the recording holds: every storage and everything that was overwritten."""
+        held = sum(cell.storage.nbytes() for cell in self.cells)
+        return held + sum(w.before.numel() * w.before.element_size() for cell in self.cells for w in cell.writes)
+
+
+PHASES = ("forward", "backward", "optimizer")
+
+
+@dataclass(slots=True)
+class Operation:
+    """One ATen operation as it happened."""
+
+    number: int
+    name: str
+    """Without `aten.` and `.default`: `mm`, `add.Tensor`."""
+    args: dict[str, Any]
+    """By the names of the schema; tensors are places."""
+    results: list[Any]
+    """Places, or what else it returned."""
+    phase: str
+    module: str
+    """The path of the module it happened in, "" for the model itself or outside."""
+    source: str
+    """file:line of the user's code."""
+    forward: int | None
+    """In the backward pass: the number of the operation it differentiates."""
+    is_view: bool
+    writes: tuple[str, ...]
+    """Arguments it wrote to."""
+
+    def operands(self) -> Iterator[tuple[str, Place]]:
+        """Yield every tensor it read, by argument name, `tensors.0` in a list."""
+        for name, value in self.args.items():
+            if isinstance(value, Place):
+                yield name, value
+            elif isinstance(value, list):
+                yield from ((f"{name}.{i}", one) for i, one in enumerate(value) if isinstance(one, Place))
+
+    def outputs(self) -> Iterator[tuple[int, Place]]:
+        """Yield every tensor among the results, by its number."""
+        for i, result in enumerate(self.results):
+            yield from ((i, place) for place in places_in(result))
+
+
+def places_in(value: Any) -> Iterator[Place]:
+    """Yield the tensors in an argument: itself, or those of a list."""
+    if isinstance(value, Place):
+        yield value
+    elif isinstance(value, list):
+        for one in value:
+            yield from places_in(one)
+
+
+def with_tensors(value: Any, read: Callable[[Place], Any]) -> Any:
+    """Return an argument with its places replaced by what `read` makes of them."""
+    if isinstance(value, Place):
+        return read(value)
+    if isinstance(value, (list, tuple)):
+        return type(value)(with_tensors(one, read) for one in value)
+    return value

@@ -1,0 +1,332 @@
+"""Record what a PyTorch program computes, operation by operation, without changing it.
+
+A dispatch mode sees every ATen operation below autograd: forward pass, backward pass and optimizer step of any module.
+Hooks say which module is at work, autograd's sequence numbers say which operation a gradient differentiates, hooks on
+the nodes of autograd's graph say which tensor it belongs to. Kernels that hide their steps are opened: attention runs
+through its mathematical form, optimizers one weight at a time, an operation without a formula through PyTorch's own
+decomposition. Numbers that are overwritten in place are kept first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from cutaway.microscope.record import Cell, Memory, Operation, Place, Write, places_in
+
+_TORCH = str(Path(torch.__file__).parent)
+_OURS = str(Path(__file__).parent)
+_CONTEXTLIB = contextlib.__file__
+HIDDEN_WRITES = {
+    "native_batch_norm": ("running_mean", "running_var"),
+    "cudnn_batch_norm": ("running_mean", "running_var"),
+}
+"""Arguments a kernel writes to although its schema does not say so (while training)."""
+
+
+@dataclass(slots=True)
+class Kind:
+    """What never changes about an operation."""
+
+    name: str
+    arguments: tuple[str, ...]
+    defaults: dict[str, Any]
+    writes: tuple[str, ...]
+    decompose: Callable[..., Any] | None
+
+
+@dataclass(slots=True)
+class Mark:
+    """A name a tensor got while it was recorded."""
+
+    kind: str
+    """param, buffer, input, out, tap, loss, grad (of a parameter), gradient (of an operation's result), old state, state, new
+    (a parameter after the step)."""
+    name: str
+    place: Place
+    operation: int
+    """`gradient`: whose result; else how many operations there were."""
+    which: int = 0
+    """`gradient`: which of its results."""
+
+
+class Unseen:
+    """A tensor without strides (sparse, nested): its numbers cannot be recorded."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.said = f"{tensor.layout} tensor of shape {tuple(tensor.shape)}"
+
+    def __repr__(self) -> str:
+        return self.said
+
+
+class Recorder(TorchDispatchMode):
+    """Sees the operations; `tracing.recording` adds the hooks.
+
+    Args:
+        knows: whether an operation has a formula; others are decomposed where PyTorch can.
+    """
+
+    def __init__(self, knows: Callable[[str], bool]) -> None:
+        super().__init__()
+        self.memory, self.operations, self.marks = Memory(), list[Operation](), list[Mark]()
+        self.knows = knows
+        self.phase = "forward"
+        self.path: list[str] = []
+        self._cells: dict[int, int] = {}
+        self._kinds: dict[Any, Kind] = {}
+        self._nodes: dict[int, int] = {}  # autograd's sequence number -> the operation it was made for
+        self._last_sequence = -1
+        self._is_theirs: dict[Any, bool] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operation and write down what it read and what came out."""
+        kwargs = kwargs or {}
+        kind = self._kinds.get(func)
+        if kind is None:
+            kind = self._kinds[func] = describe(func, self.knows)
+        if kind.decompose is not None:
+            with self:
+                result = kind.decompose(*args, **kwargs)
+            if result is not NotImplemented:
+                return result
+        named = dict(zip(kind.arguments, args, strict=False)) | kwargs
+        read = {name: self._to_places(value) for name, value in named.items()}
+        writes = kind.writes
+        if kind.name in HIDDEN_WRITES and named.get("training", True):
+            writes = (*writes, *HIDDEN_WRITES[kind.name])
+        written = [place for name in writes for place in places_in(read.get(name))]
+        number = len(self.operations)
+        saved = [Write(place, self.memory.read(place).clone(), number) for place in written]
+        result = func(*args, **kwargs)
+        for write in saved:
+            self.memory.cells[write.place.storage].writes.append(write)
+        returned = [self._to_places(one, True) for one in (result if isinstance(result, (tuple, list)) else (result,))]
+        for name in writes if kind.name in HIDDEN_WRITES else ():
+            returned += [self.memory.now(place) for place in places_in(read.get(name))]
+        self._write_down(kind, read, returned, written)
+        return result
+
+    def _write_down(self, kind: Kind, read: dict[str, Any], returned: list[Any], written: list[Place]) -> None:
+        number = len(self.operations)
+        inputs = {place.storage for value in read.values() for place in places_in(value)}
+        overwritten = {place.storage for place in written}
+        is_view, n_results = True, 0
+        for which, one in enumerate(returned):
+            for place in places_in(one):
+                n_results += 1
+                if place.storage not in inputs or place.storage in overwritten:
+                    is_view = False
+                    self.memory.cells[place.storage].makers.append((place, number, which))
+        node = torch._C._current_autograd_node()
+        forward = None
+        if node is not None:
+            phase = "backward"
+            forward = self._nodes.get(node._sequence_nr())
+        else:
+            phase = self.phase
+            sequence = torch._C._autograd._get_sequence_nr() - 1  # type: ignore[attr-defined]
+            if sequence > self._last_sequence:  # autograd has just made a node for this operation
+                self._nodes[sequence] = number
+                self._last_sequence = sequence
+        if forward is not None:
+            module, source = self.operations[forward].module, self.operations[forward].source
+        else:
+            module, source = (self.path[-1] if self.path else ""), self._user_line() if node is None else ""
+        self.operations.append(
+            Operation(
+                number, kind.name, {**kind.defaults, **read}, returned, phase, module, source, forward,
+                is_view and n_results > 0, kind.writes,
+            )
+        )  # fmt: skip
+
+    def place(self, tensor: Tensor, made: bool = False) -> Place:
+        """Return where a tensor is now."""
+        storage = tensor.untyped_storage()
+        key = storage._cdata
+        number = self._cells.get(key)
+        if number is None:
+            number = self._cells[key] = len(self.memory.cells)
+            self.memory.cells.append(Cell(storage, is_source=not made))
+        version = len(self.memory.cells[number].writes)
+        return Place(number, version, tensor.dtype, tuple(tensor.shape), tensor.stride(), tensor.storage_offset())
+
+    def mark(self, kind: str, name: str, value: Any, operation: int | None = None, which: int = 0) -> None:
+        """Name a tensor, or each of a tuple, list or dict of them."""
+        if isinstance(value, Tensor):
+            if value.layout is torch.strided:
+                n = len(self.operations) if operation is None else operation
+                self.marks.append(Mark(kind, name, self.place(value), n, which))
+        elif isinstance(value, Mapping):
+            for key, one in value.items():
+                self.mark(kind, f"{name}.{key}" if name else str(key), one)
+        elif isinstance(value, (list, tuple)):
+            names = getattr(value, "_fields", range(len(value)))
+            for key, one in zip(names, value, strict=True):
+                self.mark(kind, f"{name}.{key}" if name else str(key), one)
+
+    def gradients_of(self, node: Any) -> Callable[[Any], None]:
+        """Return a hook that names the gradients reaching a node of autograd's graph."""
+        variable = getattr(node, "variable", None)
+        sequence = node._sequence_nr()
+
+        def hook(gradients: Any) -> None:
+            forward = self._nodes.get(sequence)
+            for which, gradient in enumerate(gradients):
+                if isinstance(gradient, Tensor) and variable is None and forward is not None:
+                    self.mark("gradient", "", gradient, forward, which)
+
+        return hook
+
+    def _to_places(self, value: Any, made: bool = False) -> Any:
+        if isinstance(value, Tensor):
+            return self.place(value, made) if value.layout is torch.strided else Unseen(value)
+        if isinstance(value, (list, tuple)):
+            return [self._to_places(one, made) for one in value]
+        return value
+
+    def _user_line(self) -> str:
+        frame: Any = sys._getframe(3)
+        while frame is not None:
+            code = frame.f_code
+            is_theirs = self._is_theirs.get(code)
+            if is_theirs is None:
+                file = code.co_filename
+                is_theirs = self._is_theirs[code] = not file.startswith((_TORCH, _OURS, "<frozen", _CONTEXTLIB))
+            if is_theirs:
+                return f"{code.co_filename}:{frame.f_lineno}"
+            frame = frame.f_back
+        return ""
+
+
+def describe(func: Any, knows: Callable[[str], bool]) -> Kind:
+    """Return what an operation's schema says of it, and how to open it if it has no formula."""
+    schema = func._schema
+    name = schema.name.removeprefix("aten::") + (f".{schema.overload_name}" if schema.overload_name else "")
+    arguments = tuple(argument.name for argument in schema.arguments)
+    defaults = {a.name: a.default_value for a in schema.arguments if a.has_default_value()}
+    writes = tuple(a.name for a in schema.arguments if a.alias_info is not None and a.alias_info.is_write)
+    is_view = any(r.alias_info is not None for r in schema.returns)
+    decompose = None
+    if not writes and not is_view and not knows(name):
+        decompose = decompositions().get(func)
+        if decompose is None and torch._C._dispatch_has_kernel_for_dispatch_key(
+            func.name(), "CompositeImplicitAutograd"
+        ):
+            decompose = func.decompose
+    return Kind(name, arguments, defaults, writes, decompose)
+
+
+@functools.cache
+def decompositions() -> Mapping[Any, Callable[..., Any]]:
+    """Return PyTorch's table of operations in terms of simpler ones."""
+    from torch._decomp import core_aten_decompositions, decomposition_table
+
+    return {**decomposition_table, **core_aten_decompositions()}
+
+
+def watch_modules(recorder: Recorder, model: nn.Module) -> list[Any]:
+    """Register hooks on every module that say where the program is and name what comes out; return their handles."""
+    handles: list[Any] = []
+    for path, module in model.named_modules():
+
+        def enter(module: nn.Module, args: Any, kwargs: Any, path: str = path) -> None:
+            recorder.path.append(path)
+            if path == "":
+                recorder.mark("input", "", named_inputs(module, args, kwargs))
+
+        def leave(module: nn.Module, args: Any, result: Any, path: str = path) -> None:
+            if recorder.path:
+                recorder.path.pop()
+            recorder.mark("out", path, result)
+
+        handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
+        handles.append(module.register_forward_hook(leave, always_call=True))
+    return handles
+
+
+def named_inputs(module: nn.Module, args: Any, kwargs: Any) -> dict[str, Any]:
+    """Return what a module was called with by the names of its `forward`."""
+    try:
+        return dict(inspect.signature(module.forward).bind(*args, **kwargs).arguments)
+    except (TypeError, ValueError):
+        return {str(i): one for i, one in enumerate(args)} | kwargs
+
+
+@contextlib.contextmanager
+def watch_backward(recorder: Recorder) -> Iterator[None]:
+    """Name every gradient while the backward pass runs: each node of autograd's graph is told to say what it gets."""
+    engine = torch.autograd._engine_run_backward  # type: ignore[attr-defined]
+
+    def run(outputs: Any, gradients: Any = (), *args: Any, **kwargs: Any) -> Any:
+        handles, seen = [], set()
+        waiting = [output.grad_fn for output in outputs if isinstance(output, Tensor) and output.grad_fn is not None]
+        while waiting:
+            node = waiting.pop()
+            if node not in seen:
+                seen.add(node)
+                handles.append(node.register_prehook(recorder.gradients_of(node)))
+                waiting += [after for after, _ in node.next_functions if after is not None]
+        for output, gradient in zip(outputs, gradients, strict=False):
+            recorder.mark("loss", "loss", output)
+            recorder.mark("loss gradient", "loss", gradient)
+        try:
+            return engine(outputs, gradients, *args, **kwargs)
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    torch.autograd._engine_run_backward = run  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        torch.autograd._engine_run_backward = engine  # type: ignore[attr-defined]
+
+
+def watch_optimizer(
+    recorder: Recorder, optimizer: torch.optim.Optimizer, names: Mapping[int, str]
+) -> Callable[[], None]:
+    """Make an optimizer step weight by weight while recorded, and name its state; return what undoes it."""
+    kept = [{key: group[key] for key in ("foreach", "fused") if key in group} for group in optimizer.param_groups]
+    for group, old in zip(optimizer.param_groups, kept, strict=True):
+        group.update(dict.fromkeys(old, False))
+
+    def state(kind: str) -> None:
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                name = names.get(id(parameter), "")
+                for key, value in optimizer.state.get(parameter, {}).items():
+                    recorder.mark(kind, f"{name}:{key}", value)
+                if kind == "state":
+                    recorder.mark("new", name, parameter)
+
+    def before(*_: Any) -> None:
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                recorder.mark("grad", names.get(id(parameter), ""), parameter.grad)
+        state("old state")
+        recorder.phase = "optimizer"
+
+    def after(*_: Any) -> None:
+        recorder.phase = "forward"
+        state("state")
+
+    handles = [optimizer.register_step_pre_hook(before), optimizer.register_step_post_hook(after)]
+
+    def undo() -> None:
+        for handle in handles:
+            handle.remove()
+        for group, old in zip(optimizer.param_groups, kept, strict=True):
+            group.update(old)
+
+    return undo

@@ -1,0 +1,220 @@
+"""Run a recording again with some numbers changed: everything downstream is recomputed, gradients and update included.
+
+A trace is a program without branches: every operation with its arguments, in order. An operation runs again when something
+it reads has changed; the others keep their recorded numbers. Random draws keep what was drawn. Ablation (a head set to zero) and
+activation patching (numbers of another prompt pasted in) are replays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cutaway.base.errors import TraceError, UsageError
+from cutaway.microscope.record import Cell, Index, Memory, Operation, Place, Write, places_in, with_tensors
+from cutaway.microscope.trace import Trace
+
+Edits = Mapping[Any, Any]
+"""{(address, index): number} or {address: tensor}."""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A tensor that a replay changed."""
+
+    address: str
+    largest: float
+    """The largest change of a number in it."""
+    index: Index
+    """Where."""
+
+
+class _Working:
+    """Memory while a replay runs: recorded storages, and changed copies of those that differ."""
+
+    def __init__(self, recorded: Memory) -> None:
+        self.recorded = recorded
+        self.changed: dict[int, Cell] = {}
+        self.since: dict[int, int] = {}  # storage -> the first version that differs
+
+    def is_changed(self, place: Place) -> bool:
+        return place.storage in self.since and place.version >= self.since[place.storage]
+
+    def change(self, storage: int, version: int) -> Cell:
+        """Return a storage's own copy, as it is at a version from which on it may differ."""
+        cell = self.changed.get(storage)
+        if cell is None:
+            old = self.recorded.cells[storage]
+            contents = self.recorded.contents(storage, version)
+            if contents is old.storage:
+                contents = contents.clone()
+            cell = Cell(contents, old.is_source, list(old.writes[:version]), old.makers)
+            self.changed[storage], self.since[storage] = cell, version
+        return cell
+
+    def read(self, place: Place) -> Tensor:
+        if not self.is_changed(place):
+            return self.recorded.read(place)
+        cell = self.changed[place.storage]
+        return Memory.read_cell(cell, place)
+
+    def memory(self) -> Memory:
+        memory = Memory()
+        memory.cells = [self.changed.get(i, cell) for i, cell in enumerate(self.recorded.cells)]
+        return memory
+
+
+def replay(trace: Trace, edits: Edits | None = None, everything: bool = False) -> Trace:
+    """Return what the program would have computed with these numbers in place of the recorded ones.
+
+    Args:
+        edits: {(address, index): number} or {address: tensor or number}.
+        everything: run every operation again, not only those downstream of an edit.
+
+    Raises:
+        UsageError: an edit does not fit its tensor.
+        TraceError: an operation cannot be run again.
+    """
+    working = _Working(trace.memory)
+    waiting = planned(trace, edits or {})
+    for place, (index, value) in [(p, e) for p, es in waiting.pop(None, {}).items() for e in es]:
+        edit(working, place, index, value)
+    for operation in trace.operations:
+        own = waiting.get(operation.number, {})
+        if not operation.is_view and (everything or own or any(working.is_changed(p) for _, p in operation.operands())):
+            if is_drawn(operation):
+                keep(working, trace.memory, operation)
+            else:
+                run(working, operation)
+        for place, list_of in own.items():
+            for index, value in list_of:
+                edit(working, place, index, value)
+    result = Trace(trace.operations, working.memory())
+    result.share_names(trace)
+    return result
+
+
+def planned(trace: Trace, edits: Edits) -> dict[int | None, dict[Place, list[tuple[Index | None, Any]]]]:
+    """Return edits by the operation after which they apply (None: before all), by place."""
+    waiting: dict[int | None, dict[Place, list[tuple[Index | None, Any]]]] = {None: {}}
+    for what, value in edits.items():
+        address, index = what if isinstance(what, tuple) else (what, None)
+        place = trace.place(address)
+        if index is not None:
+            place, index = trace.check_index(address, index)
+        else:
+            shape = tuple(value.shape) if isinstance(value, Tensor) else ()
+            if isinstance(value, Tensor) and shape != place.shape:
+                raise UsageError(f"{address} has shape {list(place.shape)}; the edit has shape {list(shape)}")
+        after = max(
+            (n for made, n, _ in trace.memory.cells[place.storage].makers if made.version <= place.version),
+            default=None,
+        )
+        waiting.setdefault(after, {}).setdefault(place, []).append((index, value))
+    return waiting
+
+
+def edit(working: _Working, place: Place, index: Index | None, value: Any) -> None:
+    """Put a number, or a whole tensor, where it was asked for."""
+    cell = working.change(place.storage, place.version)
+    with torch.no_grad():
+        target = place.look(cell.storage)
+        if index is not None:
+            target = target[index]
+        target.copy_(torch.as_tensor(value, dtype=target.dtype, device=target.device))
+
+
+def run(working: _Working, operation: Operation) -> None:
+    """Run one operation on what its operands are now and store what comes out."""
+    targets = written_places(operation)
+    written = {place.storage for place in targets}
+    for place in targets:
+        working.change(place.storage, place.version)
+    before = {place: Write(place, working.read(place).clone(), operation.number) for place in targets}
+
+    def tensor(place: Place) -> Tensor:
+        if place.storage in written:
+            return place.look(working.changed[place.storage].storage)
+        return working.read(place)
+
+    with torch.no_grad():
+        function = find(operation.name)
+        try:
+            result = function(**{name: with_tensors(value, tensor) for name, value in operation.args.items()})
+        except Exception as error:
+            raise TraceError(f"operation {operation.number}, {operation.name}, cannot run again: {error}") from error
+        for place, write in before.items():
+            working.changed[place.storage].writes.append(write)
+        returned = result if isinstance(result, (tuple, list)) else (result,)
+        for recorded, now in zip(operation.results, returned, strict=False):
+            store(working, recorded, now, written)
+
+
+def store(working: _Working, recorded: Any, now: Any, written: set[int]) -> None:
+    """Put a result where the recording had it."""
+    if isinstance(recorded, list):
+        for one, other in zip(recorded, now, strict=True):
+            store(working, one, other, written)
+    elif isinstance(recorded, Place) and recorded.storage not in written:
+        if tuple(now.shape) != recorded.shape:
+            raise TraceError(
+                f"a result has shape {list(now.shape)} now and had {list(recorded.shape)}: the program would branch"
+            )
+        cell = working.change(recorded.storage, recorded.version)
+        recorded.look(cell.storage).copy_(now)
+
+
+def keep(working: _Working, recorded: Memory, operation: Operation) -> None:
+    """Carry what was drawn at random over."""
+    for place in written_places(operation):
+        before = working.read(place).clone()
+        working.change(place.storage, place.version).writes.append(Write(place, before, operation.number))
+    with torch.no_grad():
+        for _, place in operation.outputs():
+            place.look(working.change(place.storage, place.version).storage).copy_(recorded.read(place))
+
+
+def written_places(operation: Operation) -> list[Place]:
+    """Return what an operation writes to, as it was before."""
+    return [place for name in operation.writes for place in places_in(operation.args.get(name))]
+
+
+def find(name: str) -> Any:
+    """Return PyTorch's function for a recorded name.
+
+    Raises:
+        TraceError: this PyTorch has no such operation.
+    """
+    base, _, overload = name.partition(".")
+    namespace, _, plain = base.rpartition("::")
+    try:
+        return getattr(getattr(getattr(torch.ops, namespace or "aten"), plain), overload or "default")
+    except AttributeError:
+        raise TraceError(f"this PyTorch has no operation {name}") from None
+
+
+def is_drawn(operation: Operation) -> bool:
+    """Return whether an operation's results are not computed: random draws, memory that nobody has filled yet."""
+    return (
+        operation.name.startswith(("empty", "new_empty"))
+        or torch.Tag.nondeterministic_seeded in find(operation.name).tags
+    )
+
+
+def diff(before: Trace, after: Trace) -> list[Moved]:
+    """Return every tensor that differs between two traces of one program, the largest change first."""
+    moved = []
+    for address, place in before.names.places.items():
+        if before.memory.cells[place.storage] is after.memory.cells[place.storage]:
+            continue
+        old, new = before.memory.read(place), after.memory.read(place)
+        change = torch.where(old == new, 0.0, (new.double() - old.double()).abs().nan_to_num(torch.inf))
+        if change.numel() and float(change.max()) > 0:
+            flat = int(change.argmax())
+            index = tuple(int(i) for i in torch.unravel_index(torch.tensor(flat), change.shape))
+            moved.append(Moved(address, float(change.max()), index))
+    return sorted(moved, key=lambda one: -one.largest)

@@ -1,0 +1,151 @@
+"""A trace: everything a program computed, by address.
+
+trace = cutaway.trace(model, inputs, loss=fn, optimizer=opt)
+trace["lm_head.weight:grad"]                      a tensor, as it was
+trace.explain("lm_head.weight:grad", (3, 7))      the arithmetic that made one number
+trace.verify()                                    all of it, recomputed
+trace.replay({("transformer.h.0:out", (0, 5, 12)): 0.0})
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cutaway.base.errors import UsageError
+from cutaway.microscope.names import Names, nearest
+from cutaway.microscope.record import Index, Memory, Operation, Place, with_tensors
+from cutaway.microscope.recorder import Mark
+
+if TYPE_CHECKING:
+    from cutaway.microscope.explain import Explanation, Reason
+    from cutaway.microscope.verify import Report
+
+KEPT = ("param", "buffer", "input", "grad", "state", "old state", "new", "out", "loss")
+"""What others hold too and may change when the recording has ended: copied at its end."""
+
+
+class Trace:
+    """A finished recording.
+
+    Attributes:
+        operations: in the order they ran.
+        failure: what the program failed with, or None.
+    """
+
+    def __init__(self, operations: list[Operation], memory: Memory) -> None:
+        self.operations, self.memory = operations, memory
+        self.failure: str | None = None
+        self._names: Names | None = None
+        self._marks: list[Mark] = []
+
+    def finish(self, marks: Iterable[Mark]) -> None:
+        """End the recording: copy what others may change from now on."""
+        self._marks = list(marks)
+        for number in {mark.place.storage for mark in self._marks if mark.kind in KEPT}:
+            cell = self.memory.cells[number]
+            cell.storage = cell.storage.clone()
+
+    def share_names(self, other: Trace) -> None:
+        """Take over the addresses of the trace this one replays."""
+        self._names = Names.__new__(Names)
+        self._names.__dict__.update(other.names.__dict__, memory=self.memory)
+
+    @property
+    def names(self) -> Names:
+        """The addresses; made when first asked for."""
+        if self._names is None:
+            self._names = Names(self.operations, self.memory, self._marks)
+        return self._names
+
+    def addresses(self, prefix: str = "") -> list[str]:
+        """Return every address, or those that begin with a prefix, in the order of the program."""
+        return [address for address in self.names.places if address.startswith(prefix)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names.places)
+
+    def __contains__(self, address: object) -> bool:
+        return address in self.names.places
+
+    def __getitem__(self, address: str) -> Tensor:
+        """Return the tensor with this address, as it was; a copy.
+
+        Raises:
+            UsageError: there is no such address; the nearest are named.
+        """
+        return self.memory.read(self.place(address)).clone()
+
+    def place(self, address: str) -> Place:
+        """Return where the tensor with this address is."""
+        place = self.names.places.get(address)
+        if place is None:
+            raise UsageError(
+                f"this trace has no {address!r}{nearest(address, self.names.places)}; "
+                f"it has {len(self.names.places):,} addresses, trace.addresses() lists them"
+            )
+        return place
+
+    def check_index(self, address: str, index: Any) -> tuple[Place, Index]:
+        """Return the place and a plain index (negative ones counted from the end).
+
+        Raises:
+            UsageError: the index does not fit the shape.
+        """
+        place = self.place(address)
+        given = (index,) if isinstance(index, int) else tuple(index)
+        if len(given) != len(place.shape) or not all(
+            -size <= i < size for i, size in zip(given, place.shape, strict=True)
+        ):
+            raise UsageError(f"{address} has shape {list(place.shape)}; there is no number at {list(given)}")
+        return place, tuple(i % size for i, size in zip(given, place.shape, strict=True))
+
+    def explain(self, address: str, index: Any = ()) -> Explanation:
+        """Return the arithmetic that made one number; see `explain.Explanation`."""
+        from cutaway.microscope.explain import explain
+
+        return explain(self, address, index)
+
+    def why(self, address: str, index: Any = (), depth: int = 3, most: int = 3) -> Reason:
+        """Return the largest contributions to a number, theirs, and so on; see `explain.Reason`."""
+        from cutaway.microscope.explain import why
+
+        return why(self, address, index, depth, most)
+
+    def verify(self) -> Report:
+        """Recompute every operation from its formula; see `verify.Report`."""
+        from cutaway.microscope.verify import verify
+
+        return verify(self)
+
+    def replay(self, edits: Mapping[Any, Any] | None = None, everything: bool = False) -> Trace:
+        """Return what the program would have computed with some numbers changed; see `replay.replay`."""
+        from cutaway.microscope.replay import replay
+
+        return replay(self, edits, everything)
+
+    def array(self, place: Place) -> np.ndarray[Any, Any]:
+        """Return a place's numbers for formulas: NumPy, bfloat16 widened to float32 (which is exact)."""
+        return to_numpy(self.memory.read(place))
+
+    def bind(self, operation: Operation) -> tuple[dict[str, Any], list[Any]]:
+        """Return an operation's arguments and results for its formula."""
+        arguments = {name: with_tensors(value, self.array) for name, value in operation.args.items()}
+        return arguments, [with_tensors(value, self.array) for value in operation.results]
+
+    def __repr__(self) -> str:
+        phases = {
+            phase: sum(o.phase == phase for o in self.operations) for phase in ("forward", "backward", "optimizer")
+        }
+        said = ", ".join(f"{n:,} {phase}" for phase, n in phases.items() if n)
+        return f"<Trace of {len(self.operations):,} operations: {said}{'; FAILED: ' + self.failure if self.failure else ''}>"
+
+
+def to_numpy(tensor: Tensor) -> np.ndarray[Any, Any]:
+    """Return a tensor's numbers for NumPy."""
+    tensor = tensor.detach().resolve_conj().resolve_neg().cpu()
+    return (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy()

@@ -1,0 +1,118 @@
+"""`trace` and `recording`: record a training step, or any part of one, of any module."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from cutaway.base.errors import TraceError, UsageError
+from cutaway.base.tap import listening
+from cutaway.microscope.formula import lookup
+from cutaway.microscope.recorder import Recorder, watch_backward, watch_modules, watch_optimizer
+from cutaway.microscope.trace import Trace
+
+
+@contextlib.contextmanager
+def recording(model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> Iterator[Trace]:
+    """Record everything PyTorch computes inside the `with` block: forward, backward, optimizer steps.
+
+    The trace may be asked when the block has ended. When the block raises, the trace keeps what was computed until then.
+    """
+    recorder = Recorder(lambda name: lookup(name) is not None)
+    trace = Trace(recorder.operations, recorder.memory)
+    names = {id(p): name for name, p in model.named_parameters()}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        recorder.mark("param", name, parameter)
+    for name, buffer in model.named_buffers(remove_duplicate=False):
+        recorder.mark("buffer", name, buffer)
+
+    def heard(name: str, value: Any) -> None:
+        field = name.rpartition("_")[0] or name
+        recorder.mark("tap", ".".join(filter(None, (recorder.path[-1] if recorder.path else "", field))), value)
+
+    handles = watch_modules(recorder, model)
+    undo = watch_optimizer(recorder, optimizer, names) if optimizer is not None else lambda: None
+    fastpath = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with watch_backward(recorder), sdpa_kernel(SDPBackend.MATH), listening(heard), recorder:
+            yield trace
+    except Exception as error:
+        trace.failure = describe_failure(recorder, error)
+        raise
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fastpath)
+        undo()
+        for handle in handles:
+            handle.remove()
+        for name, parameter in model.named_parameters():
+            recorder.mark("grad", name, parameter.grad)
+        trace.finish(recorder.marks)
+
+
+def describe_failure(recorder: Recorder, error: BaseException) -> str:
+    """Return where a program failed, in one line."""
+    n = len(recorder.operations)
+    last = recorder.operations[-1] if n else None
+    where = (
+        f"after {n} operations, the last {last.name} in {last.module or 'the model'} ({last.source})"
+        if last
+        else "before the first operation"
+    )
+    return f"{type(error).__name__}: {' '.join(str(error).split())} ({where})"
+
+
+def trace(
+    model: nn.Module,
+    inputs: Any,
+    loss: Callable[[Any], Tensor] | None = None,
+    optimizer: torch.optim.Optimizer | None = None,
+) -> Trace:
+    """Record one step of a model: forward, with a loss backward too, with an optimizer its step too.
+
+    The step really happens: with an optimizer the model's weights change, as they do in training.
+
+    Args:
+        inputs: a tensor, a tuple (positional) or a dict (by name).
+        loss: makes one number of the model's output; None: forward pass only.
+        optimizer: of `torch.optim`, over the model's parameters; needs a loss.
+
+    Raises:
+        UsageError: an optimizer without a loss, a loss that is not one number.
+        TraceError: the model failed; `error.trace` holds what was computed until then.
+    """
+    if optimizer is not None and loss is None:
+        raise UsageError("an optimizer needs a loss to step by; pass loss=, a function of the model's output")
+    recorded = None
+    try:
+        with recording(model, optimizer) as recorded:
+            output = call(model, inputs)
+            if loss is not None:
+                value = loss(output)
+                if not isinstance(value, Tensor) or value.numel() != 1:
+                    what = (
+                        f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+                    )
+                    raise UsageError(f"loss= must return one number, a tensor with one element; it returned {what}")
+                value.backward()
+            if optimizer is not None:
+                optimizer.step()
+    except UsageError:
+        raise
+    except Exception as error:
+        if recorded is None:
+            raise
+        raise TraceError(f"the model failed: {recorded.failure}", recorded) from error
+    return recorded
+
+
+def call(model: nn.Module, inputs: Any) -> Any:
+    """Call a model with a tensor, a tuple or a dict."""
+    if isinstance(inputs, Mapping):
+        return model(**inputs)
+    return model(*inputs) if isinstance(inputs, tuple) else model(inputs)
