@@ -138,7 +138,8 @@ def test_fifty_updates_are_pytorchs(optimizer: str, batch_size: int | None) -> N
                     if optimizer == "momentum":
                         near(numbers["velocity"][k], memory["momentum_buffer"], 1e-10)
         for layer, ((W_before, _), (W_after, _)) in enumerate(zip(starts, layers, strict=True), start=1):
-            assert np.array_equal(shot.update[f"W{layer}"]["after"], W_after)
+            assert np.array_equal(shot.update[f"W{layer}"]["before"], W_before)
+            assert np.array_equal(shot.update[f"W{layer}"]["new_value"], W_after)
             assert np.array_equal(W_before + shot.update[f"W{layer}"]["update"], W_after)
 
 
@@ -222,14 +223,14 @@ def check_formulas(playground: Playground) -> int:
     check(own.loss["loss"][k, 0], "loss", point=point)
     for layer, (o, i, _, _) in enumerate(network.spans, start=1):
         for unit in range(1, o + 1):
-            for kind in set(UNIT_KINDS) - {"loss"}:
+            for kind in UNIT_KINDS:
                 phase = own.forward if kind in "za" else own.backward
                 check(phase[f"{kind}{layer}"][k, 0, unit - 1], kind, layer, unit, point=point)
             for source in [None, *range(1, i + 1)]:
                 where = (k, unit - 1, source - 1) if source else (k, unit - 1)
                 name = "W" if source else "b"
                 check(own.backward[f"dL/d{name}{layer}"][where], "gradient", layer, unit, source, point=point)
-                for kind in ("gradient", *OPTIMIZERS[network.optimizer], "after"):
+                for kind in ("gradient", *OPTIMIZERS[network.optimizer], "new_value"):
                     check(shot.update[f"{name}{layer}"][kind][where], kind, layer, unit, source)
     return count
 
@@ -300,6 +301,7 @@ ACTIONS = st.one_of(
     st.tuples(st.just("step")),
     st.tuples(st.just("undo")),
     st.tuples(st.just("paint")),
+    st.tuples(st.just("blow up")),
     st.tuples(st.just("weight"), st.floats(-3, 3), st.integers(0, 1)),
     st.tuples(st.just("point"), st.floats(-1, 1), st.integers(0, 1)),
 )
@@ -309,7 +311,7 @@ ACTIONS = st.one_of(
 @given(
     st.lists(ACTIONS, max_size=12),
     st.sampled_from(["sgd", "momentum", "adam"]),
-    st.sampled_from([None, 7]),
+    st.sampled_from([None, 19]),
     st.sampled_from([3, 4, 1024]),
 )
 def test_any_walk_ends_where_a_straight_one_does(
@@ -319,8 +321,14 @@ def test_any_walk_ends_where_a_straight_one_does(
         patch.setattr(engine, "CAPACITY", capacity)
         playground = Playground(small(optimizer=optimizer, batch_size=batch_size), seeds=(0, 9))
         for name, *args in actions:
+            diverged = playground.divergence()[1]
+            is_stopped = diverged is not None and diverged.step < playground.state.step
             if name == "weight":
-                playground.set_weight(args[0], 1, 1 + args[1], 2, network=args[1])
+                playground.set_weight(args[0], 1, 1 + args[1], 2, network=0 if is_stopped else args[1])
+            elif name == "blow up":
+                if not is_stopped:
+                    playground.edit(weights=[(1, 1, 1, 1, 1.7e308), (1, 1, 1, 2, 1.7e308)])
+                    playground.step()  # as a rule to infinity
             elif name == "point":
                 playground.set_point(3 + args[1], args[0], 0.5, args[1])
             elif name == "paint":
@@ -338,6 +346,7 @@ def test_any_walk_ends_where_a_straight_one_does(
         through_json = Playground.from_dict(json.loads(json.dumps(playground.as_dict(), allow_nan=False)))
         assert same(playground.state, through_json.state)
         assert through_json.as_dict() == playground.as_dict()
+        assert through_json.divergence() == playground.divergence()
 
 
 def test_seek_equals_stepping_everywhere() -> None:
@@ -650,12 +659,12 @@ def test_an_epoch_of_batches_is_every_point_once() -> None:
 
 
 def test_most_networks_learn_xor() -> None:
-    playground = Playground(seeds=range(16))
+    playground = Playground(seeds=range(12))
     assert playground.scores().accuracy_K.mean() < 0.75
     playground.run(1000)
     scores = playground.scores()
-    assert (scores.accuracy_K == 1).sum() >= 14
-    assert (scores.held_out_accuracy_K > 0.95).sum() >= 14
+    assert (scores.accuracy_K == 1).sum() >= 11
+    assert (scores.held_out_accuracy_K > 0.95).sum() >= 11
 
 
 def test_configurations_go_through_json() -> None:
@@ -764,9 +773,9 @@ def test_own_points_have_none_held_out() -> None:
         (lambda p: p.snapshot(point=-1), "point is -1"),
         (lambda p: p.path_strengths(2), "network is 2"),
         (lambda p: p.boundary(1), "the size of the grid is 1; expected a whole number from 2 to 256"),
-        (lambda p: Playground(seeds=()), "seeds is (); expected a list of 1 to 16 whole numbers"),
+        (lambda p: Playground(seeds=()), "seeds is (); expected a list of 1 to 12 whole numbers"),
         (lambda p: Playground(seeds=5), "seeds is 5"),
-        (lambda p: Playground(seeds=range(17)), "expected a list of 1 to 16"),
+        (lambda p: Playground(seeds=range(13)), "expected a list of 1 to 12"),
         (lambda p: Playground(seeds=[1.5]), "a seed is 1.5"),
         (lambda p: Playground.from_dict([]), "the playground is []; expected an object with config"),
         (lambda p: Playground.from_dict({"config": 3}), "the configuration is 3"),

@@ -37,8 +37,8 @@ from cutaway.scratch.small_network import (
     Step,
     forward,
     gradient_formula,
+    loss_formula,
     losses,
-    mean_loss_formula,
     output_chain,
     path_strengths,
     run_pass,
@@ -54,7 +54,7 @@ LossName = Literal["cross_entropy", "squared_error"]
 OptimizerName = Literal["sgd", "momentum", "adam"]
 
 MAX_STEPS = 1_000_000
-MAX_NETWORKS = 16
+MAX_NETWORKS = 12
 MAX_POINTS = 500
 CAPACITY = 1024
 """States kept at most; with more, every second one goes."""
@@ -294,7 +294,7 @@ def check_point(n: int, row: Sequence[float]) -> tuple[float, float, float]:
 
 
 def draw_weights(network: Network, seed: int) -> FloatArray:
-    """Draw the P parameters of one network: uniform, as wide as keeps the size of activations (biases too).
+    """Draw the P parameters of one network: uniform, as wide as keeps the size of activations; biases half as wide.
 
     Glorot and Bengio 2010 for sigmoid and tanh, He et al. 2015 (arXiv:1502.01852) for ReLU.
     """
@@ -480,7 +480,8 @@ class Playground:
     def paint_noise(self, x1: float, x2: float, radius: float, share: float = 0.5) -> int:
         """Flip the labels of about this share of the points within radius of (x1, x2); return how many."""
         centre = [number(x1, "x1"), number(x2, "x2")]
-        is_near_N = np.hypot(*(self._data.x_N2 - centre).T) <= number(radius, "radius", 0)
+        with np.errstate(over="ignore"):
+            is_near_N = np.hypot(*(self._data.x_N2 - centre).T) <= number(radius, "radius", 0)
         coins_N = np.random.default_rng([self.config.seed, PAINT_STREAM, len(self.edits)]).random(len(is_near_N))
         flipped = np.flatnonzero(is_near_N & (coins_N < number(share, "share", 0, 1)))
         if len(flipped):
@@ -599,30 +600,32 @@ class Playground:
 
         Args:
             kind: of a unit at a point z, a, da/dz, dL/da, dL/dz; of the batch or a point loss; of a weight, or with no
-                source a bias, gradient (of the batch or a point), the optimizer's numbers by their names, update, after.
+                source a bias, gradient (batch or point), the optimizer's numbers by their names, update, new_value.
 
         Raises:
             UsageError: there is no such kind, unit, weight or point.
         """
         self._check_network(network)
         self.network.position(layer, unit, source)
-        weight_kinds = ("gradient", *OPTIMIZERS[self.network.optimizer], "after")
-        if kind not in UNIT_KINDS + weight_kinds:
-            known = UNIT_KINDS + weight_kinds
-            raise UsageError(f"there is no formula {kind!r}{suggest(kind, known)}; expected one of {', '.join(known)}")
+        update_kinds = (*OPTIMIZERS[self.network.optimizer], "new_value")
+        known = (*UNIT_KINDS, "loss", "gradient", *update_kinds)
+        if kind not in known:
+            raise UsageError(
+                f"there is no formula {kind!r}{suggest(str(kind), known)}; expected one of {', '.join(known)}"
+            )
+        if kind in UNIT_KINDS and point is None:
+            raise UsageError(f"formula {kind!r} is of one point; say which with point=")
         points_KB = self._batch_points(self._state.step)
         points = np.array([point]) if point is not None else points_KB[network % len(points_KB)]
         with np.errstate(all="ignore"):
-            if kind in weight_kinds and kind != "gradient":
+            if kind in update_kinds:
                 return update_formula(self._compute(), kind, network, layer, unit, source)
             done = self._compute().batch if point is None else self._pass_over(point)
             if kind == "gradient":
                 return gradient_formula(done, network, layer, unit, source, points)
-            if point is not None:
-                return unit_formula(done, kind, network, layer, unit, point)
             if kind == "loss":
-                return mean_loss_formula(done, network, points)
-        raise UsageError(f"formula {kind!r} is of one point; say which with point=")
+                return loss_formula(done, network, points)
+            return unit_formula(done, kind, network, layer, unit, int(points[0]))
 
     def path_strengths(self, network: int = 0) -> list[Path]:
         """Return the product of the weights along every way from an input to the output, the strongest first."""
@@ -631,7 +634,7 @@ class Playground:
     def boundary(self, n: int = 50) -> Boundary:
         """Compute every network's output on n x n places of the plane, which holds all points."""
         whole(n, "the size of the grid", 2, 256)
-        reach = max(1.25, 1.1 * float(np.abs(self._data.x_N2).max()))
+        reach = max(1.25, 1.1 * min(float(np.abs(self._data.x_N2).max()), 1e300))
         line = np.linspace(-reach, reach, n)
         x2_YX, x1_YX = np.meshgrid(line, line, indexing="ij")
         with np.errstate(all="ignore"):
@@ -690,7 +693,7 @@ class Playground:
     def _layers(self) -> list[tuple[FloatArray, FloatArray]]:
         return self.network.layers(self._state.parameters_KP)
 
-    def _score(self, x_N2: FloatArray, y_N: FloatArray) -> Drawn:
+    def _score(self, x_N2: FloatArray, y_N: FloatArray) -> tuple[FloatArray, FloatArray]:
         with np.errstate(all="ignore"):
             run = forward(self.network, self._layers(), x_N2[None])
             loss_K = losses(self.network, run, y_N[None, :, None]).mean(axis=1)

@@ -173,12 +173,6 @@ class Network:
             start += o * i + o
         return spans
 
-    @property
-    def n_parameters(self) -> int:
-        """P: weights and biases of one network."""
-        o, _, _, bias = self.spans[-1]
-        return bias + o
-
     def layers(self, numbers_KP: FloatArray) -> list[Layer]:
         """Return views of P numbers as every layer's W_KOI and b_KO."""
         return [(numbers_KP[:, w:b].reshape(-1, o, i), numbers_KP[:, b : b + o]) for o, i, w, b in self.spans]
@@ -277,7 +271,7 @@ def update(network: Network, state: State, gradient_KP: FloatArray) -> dict[str,
         numbers = {"velocity": moved.velocity, "update": moved.update}
     else:
         numbers = {"update": -rate * gradient_KP}
-    return {"gradient": gradient_KP, **numbers, "after": state.parameters_KP + numbers["update"]}
+    return {"gradient": gradient_KP, **numbers, "new_value": state.parameters_KP + numbers["update"]}
 
 
 @dataclass(frozen=True)
@@ -301,11 +295,7 @@ class Named:
 
 def parameter_name(symbol: str, layer: int, unit: int, source: int | None) -> str:
     """Return the name of a number that belongs to a weight, or with source None to a bias."""
-    return (
-        f"{symbol} of layer {layer}, unit {unit} from {source}"
-        if source
-        else f"{symbol} of layer {layer}, bias of unit {unit}"
-    )
+    return f"{symbol} of layer {layer}, " + (f"unit {unit} from {source}" if source else f"bias of unit {unit}")
 
 
 @dataclass(frozen=True)
@@ -354,11 +344,16 @@ class Step:
     def after(self) -> State:
         """The state that the step leads to."""
         memory = {name: self.update[name] for name in self.before.memory}
-        return State(self.before.step + 1, self.update["after"], memory)
+        return State(self.before.step + 1, self.update["new_value"], memory)
+
+    def table(self) -> dict[str, FloatArray]:
+        """Return what the update starts from and all it computes, each of shape (K, P)."""
+        memory = {f"{name}_before": array for name, array in self.before.memory.items()}
+        return {"before": self.before.parameters_KP, **memory, **self.update}
 
     def update_numbers(self) -> Iterator[Named]:
         """Go through every array of the update in the order it was computed."""
-        for symbol, array_KP in self.update.items():
+        for symbol, array_KP in self.table().items():
             for layer, (W_KOI, b_KO) in enumerate(self.batch.network.layers(array_KP), start=1):
                 yield Named("update", symbol, layer, "W", W_KOI)
                 yield Named("update", symbol, layer, "b", b_KO)
@@ -469,9 +464,10 @@ def write(
     for term in terms:
         text = term.format_map(numbers)
         parts.append(Term(term.format_map(symbols), text, work_out(text)))
-    whole = around.replace("@", " + ".join(terms))
-    text = whole.format_map(numbers)
-    return Formula(name, whole.format_map(symbols), text, value, work_out(text), tuple(parts) if len(parts) > 1 else ())
+    whole_text = around.replace("@", " + ".join(terms))
+    text = whole_text.format_map(numbers)
+    summands = tuple(parts) if len(parts) > 1 else ()
+    return Formula(name, whole_text.format_map(symbols), text, value, work_out(text), summands)
 
 
 def write_mean(
@@ -484,62 +480,66 @@ def write_mean(
     return replace(mean, symbols=f"mean over the batch of {symbols}")
 
 
-def mean_loss_formula(done: Pass, k: int, points: NDArray[np.intp]) -> Formula:
-    """Return the formula of the batch's loss."""
+def loss_formula(done: Pass, k: int, points: NDArray[np.intp]) -> Formula:
+    """Return the formula of one point's loss, or of the batch's: the mean of its points'."""
     loss_B = losses(done.network, done.run, done.y_KBO)[k]
+    if len(points) == 1:
+        text = LOSSES[done.network.loss].value_text
+        if done.network.confidence_penalty:
+            text += " - {penalty}*({a}*softplus(-{z}) + sigmoid(-{z})*softplus({z}))"
+        return write(f"loss of point {points[0]}", float(loss_B[0]), [text], unit_values(done, k, len(done.layers), 1))
     values = {f"l{n}": float(loss) for n, loss in enumerate(loss_B)}
     labels = {f"l{n}": f"loss[{point}]" for n, point in enumerate(points.tolist())}
-    return write_mean(
-        "loss of the batch", float(loss_B.mean()), [f"{{{key}}}" for key in values], values, labels, "loss"
-    )
+    terms = [f"{{{key}}}" for key in values]
+    return write_mean("loss of the batch", float(loss_B.mean()), terms, values, labels, "loss")
 
 
-UNIT_KINDS = ("z", "a", "da/dz", "loss", "dL/da", "dL/dz")
+def unit_values(done: Pass, k: int, layer: int, unit: int) -> dict[str, float]:
+    """Return what a unit computed at the pass's one point, and that point's label."""
+    z, a = (float(numbers[layer][k, 0, unit - 1]) for numbers in (done.run.z, done.run.a))
+    return {"z": z, "a": a, "y": float(done.y_KBO[-1, 0, 0]), "penalty": done.network.confidence_penalty}
+
+
+UNIT_KINDS = ("z", "a", "da/dz", "dL/da", "dL/dz")
 
 
 def unit_formula(done: Pass, kind: str, k: int, layer: int, unit: int, point: int) -> Formula:
     """Return the formula of a number of one unit, from the pass over one point."""
-    network, run, back = done.network, done.run, done.back
-    last, o = len(done.layers), unit - 1
-    W_KOI, b_KO = done.layers[layer - 1]
-    reads = "x" if layer == 1 else "a"
-    a_before = run.a[layer - 1][-1 if layer == 1 else k, 0]
-    values = {f"w{i}": float(w) for i, w in enumerate(W_KOI[k, o], start=1)}
-    values |= {f"{reads}{i}": float(a) for i, a in enumerate(a_before, start=1)}
-    total = [f"{{w{i}}}*{{{reads}{i}}}" for i in range(1, len(a_before) + 1)] + ["{b}"]
-    values["b"] = float(b_KO[k, o])
-    z, a = float(run.z[layer][k, 0, o]), float(run.a[layer][k, 0, o])
-    own = {"z": z, "a": a, "y": float(done.y_KBO[-1, 0, 0]), "penalty": network.confidence_penalty}
-    loss, is_penalised, activation = LOSSES[network.loss], network.confidence_penalty > 0, network.activation_of(layer)
-    if kind == "loss":
-        name, last_z = f"loss of point {point}", {"z": float(run.z[last][k, 0, 0]), "a": float(run.a[last][k, 0, 0])}
-        entropy_text = " - {penalty}*({a}*softplus(-{z}) + sigmoid(-{z})*softplus({z}))" if is_penalised else ""
-        value = float(losses(network, run, done.y_KBO)[k, 0])
-        return write(name, value, [loss.value_text + entropy_text], own | last_z)
     name = f"{kind} of layer {layer}, unit {unit}, point {point}"
-    if kind == "z":
-        return write(name, z, total, values)
-    if kind == "a":
-        return write(name, a, total, values, f"{activation.name}(@)")
+    own, activation, loss = (
+        unit_values(done, k, layer, unit),
+        done.network.activation_of(layer),
+        LOSSES[done.network.loss],
+    )
+    is_output, is_penalised = layer == len(done.layers), done.network.confidence_penalty > 0
+    if kind in ("z", "a"):
+        W_KOI, b_KO = done.layers[layer - 1]
+        reads, a_KBI = "x" if layer == 1 else "a", done.run.a[layer - 1]
+        pairs = zip(W_KOI[k, unit - 1].tolist(), a_KBI[k % len(a_KBI), 0].tolist(), strict=True)
+        values, terms = {"b": float(b_KO[k, unit - 1])}, []
+        for i, (weight, a) in enumerate(pairs, start=1):
+            values |= {f"w{i}": weight, f"{reads}{i}": a}
+            terms.append(f"{{w{i}}}*{{{reads}{i}}}")
+        return write(name, own[kind], [*terms, "{b}"], values, "@" if kind == "z" else f"{activation.name}(@)")
+    dL_da_KBO, da_dz_KBO = output_chain(done.network, done.run, done.y_KBO)
+    if not is_output:
+        dL_da_KBO, da_dz_KBO = done.back.dL_da[layer], done.back.da_dz[layer]
+    dL_da, da_dz, dL_dz = (float(numbers[k, 0, unit - 1]) for numbers in (dL_da_KBO, da_dz_KBO, done.back.dL_dz[layer]))
     if kind == "da/dz":
-        slope = float(activation.slope(run.z[layer], run.a[layer])[k, 0, o])
-        return write(name, slope, [activation.slope_text], own)
-    if layer == last:
-        dL_da, _ = output_chain(network, run, done.y_KBO)
-        if kind == "dL/da":
-            text = loss.by_a_text + (" + {penalty}*{z}" if is_penalised else "")
-            return write(name, float(dL_da[k, 0, o]), [text], own)
-        text = loss.by_z_text + (" + {penalty}*{z}*({a}*(1 - {a}))" if is_penalised else "")
-        return write(name, float(back.dL_dz[last][k, 0, o]), [text], own)
+        return write(name, da_dz, [activation.slope_text], own)
+    if kind == "dL/da" and is_output:
+        return write(name, dL_da, [loss.by_a_text + (" + {penalty}*{z}" if is_penalised else "")], own)
     if kind == "dL/da":
-        column, slopes = done.layers[layer][0][k, :, o], back.dL_dz[layer + 1][k, 0]
-        values = {f"w{n}": float(w) for n, w in enumerate(column, start=1)}
-        values |= {f"dL_dz{n}": float(d) for n, d in enumerate(slopes, start=1)}
-        terms = [f"{{w{n}}}*{{dL_dz{n}}}" for n in range(1, len(column) + 1)]
-        return write(name, float(back.dL_da[layer][k, 0, o]), terms, values)
-    chain = {"dL_da": float(back.dL_da[layer][k, 0, o]), "da_dz": float(back.da_dz[layer][k, 0, o])}
-    value = float(back.dL_dz[layer][k, 0, o])
-    return write(name, value, ["{dL_da}*{da_dz}"], chain, labels={"da_dz": "da/dz"})
+        W_above_KOI, _ = done.layers[layer]
+        values, terms = {}, []
+        pairs = zip(W_above_KOI[k, :, unit - 1].tolist(), done.back.dL_dz[layer + 1][k, 0].tolist(), strict=True)
+        for n, (weight, slope) in enumerate(pairs, start=1):
+            values |= {f"w{n}": weight, f"dL_dz{n}": slope}
+            terms.append(f"{{w{n}}}*{{dL_dz{n}}}")
+        return write(name, dL_da, terms, values)
+    if is_output:
+        return write(name, dL_dz, [loss.by_z_text + (" + {penalty}*{z}*({a}*(1 - {a}))" if is_penalised else "")], own)
+    return write(name, dL_dz, ["{dL_da}*{da_dz}"], {"dL_da": dL_da, "da_dz": da_dz}, labels={"da_dz": "da/dz"})
 
 
 def gradient_formula(
@@ -562,16 +562,11 @@ def gradient_formula(
 
 
 def update_formula(step: Step, kind: str, k: int, layer: int, unit: int, source: int | None) -> Formula:
-    """Return the formula of one of the optimizer's numbers, or of the weight after the step (kind "after")."""
+    """Return the formula of one of the optimizer's numbers, or of the weight's new value."""
     network = step.batch.network
     p = network.position(layer, unit, source)
-    values = {symbol: float(array_KP[k, p]) for symbol, array_KP in step.update.items()}
-    values |= {f"{name}_before": float(array_KP[k, p]) for name, array_KP in step.before.memory.items()}
-    values |= {
-        "before": float(step.before.parameters_KP[k, p]),
-        "rate": network.learning_rate,
-        "t": step.before.step + 1,
-    }
+    values = {symbol: float(array_KP[k, p]) for symbol, array_KP in step.table().items()}
+    values |= {"rate": network.learning_rate, "t": step.before.step + 1}
     values |= {"beta1": BETA1, "beta2": BETA2, "eps": EPS, "momentum": MOMENTUM}
-    template = {"after": "{before} + {update}", **OPTIMIZERS[network.optimizer]}[kind]
+    template = {"new_value": "{before} + {update}", **OPTIMIZERS[network.optimizer]}[kind]
     return write(parameter_name(kind, layer, unit, source), values[kind], [template], values)
