@@ -16,11 +16,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from cutaway.microscope.record import Index, Memory, Operation, Place
+from cutaway.microscope.record import Index, Memory, Operation, Place, is_empty
 from cutaway.microscope.recorder import Mark
 
 Result = tuple[int, int]
 """An operation's number and which of its results."""
+
+
+SUFFIX = {"tap": "", "out": ":out", "loss": "", "loss gradient": ":grad", "grad": ":grad", "state": "", "new": ":new"}
+"""Kinds of marks that give an address, and what stands behind the name."""
+RANK = {"loss": 0, "loss gradient": 0, "grad": 0, "state": 0, "new": 0, "tap": 1, "out": 2}
+"""Which name a result is known by when it has several: the smallest."""
 
 
 class Names:
@@ -49,7 +55,9 @@ class Names:
         for mark in marks:
             if mark.kind == "gradient":
                 self._gradients.setdefault((mark.place.storage, mark.place.version), []).append(mark)
-        self._given = self._named_results(marks)
+        named = self._addresses_of(marks)
+        self._reserved = {address for _, address in named}
+        self._given = self._named_results(named)
         for mark in marks:
             if mark.kind in ("grad", "state", "old state"):
                 self._parameters[mark.place.storage] = mark.name.partition(":")[0]
@@ -61,9 +69,12 @@ class Names:
                 self._add_source(f"{mark.name}:before", mark.place, "optimizer state")
         for operation in operations:
             self._name_operation(operation)
+        for mark, address in named:  # what was not the whole of a result, or has two names
+            self.places.setdefault(address, mark.place)
         known = set(self.places.values())
         for mark in marks:
-            self._alias(mark, known)
+            if mark.kind == "gradient":
+                self._name_gradient(mark, known)
 
     def of(self, place: Place, index: Index) -> tuple[str, Index]:
         """Return the address and index by which a number is known: that of the operation that computed it, or of the
@@ -101,22 +112,28 @@ class Names:
             self.places[address] = place
             self._sources.setdefault(place.storage, []).append(address)
 
-    def _named_results(self, marks: Iterable[Mark]) -> dict[Result, tuple[str, Place]]:
-        """Return the names modules and taps gave to results: a tap before a module, the inner module before the outer."""
-        given: dict[Result, tuple[int, str, Place]] = {}
+    def _addresses_of(self, marks: Iterable[Mark]) -> list[tuple[Mark, str]]:
+        """Return the marks that give addresses, and those: the second tensor of a name is name#2."""
+        found: list[tuple[Mark, str]] = []
+        latest: dict[str, tuple[Place, int]] = {}
         for mark in marks:
-            if mark.kind not in ("tap", "out", "loss", "grad", "state", "new", "loss gradient"):
+            address = f"{mark.name}{SUFFIX[mark.kind]}" if mark.kind in SUFFIX else ""
+            if mark.kind == "out" and not mark.name:
+                address = "output"
+            if not address:
                 continue
-            address, rank = {
-                "tap": (mark.name, 1),
-                "out": (f"{mark.name}:out" if mark.name else "output", 3),
-                "loss": ("loss", 0),
-                "loss gradient": ("loss:grad", 0),
-                "grad": (f"{mark.name}:grad", 0),
-                "state": (mark.name, 0),
-                "new": (f"{mark.name}:new", 0),
-            }[mark.kind]
-            made = self._whole_maker(mark.place)
+            place, n = latest.get(address, (None, 0))
+            if place != mark.place:
+                n += 1
+                latest[address] = mark.place, n
+            found.append((mark, address if n == 1 else f"{address}#{n}"))
+        return found
+
+    def _named_results(self, named: Iterable[tuple[Mark, str]]) -> dict[Result, tuple[str, Place]]:
+        """Return the names that results get from marks: a tap's before a module's, an inner module's before an outer's."""
+        given: dict[Result, tuple[int, str, Place]] = {}
+        for mark, address in named:
+            made, rank = self._whole_maker(mark.place), RANK[mark.kind]
             if made is not None and (made not in given or rank < given[made][0]):
                 given[made] = rank, address, mark.place
         return {made: (address, place) for made, (_, address, place) in given.items()}
@@ -129,6 +146,8 @@ class Names:
         return None
 
     def _name_operation(self, operation: Operation) -> None:
+        if is_empty(operation.name):
+            return
         if operation.is_view:
             _, looked_at = next(operation.operands())
             self._views[operation.number] = self._whole(looked_at)
@@ -138,9 +157,10 @@ class Names:
             address, place = self._given.get((operation.number, which), ("", made))
             if not address and operation.phase == "backward":
                 address = self._gradient_address(made)
+                address = self._unique(address) if address else ""
             if not address:
-                address = self._stem(operation) + short + (f".{which}" if which else "")
-            address = self.results[operation.number, which] = self._unique(address)
+                address = self._unique(self._stem(operation) + short + (f".{which}" if which else ""))
+            self.results[operation.number, which] = address
             self.places[address] = place
             if operation.phase == "optimizer" and (owner := self._owner(operation)):
                 self._parameters.setdefault(made.storage, owner)
@@ -185,23 +205,13 @@ class Names:
     def _unique(self, address: str) -> str:
         n = self._counts[address] = self._counts.get(address, 0) + 1
         unique = address if n == 1 else f"{address}#{n}"
-        return unique if unique not in self.places else self._unique(address)
+        return unique if unique not in self.places and unique not in self._reserved else self._unique(address)
 
-    def _alias(self, mark: Mark, known: set[Place]) -> None:
-        """Give a place a name too where its name went to something else: a part of a tensor, a gradient through a view."""
-        address = {
-            "tap": mark.name,
-            "out": f"{mark.name}:out" if mark.name else "output",
-            "grad": f"{mark.name}:grad",
-            "state": mark.name,
-            "new": f"{mark.name}:new",
-            "loss": "loss",
-        }.get(mark.kind, "")
-        if mark.kind == "gradient":
-            of = self._of(mark.operation, mark.which)
-            address = f"{of}:grad" if of else ""
-        if address and address not in self.places and mark.place not in known:
-            self.places[address] = mark.place
+    def _name_gradient(self, mark: Mark, known: set[Place]) -> None:
+        """Give a gradient that reached a result through views its name."""
+        of = self._of(mark.operation, mark.which)
+        if of and f"{of}:grad" not in self.places and mark.place not in known:
+            self.places[f"{of}:grad"] = mark.place
             known.add(mark.place)
 
 

@@ -1,8 +1,8 @@
 """What a recording is made of: tensors as places in memory, memory with all its versions, operations.
 
-A tensor is a *place*: a storage, which version of it, and which of its numbers in which order (shape, strides, offset). Views
-are places in the same storage and hold no numbers. An operation that writes in place makes a new version; what it overwrote is
-kept, so every version can be read for ever.
+A tensor is a *place*: a storage, which version of it, and which of its numbers in which order (shape, strides,
+offset). Views are places in the same storage and hold no numbers. An operation that writes in place makes a new
+version; what it overwrote is kept, so every version can be read for ever.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Place(NamedTuple):
     def look(self, storage: torch.UntypedStorage) -> Tensor:
         """Return the tensor at this place of a storage."""
         empty = torch.empty(0, dtype=self.dtype, device=storage.device)
-        return empty.set_(storage, self.offset, self.shape, self.stride)  # type: ignore[call-overload]
+        return empty.set_(storage, self.offset, self.shape, self.stride)
 
     @property
     def numel(self) -> int:
@@ -176,6 +176,11 @@ class Operation:
         """Yield every tensor among the results, by its number."""
         for i, result in enumerate(self.results):
             yield from ((i, place) for place in places_in(result))
+
+
+def is_empty(name: str) -> bool:
+    """Return whether an operation only asks for memory: what is in it is nobody's numbers until it is written to."""
+    return name.startswith(("empty", "new_empty"))
 
 
 def places_in(value: Any) -> Iterator[Place]:

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cutaway.microscope.record import Cell, Memory, Operation, Place, Write, places_in
+from cutaway.microscope.record import Cell, Memory, Operation, Place, Write, is_empty, places_in
 
 _TORCH = str(Path(torch.__file__).parent)
 _OURS = str(Path(__file__).parent)
@@ -50,8 +50,8 @@ class Mark:
     """A name a tensor got while it was recorded."""
 
     kind: str
-    """param, buffer, input, out, tap, loss, grad (of a parameter), gradient (of an operation's result), old state, state, new
-    (a parameter after the step)."""
+    """param, buffer, input, out, tap, loss, grad (of a parameter), gradient (of an operation's result), old state, state,
+    new (a parameter after the step)."""
     name: str
     place: Place
     operation: int
@@ -127,6 +127,8 @@ class Recorder(TorchDispatchMode):
                 n_results += 1
                 if place.storage not in inputs or place.storage in overwritten:
                     is_view = False
+                    if is_empty(kind.name):
+                        continue
                     self.memory.cells[place.storage].makers.append((place, number, which))
         node = torch._C._current_autograd_node()
         forward = None

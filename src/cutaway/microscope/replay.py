@@ -1,8 +1,8 @@
 """Run a recording again with some numbers changed: everything downstream is recomputed, gradients and update included.
 
-A trace is a program without branches: every operation with its arguments, in order. An operation runs again when something
-it reads has changed; the others keep their recorded numbers. Random draws keep what was drawn. Ablation (a head set to zero) and
-activation patching (numbers of another prompt pasted in) are replays.
+A trace is a program without branches: every operation with its arguments, in order. An operation runs again when
+something it reads has changed; the others keep their recorded numbers. Random draws keep what was drawn. Ablation (a
+head set to zero) and activation patching (numbers of another prompt pasted in) are replays.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from cutaway.base.errors import TraceError, UsageError
-from cutaway.microscope.record import Cell, Index, Memory, Operation, Place, Write, places_in, with_tensors
+from cutaway.microscope.record import Cell, Index, Memory, Operation, Place, Write, is_empty, places_in, with_tensors
 from cutaway.microscope.trace import Trace
 
 Edits = Mapping[Any, Any]
