@@ -392,6 +392,16 @@ def test_what_is_kept_is_bounded_and_spread() -> None:
     assert playground.history()["loss"][100] == playground.scores().loss_K.tolist()
 
 
+def test_after_a_cut_every_step_is_kept_again() -> None:
+    playground = Playground(small())
+    playground.run(3 * engine.CAPACITY)
+    assert playground.history()["step"][1] == 4
+    playground.seek(10)
+    playground.set_weight(0.5, 1, 1, 1)
+    playground.run(20)
+    assert playground.history()["step"] == [0, 4, 8, *range(10, 31)]
+
+
 @pytest.mark.parametrize("batch_size", [None, 7])
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
 @pytest.mark.parametrize(
@@ -512,6 +522,26 @@ def test_a_gradient_or_an_optimizers_number_can_be_the_first(
     assert (found and (found.phase, found.name, found.value)) == expected
     assert made == (0 if expected else 1)
     assert playground.step() is (not expected and found is None and playground.divergence()[0] is None)
+
+
+@pytest.mark.parametrize(
+    ("weight", "x1", "expected"),
+    [
+        # tanh(infinity) is 1 and flat: all that follows from z is finite
+        (2.0, 1e308, ("forward", "z of layer 1, unit 1, point 0")),
+        # every sum is 0, the gradient is finite, its square is not
+        (0.0, 1e200, ("update", "v of layer 1, unit 1 from 1")),
+    ],
+)
+def test_one_infinite_number_among_small_ones_is_seen(weight: float, x1: float, expected: tuple) -> None:
+    playground = Playground(small(hidden=(1,), optimizer="adam"), points=[(x1, 0, 0), (0, 1, 1)])
+    for source, value in ((1, weight), (2, 0.0), (None, 0.0)):
+        playground.set_weight(value, 1, 1, source)
+    playground.set_weight(5.0, 2, 1)
+    assert not playground.step()
+    found = playground.divergence()[0]
+    assert found is not None
+    assert (found.phase, found.name) == expected
 
 
 def test_when_all_have_stopped_nothing_moves() -> None:
