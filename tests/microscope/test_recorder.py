@@ -267,3 +267,14 @@ def test_edits_that_do_not_fit() -> None:
         found.replay({"0.weight": torch.zeros(2)})
     with pytest.raises(UsageError, match="there is no number at"):
         found.replay({("0.weight", (4, 0)): 0.0})
+
+
+def test_a_large_model_is_guarded_instead_of_copied() -> None:
+    x, model = torch.ones(2, 4), nn.Linear(4, 3)
+    found = trace(model, x, keep=False)
+    torch.testing.assert_close(found["weight"], model.weight.detach(), rtol=0, atol=0)
+    with torch.no_grad():
+        model.weight.add_(1)
+    with pytest.raises(TraceError, match="changed after the recording.*keep=True"):
+        found["weight"]
+    torch.testing.assert_close(found["input.input"], x, rtol=0, atol=0)  # the rest can still be read

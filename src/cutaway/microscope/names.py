@@ -23,7 +23,7 @@ Result = tuple[int, int]
 """An operation's number and which of its results."""
 
 
-SUFFIX = {"tap": "", "out": ":out", "loss": "", "loss gradient": ":grad", "grad": ":grad", "state": "", "new": ":new"}
+SUFFIX = {"tap": "", "out": "", "loss": "", "loss gradient": ":grad", "grad": ":grad", "state": "", "new": ":new"}
 """Kinds of marks that give an address, and what stands behind the name."""
 RANK = {"loss": 0, "loss gradient": 0, "grad": 0, "state": 0, "new": 0, "tap": 1, "out": 2}
 """Which name a result is known by when it has several: the smallest."""
@@ -118,8 +118,6 @@ class Names:
         latest: dict[str, tuple[Place, int]] = {}
         for mark in marks:
             address = f"{mark.name}{SUFFIX[mark.kind]}" if mark.kind in SUFFIX else ""
-            if mark.kind == "out" and not mark.name:
-                address = "output"
             if not address:
                 continue
             place, n = latest.get(address, (None, 0))

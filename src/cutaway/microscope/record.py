@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from cutaway.base.errors import TraceError
+
 Index = tuple[int, ...]
 
 
@@ -79,6 +81,21 @@ class Cell:
     writes: list[Write] = field(default_factory=list)
     makers: list[tuple[Place, int, int]] = field(default_factory=list)
     """Results computed into it: the place, the operation's number, which of its results."""
+    guards: list[tuple[Tensor, int]] = field(default_factory=list)
+    """Tensors of the user's program in this storage, each with its version counter when the recording ended."""
+
+    def last(self) -> torch.UntypedStorage:
+        """Return the storage as it was when the recording ended.
+
+        Raises:
+            TraceError: the program has changed it since.
+        """
+        if any(holder._version != version for holder, version in self.guards):
+            raise TraceError(
+                "these numbers were changed after the recording (training went on?); ask a trace before that, or record "
+                "with keep=True, which copies weights, gradients and optimizer state"
+            )
+        return self.storage
 
 
 class Memory:
@@ -95,7 +112,7 @@ class Memory:
     def read_cell(cls, cell: Cell, place: Place) -> Tensor:
         """Return the tensor at a place of one storage."""
         if place.version == len(cell.writes):
-            return place.look(cell.storage)
+            return place.look(cell.last())
         write = cell.writes[place.version]
         if write.place[2:] == place[2:]:
             return write.before
@@ -108,7 +125,7 @@ class Memory:
     @staticmethod
     def contents_of(cell: Cell, version: int) -> torch.UntypedStorage:
         """Return a storage as it was at a version (a copy unless it is the last)."""
-        storage = cell.storage
+        storage = cell.last()
         if version < len(cell.writes):
             storage = storage.clone()
             for write in reversed(cell.writes[version:]):

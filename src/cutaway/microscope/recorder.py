@@ -58,6 +58,12 @@ class Mark:
     """`gradient`: whose result; else how many operations there were."""
     which: int = 0
     """`gradient`: which of its results."""
+    holder: Tensor | None = None
+    """The tensor itself, where others hold it too: its version counter tells whether they changed it."""
+
+
+SHARED = ("param", "buffer", "input", "grad", "state", "old state", "new", "out", "loss")
+"""Kinds of marks on tensors that the user's program holds too and may change when the recording has ended."""
 
 
 class Unseen:
@@ -168,7 +174,11 @@ class Recorder(TorchDispatchMode):
         if isinstance(value, Tensor):
             if value.layout is torch.strided:
                 n = len(self.operations) if operation is None else operation
-                self.marks.append(Mark(kind, name, self.place(value), n, which))
+                holder = None
+                if kind in SHARED:
+                    with torch._C._DisableTorchDispatch():  # type: ignore[attr-defined]
+                        holder = value.detach()
+                self.marks.append(Mark(kind, name, self.place(value), n, which, holder))
         elif isinstance(value, Mapping):
             for key, one in value.items():
                 self.mark(kind, f"{name}.{key}" if name else str(key), one)
@@ -239,19 +249,23 @@ def decompositions() -> Mapping[Any, Callable[..., Any]]:
 
 def watch_modules(recorder: Recorder, model: nn.Module) -> list[Any]:
     """Register hooks on every module that say where the program is and name what comes out; return their handles."""
+    paths: dict[nn.Module, list[str]] = {}
+    for path, module in model.named_modules(remove_duplicate=False):
+        paths.setdefault(module, []).append(path)
+
+    def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
+        outer = recorder.path[-1] if recorder.path else ""
+        inside = [path for path in paths[module] if path.startswith(outer)]  # a module may have several places
+        recorder.path.append((inside or paths[module])[0])
+        if module is model:
+            recorder.mark("input", "", named_inputs(module, args, kwargs))
+
+    def leave(module: nn.Module, args: Any, result: Any) -> None:
+        path = recorder.path.pop() if recorder.path else ""
+        recorder.mark("out", f"{path}:out" if path else "output", result)
+
     handles: list[Any] = []
-    for path, module in model.named_modules():
-
-        def enter(module: nn.Module, args: Any, kwargs: Any, path: str = path) -> None:
-            recorder.path.append(path)
-            if path == "":
-                recorder.mark("input", "", named_inputs(module, args, kwargs))
-
-        def leave(module: nn.Module, args: Any, result: Any, path: str = path) -> None:
-            if recorder.path:
-                recorder.path.pop()
-            recorder.mark("out", path, result)
-
+    for module in paths:
         handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
         handles.append(module.register_forward_hook(leave, always_call=True))
     return handles

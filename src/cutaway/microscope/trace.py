@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from cutaway.microscope.explain import Explanation, Reason
     from cutaway.microscope.verify import Report
 
-KEPT = ("param", "buffer", "input", "grad", "state", "old state", "new", "out", "loss")
-"""What others hold too and may change when the recording has ended: copied at its end."""
+COPIED_UP_TO_BYTES = 256 << 20
+"""What the program holds too (weights, gradients, state) is copied at the end of a recording up to this size."""
 
 
 class Trace:
@@ -43,12 +43,29 @@ class Trace:
         self._names: Names | None = None
         self._marks: list[Mark] = []
 
-    def finish(self, marks: Iterable[Mark]) -> None:
-        """End the recording: copy what others may change from now on."""
+    def finish(self, marks: Iterable[Mark], keep: bool | None = None) -> None:
+        """End the recording.
+
+        Args:
+            keep: copy what the program may change from now on (weights, gradients, state). None: if it is not too
+                large. What is not copied is guarded: once changed, it can no longer be read.
+        """
         self._marks = list(marks)
-        for number in {mark.place.storage for mark in self._marks if mark.kind in KEPT}:
-            cell = self.memory.cells[number]
-            cell.storage = cell.storage.clone()
+        shared: dict[int, list[Tensor]] = {}
+        for mark in self._marks:
+            if mark.holder is not None:
+                shared.setdefault(mark.place.storage, []).append(mark.holder)
+                mark.holder = None
+        cells = self.memory.cells
+        if keep is None:
+            keep = sum(cells[number].storage.nbytes() for number in shared) <= COPIED_UP_TO_BYTES
+        for number, holders in shared.items():
+            if keep:
+                storage = cells[number].storage
+                numbers = torch.empty(0, dtype=torch.uint8, device=storage.device).set_(storage)  # type: ignore[call-overload]
+                cells[number].storage = numbers.clone().untyped_storage()
+            else:
+                cells[number].guards = [(holder, holder._version) for holder in holders]
 
     def share_names(self, other: Trace) -> None:
         """Take over the addresses of the trace this one replays."""

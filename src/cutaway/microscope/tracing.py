@@ -18,10 +18,16 @@ from cutaway.microscope.trace import Trace
 
 
 @contextlib.contextmanager
-def recording(model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> Iterator[Trace]:
+def recording(
+    model: nn.Module, optimizer: torch.optim.Optimizer | None = None, keep: bool | None = None
+) -> Iterator[Trace]:
     """Record everything PyTorch computes inside the `with` block: forward, backward, optimizer steps.
 
     The trace may be asked when the block has ended. When the block raises, the trace keeps what was computed until then.
+
+    Args:
+        keep: copy weights, gradients and optimizer state at the end, so that they may change afterwards; None: if they
+            take less than 256 MB together. Without a copy the trace refuses to read what has changed.
     """
     recorder = Recorder(lambda name: lookup(name) is not None)
     trace = Trace(recorder.operations, recorder.memory)
@@ -52,7 +58,7 @@ def recording(model: nn.Module, optimizer: torch.optim.Optimizer | None = None) 
             handle.remove()
         for name, parameter in model.named_parameters():
             recorder.mark("grad", name, parameter.grad)
-        trace.finish(recorder.marks)
+        trace.finish(recorder.marks, keep)
 
 
 def describe_failure(recorder: Recorder, error: BaseException) -> str:
@@ -72,6 +78,7 @@ def trace(
     inputs: Any,
     loss: Callable[[Any], Tensor] | None = None,
     optimizer: torch.optim.Optimizer | None = None,
+    keep: bool | None = None,
 ) -> Trace:
     """Record one step of a model: forward, with a loss backward too, with an optimizer its step too.
 
@@ -81,6 +88,7 @@ def trace(
         inputs: a tensor, a tuple (positional) or a dict (by name).
         loss: makes one number of the model's output; None: forward pass only.
         optimizer: of `torch.optim`, over the model's parameters; needs a loss.
+        keep: as in `recording`.
 
     Raises:
         UsageError: an optimizer without a loss, a loss that is not one number.
@@ -90,7 +98,7 @@ def trace(
         raise UsageError("an optimizer needs a loss to step by; pass loss=, a function of the model's output")
     recorded = None
     try:
-        with recording(model, optimizer) as recorded:
+        with recording(model, optimizer, keep) as recorded:
             output = call(model, inputs)
             if loss is not None:
                 value = loss(output)
