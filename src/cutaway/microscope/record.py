@@ -149,6 +149,17 @@ class Memory:
                     return operation, which, found
         return None
 
+    def note_makers(self, operation: Operation) -> bool:
+        """Note which numbers an operation computed; return whether it computed none and only looked (a view)."""
+        read = {place.storage for value in operation.args.values() for place in places_in(value)}
+        read -= {place.storage for name in operation.writes for place in places_in(operation.args.get(name))}
+        outputs = list(operation.outputs())
+        made = [(place, operation.number, which) for which, place in outputs if place.storage not in read]
+        if not is_empty(operation.name):
+            for one in made:
+                self.cells[one[0].storage].makers.append(one)
+        return bool(outputs) and not made
+
     @property
     def size_bytes(self) -> int:
         """What the recording holds: every storage and everything that was overwritten."""

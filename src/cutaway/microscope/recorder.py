@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cutaway.microscope.record import Cell, Memory, Operation, Place, Write, is_empty, places_in
+from cutaway.microscope.record import Cell, Memory, Operation, Place, Write, places_in
 
 _TORCH = str(Path(torch.__file__).parent)
 _OURS = str(Path(__file__).parent)
@@ -120,22 +120,11 @@ class Recorder(TorchDispatchMode):
         returned = [self._to_places(one, True) for one in (result if isinstance(result, (tuple, list)) else (result,))]
         for name in writes if kind.name in HIDDEN_WRITES else ():
             returned += [self.memory.now(place) for place in places_in(read.get(name))]
-        self._write_down(kind, read, returned, written)
+        self._write_down(kind, read, returned, writes)
         return result
 
-    def _write_down(self, kind: Kind, read: dict[str, Any], returned: list[Any], written: list[Place]) -> None:
+    def _write_down(self, kind: Kind, read: dict[str, Any], returned: list[Any], writes: tuple[str, ...]) -> None:
         number = len(self.operations)
-        inputs = {place.storage for value in read.values() for place in places_in(value)}
-        overwritten = {place.storage for place in written}
-        is_view, n_results = True, 0
-        for which, one in enumerate(returned):
-            for place in places_in(one):
-                n_results += 1
-                if place.storage not in inputs or place.storage in overwritten:
-                    is_view = False
-                    if is_empty(kind.name):
-                        continue
-                    self.memory.cells[place.storage].makers.append((place, number, which))
         node = torch._C._current_autograd_node()
         forward = None
         if node is not None:
@@ -151,12 +140,10 @@ class Recorder(TorchDispatchMode):
             module, source = self.operations[forward].module, self.operations[forward].source
         else:
             module, source = (self.path[-1] if self.path else ""), self._user_line() if node is None else ""
-        self.operations.append(
-            Operation(
-                number, kind.name, {**kind.defaults, **read}, returned, phase, module, source, forward,
-                is_view and n_results > 0, kind.writes,
-            )
-        )  # fmt: skip
+        args = {**kind.defaults, **read}
+        operation = Operation(number, kind.name, args, returned, phase, module, source, forward, False, writes)
+        operation.is_view = self.memory.note_makers(operation)
+        self.operations.append(operation)
 
     def place(self, tensor: Tensor, made: bool = False) -> Place:
         """Return where a tensor is now."""
