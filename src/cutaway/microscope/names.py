@@ -76,6 +76,28 @@ class Names:
             if mark.kind == "gradient":
                 self._name_gradient(mark, known)
 
+    @classmethod
+    def known(
+        cls,
+        operations: Sequence[Operation],
+        memory: Memory,
+        places: dict[str, Place],
+        results: dict[Result, str],
+        sources: Mapping[str, str],
+    ) -> Names:
+        """Return a table of addresses that was made before."""
+        names = cls((), memory, ())
+        names.operations, names.results = operations, results
+        for address, kind in sources.items():
+            names._add_source(address, places[address], kind)
+        names.places = places
+        return names
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        """Address -> kind of every tensor that was there before the recording and has a name."""
+        return self._kinds
+
     def of(self, place: Place, index: Index) -> tuple[str, Index]:
         """Return the address and index by which a number is known: that of the operation that computed it, or of the
         parameter or input it belongs to."""
@@ -99,6 +121,14 @@ class Names:
     def kind_of_source(self, address: str) -> str:
         """Return what a number is that nobody computed: parameter, input or constant."""
         return self._kinds.get(address, "constant")
+
+    def parameters(self) -> list[str]:
+        """Return the names of the parameters, a shared one once."""
+        seen: dict[Place, str] = {}
+        for address, kind in self._kinds.items():
+            if kind == "parameter":
+                seen.setdefault(self.places[address], address)
+        return list(seen.values())
 
     def phase_of(self, address: str) -> str:
         """Return the phase in which the tensor with this address was computed, "" for one that was there before."""

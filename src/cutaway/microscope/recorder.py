@@ -43,6 +43,8 @@ class Kind:
     defaults: dict[str, Any]
     writes: tuple[str, ...]
     decompose: Callable[..., Any] | None
+    has_tensors: bool
+    """Whether it reads or makes any; a profiler's mark does not."""
 
 
 @dataclass(slots=True)
@@ -101,6 +103,8 @@ class Recorder(TorchDispatchMode):
         kind = self._kinds.get(func)
         if kind is None:
             kind = self._kinds[func] = describe(func, self.knows)
+        if not kind.has_tensors:
+            return func(*args, **kwargs)
         if kind.decompose is not None:
             with self:
                 result = kind.decompose(*args, **kwargs)
@@ -223,7 +227,8 @@ def describe(func: Any, knows: Callable[[str], bool]) -> Kind:
             func.name(), "CompositeImplicitAutograd"
         ):
             decompose = func.decompose
-    return Kind(name, arguments, defaults, writes, decompose)
+    has_tensors = any("Tensor" in str(one.type) for one in (*schema.arguments, *schema.returns))
+    return Kind(name, arguments, defaults, writes, decompose, has_tensors)
 
 
 @functools.cache

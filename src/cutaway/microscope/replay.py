@@ -7,6 +7,7 @@ head set to zero) and activation patching (numbers of another prompt pasted in) 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from cutaway.base.errors import TraceError, UsageError
+from cutaway.microscope.formula import lookup
 from cutaway.microscope.record import Cell, Index, Memory, Operation, Place, Write, is_empty, places_in, with_tensors
 from cutaway.microscope.trace import Trace
 
@@ -86,10 +88,10 @@ def replay(trace: Trace, edits: Edits | None = None, everything: bool = False) -
     for operation in trace.operations:
         own = waiting.get(operation.number, {})
         if not operation.is_view and (everything or own or any(working.is_changed(p) for _, p in operation.operands())):
-            if is_drawn(operation):
+            if is_drawn(operation, trace.is_loaded):
                 keep(working, trace.memory, operation)
             else:
-                run(working, operation)
+                run(working, operation, trace.is_loaded)
         for place, list_of in own.items():
             for index, value in list_of:
                 edit(working, place, index, value)
@@ -128,7 +130,7 @@ def edit(working: _Working, place: Place, index: Index | None, value: Any) -> No
         target.copy_(torch.as_tensor(value, dtype=target.dtype, device=target.device))
 
 
-def run(working: _Working, operation: Operation) -> None:
+def run(working: _Working, operation: Operation, is_loaded: bool = False) -> None:
     """Run one operation on what its operands are now and store what comes out."""
     targets = written_places(operation)
     written = {place.storage for place in targets}
@@ -142,7 +144,7 @@ def run(working: _Working, operation: Operation) -> None:
         return working.read(place)
 
     with torch.no_grad():
-        function = find(operation.name)
+        function = find(operation.name, is_loaded)
         try:
             result = function(**{name: with_tensors(value, tensor) for name, value in operation.args.items()})
         except Exception as error:
@@ -183,12 +185,22 @@ def written_places(operation: Operation) -> list[Place]:
     return [place for name in operation.writes for place in places_in(operation.args.get(name))]
 
 
-def find(name: str) -> Any:
+def find(name: str, is_loaded: bool = False) -> Any:
     """Return PyTorch's function for a recorded name.
 
+    Args:
+        is_loaded: the name comes from a file: only PyTorch's own arithmetic will do.
+
     Raises:
-        TraceError: this PyTorch has no such operation.
+        TraceError: this PyTorch has no such operation, or it may not be run.
     """
+    if is_loaded:
+        function = find_safe(name)
+        if function is None:
+            raise TraceError(
+                f"operation {name!r} is not one a trace from a file may run; it can be looked at, not replayed"
+            )
+        return function
     base, _, overload = name.partition(".")
     namespace, _, plain = base.rpartition("::")
     try:
@@ -197,12 +209,26 @@ def find(name: str) -> Any:
         raise TraceError(f"this PyTorch has no operation {name}") from None
 
 
-def is_drawn(operation: Operation) -> bool:
+def find_safe(name: str) -> Any:
+    """Return the ATen operation of a name, or None if there is none or a stranger's trace should not run it.
+
+    Not: anything that names a file, what is not computed on tensors at all (TorchScript's `save`), and internals that check
+    nothing, unless there is a formula for them.
+    """
+    if not re.fullmatch(r"\w+(\.\w+)?", name, re.ASCII):
+        return None
+    base, _, overload = name.partition(".")
+    function = getattr(getattr(torch.ops.aten, base, None), overload or "default", None)
+    if not isinstance(function, torch._ops.OpOverload) or not torch._C._dispatch_has_kernel(function.name()):
+        return None
+    if any(argument.name == "filename" for argument in function._schema.arguments):
+        return None
+    return None if name.startswith("_") and lookup(name) is None else function
+
+
+def is_drawn(operation: Operation, is_loaded: bool = False) -> bool:
     """Return whether an operation's results are not computed: random draws, memory that nobody has filled yet."""
-    return (
-        operation.name.startswith(("empty", "new_empty"))
-        or torch.Tag.nondeterministic_seeded in find(operation.name).tags
-    )
+    return is_empty(operation.name) or torch.Tag.nondeterministic_seeded in find(operation.name, is_loaded).tags
 
 
 def diff(before: Trace, after: Trace) -> list[Moved]:

@@ -9,7 +9,8 @@ trace.replay({("transformer.h.0:out", (0, 5, 12)): 0.0})
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,8 @@ from cutaway.microscope.record import Index, Memory, Operation, Place, with_tens
 from cutaway.microscope.recorder import Mark
 
 if TYPE_CHECKING:
-    from cutaway.microscope.explain import Explanation, Reason
+    from cutaway.microscope.diagnose import Finding
+    from cutaway.microscope.explain import Explanation, Link, Reason
     from cutaway.microscope.verify import Report
 
 COPIED_UP_TO_BYTES = 256 << 20
@@ -35,11 +37,15 @@ class Trace:
     Attributes:
         operations: in the order they ran.
         failure: what the program failed with, or None.
+        notes: what its maker wants to be remembered: texts, numbers and lists of them.
+        is_loaded: whether it, or what it replays, came from a file, and may not run just anything.
     """
 
     def __init__(self, operations: list[Operation], memory: Memory) -> None:
         self.operations, self.memory = operations, memory
         self.failure: str | None = None
+        self.notes: dict[str, Any] = {}
+        self.is_loaded = False
         self._names: Names | None = None
         self._marks: list[Mark] = []
 
@@ -71,6 +77,11 @@ class Trace:
         """Take over the addresses of the trace this one replays."""
         self._names = Names.__new__(Names)
         self._names.__dict__.update(other.names.__dict__, memory=self.memory)
+        self.notes, self.is_loaded = other.notes, other.is_loaded
+
+    def take_names(self, names: Names) -> None:
+        """Take over a table of addresses that was made before."""
+        self._names = names
 
     @property
     def names(self) -> Names:
@@ -139,11 +150,43 @@ class Trace:
 
         return verify(self)
 
+    def diagnose(self) -> list[Finding]:
+        """Return what looks wrong in this step; see `diagnose`."""
+        from cutaway.microscope.diagnose import diagnose
+
+        return diagnose(self)
+
+    def gradient_path(self, address: str, index: Any = ()) -> list[Link]:
+        """Return the chain of gradients from the loss to one gradient; see `explain.gradient_path`."""
+        from cutaway.microscope.explain import gradient_path
+
+        return gradient_path(self, address, index)
+
     def replay(self, edits: Mapping[Any, Any] | None = None, everything: bool = False) -> Trace:
         """Return what the program would have computed with some numbers changed; see `replay.replay`."""
         from cutaway.microscope.replay import replay
 
         return replay(self, edits, everything)
+
+    def slice(self, address: str, ranges: Sequence[tuple[int, int]] = ()) -> np.ndarray[Any, Any]:
+        """Return a part of a tensor, reading only that: [(first, last + 1) for each axis]; axes not named come whole.
+
+        Raises:
+            UsageError: more ranges than axes, or a range outside its axis.
+        """
+        place = self.place(address)
+        fits = len(ranges) <= len(place.shape) and all(
+            0 <= first <= last <= size for (first, last), size in zip(ranges, place.shape, strict=False)
+        )
+        if not fits:
+            raise UsageError(f"{address} has shape {list(place.shape)}; there is no part {[list(r) for r in ranges]}")
+        return to_numpy(self.memory.read(place)[tuple(slice(first, last) for first, last in ranges)])
+
+    def save(self, folder: str | Path) -> Path:
+        """Write it to a folder, whole or not at all; see `store`."""
+        from cutaway.microscope.store import save
+
+        return save(self, folder)
 
     def array(self, place: Place) -> np.ndarray[Any, Any]:
         """Return a place's numbers for formulas: NumPy, bfloat16 widened to float32 (which is exact)."""
