@@ -29,10 +29,6 @@ MOST_ROWS, MOST_COLUMNS = 6, 6
 """An excerpt shows so many rows, and so many columns before the gap."""
 GAP = ".."
 EXCERPTS = "Arrays are shown in excerpts: --full shows every number, --format json every digit."
-EXCERPTS_OF_PAGE = (
-    "This page is printed by `cutaway scratch step --seed 0 --format markdown`. It shows excerpts of the arrays; "
-    "`--full` as text shows every number, `--format json` every digit."
-)
 WORDS = tuple(VOCABULARY[token] for token in TOKENS)
 LABELS = {"T": WORDS, "S": WORDS, "V": VOCABULARY, "H": tuple(f"head {h}" for h in range(SIZES["H"]))}
 ADAMW_COLUMNS = (("", "d ", "m "), ("v ", "m_hat ", "v_hat "), ("decay ", "update ", "new "))
@@ -58,8 +54,8 @@ def as_text(walk: Walk, full: bool) -> str:
         for formula in section.formulas:
             lines += wrapped(formula.plain, "    ", "        ")
         lines.append("")
-        for block in blocks(section, full):
-            lines += [f"  {line}".rstrip() for line in block]
+        for shown in blocks(section, full):
+            lines += [f"  {line}".rstrip() for line in shown]
             lines.append("")
         lines.append("  By hand:")
         for worked in section.worked:
@@ -74,7 +70,7 @@ def as_markdown(walk: Walk) -> str:
     for paragraph in introduction(walk):
         lines += [code_spans(paragraph), ""]
     lines += [
-        EXCERPTS_OF_PAGE,
+        made_by(walk.config.seed),
         "",
         "In the formulas a bar means the gradient: $\\bar x = \\partial L / \\partial x$.",
         "",
@@ -83,7 +79,7 @@ def as_markdown(walk: Walk) -> str:
         lines += [f"## {section.number}. {section.title}", "", code_spans(section.why), ""]
         for formula in section.formulas:
             lines += [f"`{formula.plain}`", "", "$$", formula.latex, "$$", ""]
-        shown = [line for block in blocks(section, full=False) for line in (*block, "")][:-1]
+        shown = [line for part in blocks(section, full=False) for line in (*part, "")][:-1]
         hand = [line for worked in section.worked for line in by_hand(worked, False, "")]
         lines += ["```text", *(line.rstrip() for line in shown), "```", "", "By hand:", "", "```text", *hand, "```", ""]
         lines += [code_spans(check_said(section, digits=False)), ""]
@@ -108,6 +104,15 @@ def introduction(walk: Walk) -> list[str]:
         "results weighed at random; backwards it is that of the loss, with everything behind the number computed anew. "
         f"Differences are in units of the largest number of the array, or of {SMALLEST_SCALE:g} if all are smaller.",
     ]
+
+
+def made_by(seed: int) -> str:
+    """Return which commands show the same walk."""
+    command = f"cutaway scratch step --seed {seed}"
+    return (
+        f"This page is what `{command} --format markdown` prints. It shows excerpts of the arrays: `{command} --full` "
+        f"shows every number, `{command} --format json` every digit."
+    )
 
 
 def ending(walk: Walk) -> str:
@@ -216,17 +221,17 @@ def pieces(widths: Sequence[int], room: int, full: bool) -> list[list[int | None
 def optimizer_table(section: Section, parts: Sequence[str]) -> list[str]:
     """Return some of AdamW's numbers of the first entry of every weight."""
     titles = [{"": "weight", "d ": "gradient"}.get(part, part.strip()) for part in parts]
-    lines = ["first entry of".ljust(25) + "".join(title.rjust(13) for title in titles)]
+    lines = ["first entry of".ljust(25) + "".join(title.rjust(12) for title in titles)]
     for name in WEIGHTS:
         entries = [(f"{part}{name}", section.arrays[f"{part}{name}"]) for part in parts]
-        lines.append(name.ljust(25) + "".join(first_entry(*entry).rjust(13) for entry in entries))
+        lines.append(name.ljust(25) + "".join(first_entry(*entry).rjust(12) for entry in entries))
     return lines
 
 
 def first_entry(name: str, values: FloatArray) -> str:
-    """Return the first number of an array in five digits."""
+    """Return the first number of an array in four digits."""
     x = float(values.flat[0])
-    return f"{x:.5g}" if abs(x) >= noise(name) else "0"
+    return f"{x:.4g}" if abs(x) >= noise(name) else "0"
 
 
 def noise(name: str) -> float:
