@@ -53,6 +53,13 @@ class Place(NamedTuple):
         return empty.set_(storage, self.offset, self.shape, self.stride)
 
     @property
+    def extent(self) -> tuple[int, int]:
+        """Its first and last position in the storage, the last not included."""
+        if 0 in self.shape:
+            return self.offset, self.offset
+        return self.offset, self.position(tuple(size - 1 for size in self.shape)) + 1
+
+    @property
     def numel(self) -> int:
         """How many numbers it has."""
         n = 1
@@ -69,6 +76,25 @@ class Write:
     before: Tensor
     """The numbers of `place` before the write."""
     operation: int
+
+    def look(self, place: Place) -> Tensor | None:
+        """Return a tensor from what was there before the write, or None if that does not hold all of it."""
+        mine = self.place
+        if mine[2:] == place[2:]:
+            return self.before
+        first, end = mine.extent
+        begins, ends = place.extent
+        is_dense = end - first == mine.numel and self.before.stride() == mine.stride
+        if not is_dense or mine.dtype != place.dtype or not first <= begins <= ends <= end:
+            return None
+        moved = place._replace(offset=place.offset - first + int(self.before.storage_offset()))
+        return moved.look(self.before.untyped_storage())
+
+    def touches(self, place: Place) -> bool:
+        """Whether the write may have changed a number of a tensor."""
+        (first, end), (begins, ends) = self.place.extent, place.extent
+        mine, its = self.place.dtype.itemsize, place.dtype.itemsize
+        return first * mine < ends * its and begins * its < end * mine
 
 
 @dataclass(slots=True)
@@ -111,12 +137,13 @@ class Memory:
     @classmethod
     def read_cell(cls, cell: Cell, place: Place) -> Tensor:
         """Return the tensor at a place of one storage."""
-        if place.version == len(cell.writes):
-            return place.look(cell.last())
-        write = cell.writes[place.version]
-        if write.place[2:] == place[2:]:
-            return write.before
-        return place.look(cls.contents_of(cell, place.version))
+        for write in cell.writes[place.version :]:
+            found = write.look(place)
+            if found is not None:
+                return found
+            if write.touches(place):
+                return place.look(cls.contents_of(cell, place.version))
+        return place.look(cell.last())
 
     def contents(self, number: int, version: int) -> torch.UntypedStorage:
         """Return a storage as it was at a version (a copy unless it is the last)."""

@@ -326,7 +326,7 @@ def whole(value: Any, below: int = LARGEST_NUMBER) -> int:
 
 def text(value: Any, extra: str = "") -> str:
     """Return a text that does no harm to a terminal."""
-    if type(value) is not str or not all(c.isprintable() or c in extra for c in value):
+    if type(value) is not str or not (value.isprintable() or all(c.isprintable() or c in extra for c in value)):
         raise Broken(f"graph.json has {str(value)[:60]!r} where a plain text belongs")
     return value
 
