@@ -75,6 +75,10 @@ class Names:
         for mark in marks:
             if mark.kind == "gradient":
                 self._name_gradient(mark, known)
+        for operation in operations:
+            for _, place in operation.operands():
+                if place.numel and memory.cells[place.storage].is_source:
+                    self.of(place, (0,) * len(place.shape))  # names what has no name yet: a constant
 
     @classmethod
     def known(
