@@ -18,7 +18,7 @@ from cutaway.scratch.array import Array
 from cutaway.scratch.gradcheck import TOLERANCE, Check
 from cutaway.scratch.ops import OPERATIONS, Operation
 from cutaway.scratch.walk import ADAMW_PARTS, Config, Walk, complete_at, step, walk
-from cutaway.scratch.walk_check import adamw_check, gradient_check, stage_check
+from cutaway.scratch.walk_check import adamw_check, gradient_check, stage_check, words_check
 from cutaway.scratch.walk_formula import Formula, bind, calculate, write
 from cutaway.scratch.walk_model import (
     SIZES,
@@ -233,6 +233,12 @@ def checks_of(name: str, n: Numbers) -> tuple[Check, Check]:
         Check(stage_check(STAGES[place], n, np.random.default_rng(1))),
         Check(gradient_check(place, reads, n)),
     )
+
+
+def test_wrong_tokens_are_caught() -> None:
+    right = {"tokens_T": Array(TOKENS), "targets_T": Array(TARGETS)}
+    assert Check(words_check(Numbers(right))).ok
+    assert not Check(words_check(Numbers({**right, "targets_T": Array([3, 4, 2, 1])}))).ok
 
 
 FAULTS = {

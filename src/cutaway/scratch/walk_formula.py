@@ -86,19 +86,25 @@ class Worked:
     value: float
 
 
+def five_digits(x: float) -> str:
+    """Return a number for people; what rounding has left of a zero is 0."""
+    return f"{x:.5g}" if abs(x) >= 1e-15 else "0"
+
+
 def bind(expression: str, at: Mapping[str, int], arrays: Lookup) -> str:
     """Return an expression with the letters that are known put in where they are places."""
+    running = set(re.findall(r"sum\((\w):", expression))  # the letters that sums run through
 
     def bound(match: re.Match[str]) -> str:
         if match[1] is None:
-            return match[0] if match[0].isupper() or match[0] not in free else str(at[match[0]])
-        places = [place.strip() for place in match[2].split(",")]
-        return f"{match[1]}[{','.join(known(place) for place in places)}]"
+            return match[0] if match[0].isupper() or match[0] in running else str(at[match[0]])
+        places = (place.strip() for place in match[2].split(","))
+        return f"{match[1]}[{','.join(map(known, places))}]"
 
     def known(place: str) -> str:
-        return place if set(re.findall(r"\b[a-z]\b", place)) - free else str(_place(place, at, arrays))
+        is_running = bool(running & set(re.findall(r"\b[a-z]\b", place)))
+        return place if is_running else str(_place(place, at, arrays))
 
-    free = set(at) - set(re.findall(r"sum\((\w):", expression))
     return SYMBOL.sub(bound, expression)
 
 
@@ -107,7 +113,7 @@ def write(
     at: Mapping[str, int],
     arrays: Lookup,
     in_full: bool = False,
-    number: Callable[[float], str] = lambda x: five_digits(x),
+    number: Callable[[float], str] = five_digits,
 ) -> str:
     """Return an expression with numbers in place of names.
 
@@ -145,11 +151,6 @@ def calculate(arithmetic: str) -> float:
     """Return what written arithmetic comes to."""
     python = re.sub(r" \[the \d+ others\]", "", arithmetic).replace("^", "**")
     return float(eval(python, {"__builtins__": {}}, FUNCTIONS))
-
-
-def five_digits(x: float) -> str:
-    """Return a number for people; what rounding has left of a zero is 0."""
-    return f"{x:.5g}" if abs(x) >= 1e-15 else "0"
 
 
 def in_brackets(x: float, number: Callable[[float], str]) -> str:

@@ -152,20 +152,25 @@ def addition(title: str, why: str, stream: str, added: str, out: str, letters: s
     )  # fmt: skip
 
 
-def softmax(title: str, why: str, why_back: str, source: str, out: str, row: str, letters: str) -> Pages:
-    """Return the pages of a softmax; row: the letters of all axes but the last; letters: source, result in LaTeX."""
+def softmax(title: str, why: str, why_back: str, source: str, out: str, row: str, i: str, letters: str) -> Pages:
+    """Return the pages of a softmax.
+
+    Args:
+        row: the places of all axes but the last; i: that of the last.
+        letters: source and result in LaTeX.
+    """
     x, p = tuple(letters)
-    i, at = ("v", row) if source == "logits_TV" else ("s", row)
     return Pages(
         Page(title, why, (
             Formula(
-                f"{out}[{at},{i}] = exp({source}[{at},{i}]) / sum(j: exp({source}[{at},j]))",
+                f"{out}[{row},{i}] = exp({source}[{row},{i}]) / sum(j: exp({source}[{row},j]))",
                 rf"{p}_{i} = \frac{{e^{{{x}_{i}}}}}{{\sum_j e^{{{x}_j}}}}",
             ),
         )),
         Page(f"{title}, backwards", why_back, (
             Formula(
-                f"d {source}[{at},{i}] = {out}[{at},{i}] * (d {out}[{at},{i}] - sum(j: d {out}[{at},j] * {out}[{at},j]))",
+                f"d {source}[{row},{i}] = {out}[{row},{i}] * (d {out}[{row},{i}]"
+                f" - sum(j: d {out}[{row},j] * {out}[{row},j]))",
                 rf"\bar {x}_{i} = {p}_{i} \Big( \bar {p}_{i} - \sum_j \bar {p}_j {p}_j \Big)",
             ),
         )),
@@ -441,7 +446,7 @@ PAGES = {
     "pattern": softmax(
         "Softmax", "Scores become shares: none negative, larger for larger scores, 1 in each row.",
         "The shares of a row compete: what counts is how far the gradient of a share is from the row's average.",
-        "masked_HTS", "pattern_HTS", "h,t", "MA",
+        "masked_HTS", "pattern_HTS", "h,t", "s", "MA",
     ),
     "mixture": MIXTURE,
     "merge": MERGE,
@@ -480,7 +485,7 @@ PAGES = {
         "Softmax of the logits", "Logits become probabilities: none negative, 1 in each row.",
         "The same derivative as in attention. Together with that of the loss it becomes very short: (the probability, "
         "less 1 for the word that came) / T.",
-        "logits_TV", "probabilities_TV", "t", "lp",
+        "logits_TV", "probabilities_TV", "t", "v", "lp",
     ),
     "loss": LOSS,
 }  # fmt: skip
