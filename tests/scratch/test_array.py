@@ -10,7 +10,19 @@ import pytest
 import torch
 
 from cutaway.base.errors import UsageError
-from cutaway.scratch.array import Array, concatenate, cross_entropy, embedding, layer_norm, rms_norm, where, zero_grad
+from cutaway.scratch.array import (
+    Array,
+    concatenate,
+    cross_entropy,
+    embedding,
+    layer_norm,
+    linear,
+    merge_heads,
+    rms_norm,
+    split_heads,
+    where,
+    zero_grad,
+)
 from cutaway.scratch.gradcheck import gradcheck
 from cutaway.scratch.value import Value
 
@@ -41,6 +53,7 @@ def test_every_method_is_its_operation() -> None:
         lambda: x.max(), lambda: x.softmax(), lambda: x.log_softmax(), lambda: x.reshape(3, 2), lambda: x.transpose(1, 0),
         lambda: concatenate([x, y], 1), lambda: where(np.eye(2, 3, dtype=bool), x, y), lambda: embedding(x, [1, 1]),
         lambda: cross_entropy(x, [0, 2]), lambda: layer_norm(x), lambda: rms_norm(x),
+        lambda: linear(x, y), lambda: merge_heads(split_heads(x, 3)),
     ]  # fmt: skip
     for way in ways:
         check = gradcheck(lambda way=way: (way() ** 2).sum(), {"x": x, "y": y})

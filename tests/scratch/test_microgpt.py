@@ -13,9 +13,7 @@ from cutaway.scratch import microgpt
 from cutaway.scratch.gradcheck import central_differences
 from cutaway.scratch.microgpt import ArrayGPT, ValueGPT, Vocabulary, draw_weights, learn_names, plain_dot, read_names
 
-KNOWN = """
-kamon ann karai jaire vialan karia yeran anna areli kaina konna keylen liole alerin earan lenne kana lara alela anton
-""".split()
+KNOWN = "kamon ann karai jaire vialan karia yeran anna areli kaina konna keylen liole alerin earan lenne kana lara alela anton"
 NAMES = ["anna", "otto", "maximilianmaximilian", "eve"]
 
 
@@ -25,7 +23,7 @@ def test_the_published_answer(shared_data: Path, engine: str) -> None:
     assert lesson.n_weights == 4192
     assert f"{lesson.losses[0]:.4f}" == "3.3660"
     assert f"{lesson.losses[-1]:.4f}" == "2.6497"
-    assert lesson.invented == KNOWN
+    assert " ".join(lesson.invented) == KNOWN
 
 
 def models() -> tuple[Vocabulary, ValueGPT, ValueGPT, ArrayGPT]:

@@ -38,6 +38,7 @@ def ask_torch(operation: Operation, case: Case) -> tuple[torch.Tensor, list[torc
     if named.get("axis", 0) is None:  # which not all of PyTorch's reductions know
         named["axis"] = tuple(range(case.operands[0].ndim))
     letters = dict(zip(("x", "y"), operands, strict=False)) | {"table": operands[0], "operands": operands}
+    letters["weight"] = operands[-1]
     return eval(operation.torch, {"torch": torch, "F": F}, letters | named), operands
 
 
@@ -122,6 +123,20 @@ BAD: list[tuple[str, list[tuple[int, ...]], dict[str, Any], str]] = [
     ("add", [(3, 4), (5, 6)], {}, r"add of \(3, 4\) and \(5, 6\)"),
     ("matmul", [(3, 4), (5, 6)], {}, r"matmul of \(3, 4\) and \(5, 6\).*as wide as the second is high"),
     ("matmul", [(3,), (3, 2)], {}, r"matmul of \(3,\) and \(3, 2\)"),
+    (
+        "linear",
+        [(3, 4), (5, 3)],
+        {},
+        r"linear of \(3, 4\) and \(5, 3\): it needs rows of x as long as rows of the weights",
+    ),
+    ("linear", [(3, 4), (4,)], {}, r"linear of \(3, 4\) and \(4,\).*the weights are not a matrix"),
+    (
+        "split_heads",
+        [(3, 4)],
+        {"heads": 3},
+        r"split_heads of \(3, 4\), heads 3.*4 numbers cannot be shared among 3 heads",
+    ),
+    ("merge_heads", [(3, 4)], {}, r"merge_heads of \(3, 4\): it needs axes"),
     ("reshape", [(3, 4)], {"shape": (5, 2)}, r"reshape of \(3, 4\), shape \(5, 2\)"),
     ("concatenate", [(3, 4), (3, 5)], {"axis": 0}, r"concatenate of \(3, 4\) and \(3, 5\)"),
     ("transpose", [(3, 4)], {"axes": (0, 0)}, r"transpose of \(3, 4\)"),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 KINDS = {
     "train": "a training step beside transformers + torch.optim.AdamW",
     "generate": "tokens a second beside transformers' generate",
+    "scratch": "the engines from scratch: fused beside plain, arrays beside numbers, large graphs, long histories",
     "loss": "time to a loss: our default recipe beside a plain one",
 }
 EXAMPLE = "cutaway bench train --threads 1"
@@ -26,7 +27,7 @@ class BenchArguments:
     """Measure beside a peer, taking turns in one process, and print medians and their ratio."""
 
     kind: Annotated[str, tyro.conf.Positional]
-    """`train`, `generate` or `loss`."""
+    """`train`, `generate`, `scratch` or `loss`."""
     quick: bool = False
     """Fewer rounds: a rough answer soon."""
     threads: int = 1
@@ -34,7 +35,7 @@ class BenchArguments:
     seeds: int = 3
     """`loss`: how many seeds."""
     data: str = ""
-    """`loss`: the text; left out: the standard library."""
+    """`loss`: the text; left out: the standard library. `scratch`: a list of names, for the known answer."""
     json: bool = False
     """Print one JSON object with every figure."""
 
@@ -73,6 +74,13 @@ def main(argv: list[str]) -> int:
         races = run_generate_bench(arguments.quick, say)
         result["races"] = [race.as_dict() for race in races]
         text = race_table(races)
+    elif arguments.kind == "scratch":
+        from cutaway.bench.scratch import fact_table, run_scratch_bench
+
+        races, facts, known = run_scratch_bench(arguments.data, arguments.quick, say)
+        result |= {"races": [race.as_dict() for race in races], "facts": [fact.as_dict() for fact in facts]}
+        result["known_answer"] = known
+        text = f"{race_table(races)}\n\n{fact_table(facts)}\n\n{known}"
     else:
         from cutaway.bench.loss import loss_table, run_loss_bench
 

@@ -8,7 +8,7 @@ this engine is a referee, so it is exact first and fast second. Look at `apply` 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from cutaway.base.errors import ShapeError, UsageError
 from cutaway.scratch.backward import made_from, next_number
 from cutaway.scratch.ops import OPERATIONS, Axes, FloatArray
+
+NO_SETTINGS: Mapping[str, Any] = {}
 
 
 class Array:
@@ -30,12 +32,19 @@ class Array:
     __slots__ = ("data", "grad", "name", "number", "operands", "operation", "settings")
     __array_ufunc__ = None  # numpy's own arrays leave `array + Array` to us
 
-    def __init__(self, data: ArrayLike, name: str = "") -> None:
-        self.data: FloatArray = np.asarray(data, dtype=np.float64)
+    def __init__(
+        self,
+        data: ArrayLike,
+        name: str = "",
+        operation: str = "",
+        operands: Sequence[Array] = (),
+        settings: Mapping[str, Any] = NO_SETTINGS,
+    ) -> None:
+        self.data: FloatArray = np.asarray(data, np.float64)
         self.name = name
-        self.operation = ""  # a name in ops.py, "" for a leaf
-        self.operands: Sequence[Array] = ()
-        self.settings: dict[str, Any] = {}
+        self.operation = operation  # a name in ops.py, "" for a leaf
+        self.operands = operands
+        self.settings = settings
         self.grad: FloatArray | None = None  # d loss / d self, once somebody's backward() has been here
         self.number = next_number()
 
@@ -61,8 +70,10 @@ class Array:
                     f"backward() starts from one number, a loss; this Array has shape {self.shape}: take its .sum() or "
                     ".mean() first, or pass the gradient that reaches it, backward(gradient)"
                 )
-            gradient = 1.0
-        start = np.broadcast_to(np.asarray(gradient, dtype=np.float64), self.shape)
+            gradient = np.ones(self.shape)
+        start = np.asarray(gradient, np.float64)
+        if start.shape != self.shape:
+            raise ShapeError(f"the gradient of an Array of shape {self.shape} has that shape, not {start.shape}")
         if not self.operands:
             self.grad = start if self.grad is None else self.grad + start
             return
@@ -76,7 +87,8 @@ class Array:
                 result.grad, result.data, *[operand.data for operand in operands], **result.settings
             )
             for operand, share in zip(operands, shares, strict=True):
-                operand.grad = share if operand.grad is None else operand.grad + share
+                before = operand.grad
+                operand.grad = share if before is None else before + share
 
     def __add__(self, other: Array | ArrayLike) -> Array:
         return apply("add", self, other)
@@ -196,9 +208,7 @@ def apply(name: str, *operands: Array | ArrayLike, **settings: Any) -> Array:
         shapes = " and ".join(str(x.shape) for x in arrays)
         said = "".join(f", {key} {_brief(value)}" for key, value in settings.items())
         raise ShapeError(f"{name} of {shapes}{said}: it needs {operation.needs} ({error})") from None
-    result = Array(data)
-    result.operation, result.operands, result.settings = name, arrays, settings
-    return result
+    return Array(data, "", name, arrays, settings)
 
 
 def concatenate(operands: Iterable[Array], axis: int = 0) -> Array:
@@ -209,6 +219,21 @@ def concatenate(operands: Iterable[Array], axis: int = 0) -> Array:
 def where(condition: NDArray[np.bool_], x: Array | ArrayLike, y: Array | ArrayLike) -> Array:
     """Return x where the condition holds and y elsewhere."""
     return apply("where", x, y, condition=condition)
+
+
+def linear(x: Array, weight: Array) -> Array:
+    """Return x W^T: each output a weighted sum of a row of x, with a row of the weights."""
+    return apply("linear", x, weight)
+
+
+def split_heads(x: Array, heads: int) -> Array:
+    """Return (..., T, C) as (..., H, T, D): each head its own part of the width."""
+    return apply("split_heads", x, heads=heads)
+
+
+def merge_heads(x: Array) -> Array:
+    """Return (..., H, T, D) as (..., T, C): the heads side by side again."""
+    return apply("merge_heads", x)
 
 
 def embedding(table: Array, rows: ArrayLike) -> Array:

@@ -18,7 +18,17 @@ from collections.abc import Callable
 import numpy as np
 
 from cutaway.base.errors import ShapeError
-from cutaway.scratch.array import Array, concatenate, embedding, layer_norm, rms_norm, where
+from cutaway.scratch.array import (
+    Array,
+    concatenate,
+    embedding,
+    layer_norm,
+    linear,
+    merge_heads,
+    rms_norm,
+    split_heads,
+    where,
+)
 
 
 def draw(shape: tuple[int, ...], deviation: float, generator: np.random.Generator, name: str = "") -> Array:
@@ -53,7 +63,7 @@ class Linear(Layer):
 
     def __call__(self, x: Array) -> Array:
         """Return x W^T + b."""
-        y = x @ self.weight.transpose()
+        y = linear(x, self.weight)
         return y if self.bias is None else y + self.bias
 
 
@@ -124,7 +134,7 @@ class CausalAttention(Layer):
             cache: empty, or keys and values of the positions before; the new ones are added. Gradients flow
                 through it.
         """
-        q, k, v = (self.split(part(x)) for part in (self.q, self.k, self.v))
+        q, k, v = (split_heads(part(x), self.n_heads) for part in (self.q, self.k, self.v))
         if cache is not None:
             if cache:
                 k, v = concatenate((cache[0], k), -2), concatenate((cache[1], v), -2)
@@ -133,16 +143,4 @@ class CausalAttention(Layer):
         T, S = scores_HTS.shape[-2:]
         if T > 1:  # a single new position may read everything
             scores_HTS = where(np.tri(T, S, S - T, dtype=bool), scores_HTS, -np.inf)
-        return self.o(self.merge(scores_HTS.softmax() @ v))
-
-    def split(self, x: Array) -> Array:
-        """Return (..., T, C) as (..., H, T, D): each head its own part of the width."""
-        *rest, T, _ = x.shape
-        n = len(rest)
-        return x.reshape(*rest, T, self.n_heads, self.d_head).transpose(*range(n), n + 1, n, n + 2)
-
-    def merge(self, x: Array) -> Array:
-        """Return (..., H, T, D) as (..., T, C)."""
-        *rest, H, T, D = x.shape
-        n = len(rest)
-        return x.transpose(*range(n), n + 1, n, n + 2).reshape(*rest, T, H * D)
+        return self.o(merge_heads(scores_HTS.softmax() @ v))

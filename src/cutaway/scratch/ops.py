@@ -162,21 +162,21 @@ def largest_backward(
 
 
 def softmax(x: FloatArray) -> FloatArray:
-    e = np.exp(x - x.max(axis=-1, keepdims=True))  # the largest exponent is 0: never overflows
-    return e / e.sum(axis=-1, keepdims=True)
+    e = np.exp(x - np.maximum.reduce(x, axis=-1, keepdims=True))  # the largest exponent is 0: never overflows
+    return e / np.add.reduce(e, axis=-1, keepdims=True)
 
 
 def softmax_backward(g: FloatArray, out: FloatArray, x: FloatArray) -> tuple[FloatArray, ...]:
-    return (out * (g - (g * out).sum(axis=-1, keepdims=True)),)
+    return (out * (g - np.add.reduce(g * out, axis=-1, keepdims=True)),)
 
 
 def log_softmax(x: FloatArray) -> FloatArray:
-    shifted = x - x.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    shifted = x - np.maximum.reduce(x, axis=-1, keepdims=True)
+    return shifted - np.log(np.add.reduce(np.exp(shifted), axis=-1, keepdims=True))
 
 
 def log_softmax_backward(g: FloatArray, out: FloatArray, x: FloatArray) -> tuple[FloatArray, ...]:
-    return (g - np.exp(out) * g.sum(axis=-1, keepdims=True),)
+    return (g - np.exp(out) * np.add.reduce(g, axis=-1, keepdims=True),)
 
 
 def cross_entropy(x: FloatArray, targets: NDArray[np.int64]) -> FloatArray:
@@ -184,38 +184,42 @@ def cross_entropy(x: FloatArray, targets: NDArray[np.int64]) -> FloatArray:
         raise ValueError(f"the targets have shape {targets.shape}")
     if not (targets.min() >= 0 and targets.max() < x.shape[-1]):
         raise ValueError(f"targets from {targets.min()} to {targets.max()}, columns from 0 to {x.shape[-1] - 1}")
-    return -np.take_along_axis(log_softmax(x), targets[..., None], axis=-1).mean()
+    logs = log_softmax(x).reshape(targets.size, -1)
+    return -logs[np.arange(targets.size), targets.ravel()].sum() / targets.size
 
 
 def cross_entropy_backward(
     g: FloatArray, out: FloatArray, x: FloatArray, targets: NDArray[np.int64]
 ) -> tuple[FloatArray, ...]:
-    dx = softmax(x)
-    at = targets[..., None]
-    np.put_along_axis(dx, at, np.take_along_axis(dx, at, axis=-1) - 1, axis=-1)
-    return (dx * (g / targets.size),)
+    dx = softmax(x).reshape(targets.size, -1)
+    dx[np.arange(targets.size), targets.ravel()] -= 1
+    return (dx.reshape(x.shape) * (g / targets.size),)
 
 
 def layer_norm(x: FloatArray, eps: float) -> FloatArray:
     _require_columns(x)
-    centred = x - x.mean(axis=-1, keepdims=True)
-    return centred / np.sqrt((centred * centred).mean(axis=-1, keepdims=True) + eps)
+    centred = x - row_mean(x)
+    return centred / np.sqrt(row_mean(centred * centred) + eps)
 
 
 def layer_norm_backward(g: FloatArray, out: FloatArray, x: FloatArray, eps: float) -> tuple[FloatArray, ...]:
     deviation = np.sqrt(x.var(axis=-1, keepdims=True) + eps)
-    shared = g.mean(axis=-1, keepdims=True) + out * (g * out).mean(axis=-1, keepdims=True)
+    shared = row_mean(g) + out * row_mean(g * out)
     return ((g - shared) / deviation,)
 
 
 def rms_norm(x: FloatArray, eps: float) -> FloatArray:
     _require_columns(x)
-    return x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + eps)
+    return x / np.sqrt(row_mean(x * x) + eps)
 
 
 def rms_norm_backward(g: FloatArray, out: FloatArray, x: FloatArray, eps: float) -> tuple[FloatArray, ...]:
-    size = np.sqrt((x * x).mean(axis=-1, keepdims=True) + eps)
-    return ((g - out * (g * out).mean(axis=-1, keepdims=True)) / size,)
+    return ((g - out * row_mean(g * out)) / np.sqrt(row_mean(x * x) + eps),)
+
+
+def row_mean(x: FloatArray) -> FloatArray:
+    """Return the mean of each row, the axis kept."""
+    return np.add.reduce(x, axis=-1, keepdims=True) / x.shape[-1]
 
 
 def _require_columns(x: FloatArray) -> None:
@@ -236,6 +240,17 @@ def matmul_backward(g: FloatArray, out: FloatArray, x: FloatArray, y: FloatArray
     return fold(g @ y.swapaxes(-1, -2), x.shape), fold(x.swapaxes(-1, -2) @ g, y.shape)
 
 
+def linear(x: FloatArray, weight: FloatArray) -> FloatArray:
+    if x.ndim < 1 or weight.ndim != 2:
+        raise ValueError("the weights are not a matrix")
+    return x @ weight.T
+
+
+def linear_backward(g: FloatArray, out: FloatArray, x: FloatArray, weight: FloatArray) -> tuple[FloatArray, ...]:
+    n = math.prod(x.shape[:-1])  # all rows of all texts, one below the other
+    return g @ weight, g.reshape(n, weight.shape[0]).T @ x.reshape(n, weight.shape[1])
+
+
 def embedding(table: FloatArray, rows: NDArray[np.int64]) -> FloatArray:
     if rows.size and not (rows.min() >= 0 and rows.max() < len(table)):
         raise ValueError(f"row {rows.min() if rows.min() < 0 else rows.max()} is not among rows 0 to {len(table) - 1}")
@@ -254,7 +269,10 @@ def index(x: FloatArray, key: Any) -> FloatArray:
 
 def index_backward(g: FloatArray, out: FloatArray, x: FloatArray, key: Any) -> tuple[FloatArray, ...]:
     dx = np.zeros_like(x)
-    np.add.at(dx, key, g)  # a place that was read twice gets both gradients
+    if isinstance(key, (int, slice)):
+        dx[key] = g
+    else:
+        np.add.at(dx, key, g)  # a place that was read twice gets both gradients
     return (dx,)
 
 
@@ -280,7 +298,28 @@ def transpose(x: FloatArray, axes: tuple[int, ...]) -> FloatArray:
 
 
 def transpose_backward(g: FloatArray, out: FloatArray, x: FloatArray, axes: tuple[int, ...]) -> tuple[FloatArray, ...]:
-    return (g.transpose(np.argsort(axes)),)
+    return (g.transpose([axes.index(axis) for axis in range(g.ndim)]),)
+
+
+def split_heads(x: FloatArray, heads: int) -> FloatArray:
+    *rest, T, C = x.shape
+    if heads < 1 or C % heads:
+        raise ValueError(f"{C} numbers cannot be shared among {heads} heads")
+    return x.reshape(*rest, T, heads, C // heads).swapaxes(-2, -3)
+
+
+def split_heads_backward(g: FloatArray, out: FloatArray, x: FloatArray, heads: int) -> tuple[FloatArray, ...]:
+    return (g.swapaxes(-2, -3).reshape(x.shape),)
+
+
+def merge_heads(x: FloatArray) -> FloatArray:
+    *rest, H, T, D = x.shape
+    return x.swapaxes(-2, -3).reshape(*rest, T, H * D)
+
+
+def merge_heads_backward(g: FloatArray, out: FloatArray, x: FloatArray) -> tuple[FloatArray, ...]:
+    *rest, H, T, D = x.shape
+    return (g.reshape(*rest, T, H, D).swapaxes(-2, -3),)
 
 
 # --- the table -------------------------------------------------------------------------------------------------------
@@ -412,6 +451,12 @@ OPERATIONS = {
             "matrices, the first as wide as the second is high, and equal (or repeatable) axes before the last two",
         ),
         Operation(
+            "linear", linear, linear_backward,
+            "out[t..,o] = sum(i: x[t..,i] * weight[o,i])",
+            "dx[t..,i] = sum(o: g[t..,o] * weight[o,i]); dweight[o,i] = sum(t..: g[t..,o] * x[t..,i])",
+            CALCULUS, "F.linear(x, weight)", "rows, with weights", "rows of x as long as rows of the weights",
+        ),
+        Operation(
             "embedding", embedding, embedding_backward,
             "out[t..,c] = table[rows[t..],c]", "dtable[v,c] = sum(t: [rows[t..] = v] * g[t..,c])", CALCULUS,
             "F.embedding(torch.as_tensor(rows), table)", "table, with rows", "row numbers that are in the table",
@@ -435,6 +480,18 @@ OPERATIONS = {
             "transpose", transpose, transpose_backward,
             "out[i, j, ..] = x[axes in another order]", "dx = g, its axes put back", CALCULUS,
             "x.permute(axes)", "one, with an order of axes", "each axis named once",
+        ),
+        Operation(
+            "split_heads", split_heads, split_heads_backward,
+            "out[..,h,t,d] = x[..,t,h*D+d], D = C / heads", "dx[..,t,h*D+d] = g[..,h,t,d]",
+            "Vaswani et al. 2017, arXiv:1706.03762",
+            "x.unflatten(-1, (heads, x.shape[-1] // heads)).transpose(-2, -3)", "positions, with heads",
+            "axes (.., T, C), and heads that share the C numbers equally",
+        ),
+        Operation(
+            "merge_heads", merge_heads, merge_heads_backward,
+            "out[..,t,h*D+d] = x[..,h,t,d]", "dx[..,h,t,d] = g[..,t,h*D+d]",
+            "Vaswani et al. 2017, arXiv:1706.03762", "x.transpose(-2, -3).flatten(-2)", "heads", "axes (.., H, T, D)",
         ),
     )
 }  # fmt: skip

@@ -13,7 +13,7 @@ was applied. t counts steps from 1. The corrected m_hat and v_hat make up for m 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
@@ -87,6 +87,8 @@ Applied = MomentumStep[FloatArray] | AdamStep[FloatArray]
 class Optimizer:
     """Changes weights by their gradients, and keeps the numbers of the last step as it applied them.
 
+    All weights are put end to end, so that a step is one rule on one long row of numbers.
+
     Raises:
         UsageError: a weight has no gradient when `step` is called.
     """
@@ -95,8 +97,8 @@ class Optimizer:
     rate: float
     count: int = field(default=0, init=False)
     """Steps made."""
-    applied: dict[str, Applied] = field(default_factory=dict, init=False)
-    """The numbers of the last step, by the name of the weight."""
+    last: Applied | None = field(default=None, init=False)
+    """The numbers of the last step, all weights end to end."""
 
     def step(self, rate: float | None = None) -> None:
         """Change every weight once, then forget the gradients.
@@ -104,19 +106,35 @@ class Optimizer:
         Args:
             rate: the learning rate of this step; left out: the optimizer's own.
         """
-        missing = [name for name, p in self.parameters.items() if p.grad is None]
-        if missing:
+        weights = self.parameters.values()
+        gradients = [p.grad for p in weights if p.grad is not None]
+        if len(gradients) < len(weights):
+            missing = [name for name, p in self.parameters.items() if p.grad is None]
             raise UsageError(f"{', '.join(missing)}: no gradient to step by; call backward() on the loss first")
         self.count += 1
-        rate = self.rate if rate is None else rate
-        for name, p in self.parameters.items():
-            applied = self.rule(name, p, rate)
-            self.applied[name] = applied
-            p.data = p.data + applied.update
+        row = np.concatenate([p.data for p in weights], axis=None)
+        self.last = self.rule(row, np.concatenate(gradients, axis=None), self.rate if rate is None else rate)
+        row = row + self.last.update
+        start = 0
+        for p in weights:
+            p.data = row[start : start + p.data.size].reshape(p.shape)
             p.grad = None
+            start += p.data.size
 
-    def rule(self, name: str, p: Array, rate: float) -> Applied:
-        """Return the numbers of this step for one weight."""
+    @property
+    def applied(self) -> dict[str, Applied]:
+        """The numbers of the last step, by the name of the weight."""
+        found: dict[str, Applied] = {}
+        start = 0
+        for name, p in self.parameters.items():
+            own = slice(start, start + p.data.size)
+            if self.last is not None:
+                found[name] = type(self.last)(*(numbers[own].reshape(p.shape) for numbers in self.last))
+            start += p.data.size
+        return found
+
+    def rule(self, weights: FloatArray, gradients: FloatArray, rate: float) -> Applied:
+        """Return the numbers of one step."""
         raise NotImplementedError
 
 
@@ -126,30 +144,29 @@ class SGD(Optimizer):
 
     momentum: float = 0.0
 
-    def rule(self, name: str, p: Array, rate: float) -> Applied:
-        """Return the numbers of this step for one weight."""
-        before = self.applied.get(name)
-        velocity = before.velocity if isinstance(before, MomentumStep) else np.zeros_like(p.data)
-        assert p.grad is not None
-        return momentum_step(p.grad, velocity, rate, self.momentum)
+    def rule(self, weights: FloatArray, gradients: FloatArray, rate: float) -> Applied:
+        """Return the numbers of one step."""
+        velocity = self.last.velocity if isinstance(self.last, MomentumStep) else np.zeros_like(gradients)
+        return momentum_step(gradients, velocity, rate, self.momentum)
 
 
 @dataclass
 class Adam(Optimizer):
     """Down the running mean of the gradients, each weight at a pace set by the running mean of their squares."""
 
-    betas: Sequence[float] = (0.9, 0.999)
+    betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     weight_decay: float = 0.0
     """Above zero this is AdamW."""
 
-    def rule(self, name: str, p: Array, rate: float) -> Applied:
-        """Return the numbers of this step for one weight."""
-        before = self.applied.get(name)
-        m, v = (before.m, before.v) if isinstance(before, AdamStep) else (np.zeros_like(p.data), np.zeros_like(p.data))
-        assert p.grad is not None
+    def rule(self, weights: FloatArray, gradients: FloatArray, rate: float) -> Applied:
+        """Return the numbers of one step."""
+        if isinstance(self.last, AdamStep):
+            m, v = self.last.m, self.last.v
+        else:
+            m = v = np.zeros_like(gradients)
         beta1, beta2 = self.betas
-        return adam_step(p.data, p.grad, m, v, self.count, rate, beta1, beta2, self.eps, self.weight_decay)
+        return adam_step(weights, gradients, m, v, self.count, rate, beta1, beta2, self.eps, self.weight_decay)
 
 
 @dataclass
