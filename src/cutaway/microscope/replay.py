@@ -238,7 +238,8 @@ def diff(before: Trace, after: Trace) -> list[Moved]:
         if before.memory.cells[place.storage] is after.memory.cells[place.storage]:
             continue
         old, new = before.memory.read(place), after.memory.read(place)
-        change = torch.where(old == new, 0.0, (new.double() - old.double()).abs().nan_to_num(torch.inf))
+        wide = torch.complex128 if old.is_complex() else torch.float64
+        change = torch.where(old == new, 0.0, (new.to(wide) - old.to(wide)).abs().nan_to_num(torch.inf))
         if change.numel() and float(change.max()) > 0:
             flat = int(change.argmax())
             index = tuple(int(i) for i in torch.unravel_index(torch.tensor(flat), change.shape))
