@@ -1,6 +1,8 @@
 """Write the generated pages: `make docs`. A test fails when they are not what this would write.
 
-docs/recipe.md   every setting of a recipe, from the docstrings of its fields
+docs/recipe.md       every setting of a recipe, from the docstrings of its fields
+docs/step.md         one training step by hand, as `cutaway scratch step` prints it
+docs/operations.md   the operations of the array engine, from their table
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from cutaway.generate.config import SamplingConfig
 from cutaway.models.config import GPTConfig, LlamaConfig
 from cutaway.presets import PRESETS
 from cutaway.recipe import Recipe
+from cutaway.scratch.ops import OPERATIONS
+from cutaway.scratch.walk import walk
 from cutaway.text.config import DataConfig
 from cutaway.train.config import TrainConfig
 
@@ -58,7 +62,28 @@ def rows(config: type, leave_out: tuple[str, ...] = ()) -> list[str]:
     return lines
 
 
-PAGES = {"recipe.md": recipe_page}
+def operations_page() -> str:
+    """Return the table of the array engine's operations."""
+    lines = [
+        "# The operations of the array engine",
+        "",
+        "Made by `make docs` from the table in [ops.py](../src/cutaway/scratch/ops.py). `out` is the result, `g` the",
+        "gradient that reached it (d loss / d out), `dx` the gradient of x; `[..]` is 1 where it holds, else 0.",
+        "",
+        "| operation | out | backward | the same in PyTorch | source |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for operation in OPERATIONS.values():
+        cells = (operation.formula, operation.gradient, f"`{operation.torch}`", operation.source)
+        lines.append(f"| `{operation.name}` | {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {
+    "recipe.md": recipe_page,
+    "step.md": lambda: walk(0).as_markdown(),
+    "operations.md": operations_page,
+}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():

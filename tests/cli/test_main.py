@@ -29,6 +29,11 @@ WRONG = [
     (["runs", "show"], 2, "needs a run"),
     (["runs", "show", "nothing"], 1, "there is no run 'nothing'"),
     (["bench", "lunch"], 2, "lunch"),
+    (["scratch"], 2, "scratch what? there is `cutaway scratch names`"),
+    (["scratch", "nmes"], 2, "there is no `cutaway scratch nmes` (did you mean names?)"),
+    (["scratch", "step", "names.txt"], 2, "`cutaway scratch step` takes no file"),
+    (["scratch", "names", "--engine", "vlue"], 2, "vlue"),
+    (["scratch", "names", "--steps", "0"], 2, "--steps must be 1 or more, not 0"),
     (["plan", "--minutes", "-1"], 2, "minutes is -1"),
 ]
 

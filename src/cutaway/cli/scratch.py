@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -18,7 +18,6 @@ ACTIONS = {
     "step": "one training step of the smallest transformer, every number by hand",
 }
 EXAMPLE = "cutaway scratch names --engine value"
-FORMATS = ("text", "markdown", "json")
 SHOWN_AS_LOSS = 50
 """Steps the loss on the screen is the mean of: one name says little."""
 
@@ -29,7 +28,7 @@ class ScratchArguments:
 
     words: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
     """`names` and perhaps a file, one name a line (left out: the function names of the standard library), or `step`."""
-    engine: str = "array"
+    engine: Literal["array", "value"] = "array"
     """`names`: `value` (one number a node, slow) or `array` (NumPy); the results are the same."""
     steps: int = 1000
     """`names`: one name is learned a step."""
@@ -37,7 +36,7 @@ class ScratchArguments:
     """What all random numbers come from."""
     full: bool = False
     """`step`: every number, not excerpts."""
-    format: str = "text"
+    format: Literal["text", "markdown", "json"] = "text"
     """`step`: `text`, `markdown` (with LaTeX) or `json`."""
     json: bool = False
     """Print one JSON object."""
@@ -60,18 +59,15 @@ def main(argv: list[str]) -> int:
 
 def names(arguments: ScratchArguments, file: str | None) -> int:
     """Learn names, showing the loss on standard error; print the invented ones."""
-    from cutaway.scratch.microgpt import ENGINES, learn_names, read_names
-
-    if arguments.engine not in ENGINES:
-        raise UsageError(
-            f"there is no engine {arguments.engine!r}{suggest(arguments.engine, ENGINES)}; there is {', '.join(ENGINES)}"
-        )
     if arguments.steps < 1:
         raise UsageError(f"--steps must be 1 or more, not {arguments.steps}")
+
+    from cutaway.scratch.microgpt import learn_names, read_names
+
     console = screen()
     known = read_names(Path(file)) if file else library_names()
     source = file or "the standard library's function names"
-    console.print(f"{source}: {len(known):,} names; engine: {arguments.engine}", style="dim")
+    console.print(f"{source}: {len(known):,} names; engine: {arguments.engine}", style="dim", soft_wrap=True)
     started = time.perf_counter()
     with Bar(arguments.steps) as bar:
         lesson = learn_names(known, arguments.engine, arguments.steps, arguments.seed, bar.on_step)
@@ -107,8 +103,6 @@ def step(arguments: ScratchArguments) -> int:
     from cutaway.scratch.walk import walk
 
     form = "json" if arguments.json else arguments.format
-    if form not in FORMATS:
-        raise UsageError(f"there is no format {form!r}{suggest(form, FORMATS)}; there is {', '.join(FORMATS)}")
     written = walk(arguments.seed)
     if form == "json":
         answer(json.dumps(written.as_dict()))
