@@ -223,7 +223,8 @@ def find_safe(name: str) -> Any:
         return None
     if any(argument.name == "filename" for argument in function._schema.arguments):
         return None
-    return None if name.startswith("_") and lookup(name) is None else function
+    is_internal = name.startswith("_") and not name.startswith("__")  # __and__ is an operator
+    return None if is_internal and lookup(name) is None else function
 
 
 def is_drawn(operation: Operation, is_loaded: bool = False) -> bool:
