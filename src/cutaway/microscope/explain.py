@@ -123,7 +123,7 @@ def explain(trace: Trace, address: str, index: Any = ()) -> Explanation:
             if p.numel
         ]
         return Explanation(address, index, value, "opaque", operation.name, terms=terms, **where)
-    bound = formula.bind(*trace.bind(operation))
+    bound = formula.bind(*trace.bind(operation), eps=eps(place.dtype) or None)
     at = bound.at(which, inside)
     common = {"operation": operation.name, "formula": str(formula), "latex": formula.latex(which), **where}
     if at.value is None:

@@ -1,13 +1,14 @@
 """Recompute a whole recording from its formulas in float64 and compare.
 
-For every result of every operation: what the formula gives for the recorded operands, beside what was recorded. The formula also says
-how far rounding may have moved the number (`formula.Bound.whole`), so an error is told in units of that: above `SAFETY` something
-is wrong. Nothing is skipped silently: an operation without a formula is listed by name.
+For every result of every operation: what the formula gives for the recorded operands, beside what was recorded. The
+formula also says how far rounding may have moved the number, so an error is told in units of that: above `SAFETY`
+something is wrong. Nothing is skipped silently: an operation without a formula is listed by name.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from cutaway.microscope.explain import SAFETY, eps, tiny
 from cutaway.microscope.formula import lookup
-from cutaway.microscope.record import Place
+from cutaway.microscope.record import Operation, Place
 from cutaway.microscope.trace import Trace
 
 
@@ -60,9 +61,11 @@ class Report:
 
     def __str__(self) -> str:
         lines = [
-            f"{'every number agrees' if self.ok else 'NUMBERS DIFFER'}: {self.operations:,} operations, {self.explained:,} explained"
-            f" ({self.drawn} drawn at random or empty), {self.values_checked:,} values checked, {self.views:,} views",
-            f"worst error {self.worst_error:.3g} times the rounding expected ({self.worst_address}); above {SAFETY:g} would be wrong",
+            f"{'every number agrees' if self.ok else 'NUMBERS DIFFER'}: {self.operations:,} operations, "
+            f"{self.explained:,} explained ({self.drawn} drawn at random or empty), {self.values_checked:,} values "
+            f"checked, {self.views:,} views",
+            f"worst error {self.worst_error:.3g} times the rounding expected ({self.worst_address}); above {SAFETY:g} "
+            "would be wrong",
         ]
         if self.opaque:
             lines.append(f"no formula for {', '.join(self.opaque)}")
@@ -84,16 +87,15 @@ def verify(trace: Trace) -> Report:
             opaque[operation.name] += 1
             continue
         report.explained += 1
-        bound = formula.bind(*trace.bind(operation))
+        bound = formula.bind(*trace.bind(operation), eps=widest(operation))
         kind = report.kinds.setdefault(operation.name, Kind())
         kind.operations += 1
         checked = 0
         for which, place in operation.outputs():
-            computed = bound.whole(which)
-            if computed is None:
+            if bound.kind(which) != "computed":
                 continue
             checked += 1
-            error = compare(trace, place, *computed)
+            error = compare(trace, place, bound.pieces(which))
             kind.values_checked += place.numel
             report.values_checked += place.numel
             address = trace.names.results.get((operation.number, which), operation.name)
@@ -108,15 +110,33 @@ def verify(trace: Trace) -> Report:
     return report
 
 
-def compare(trace: Trace, place: Place, values: Any, rounding: Any) -> float:
-    """Return the worst error of a result in units of the rounding expected."""
-    recorded = trace.array(place)
-    if not recorded.size:
-        return 0.0
-    if recorded.dtype == bool or not np.issubdtype(recorded.dtype, np.floating):
-        return 0.0 if np.array_equal(recorded, values) else float("inf")
+def widest(operation: Operation) -> float | None:
+    """Return the rounding step of an operation's results."""
+    return max((eps(place.dtype) for _, place in operation.outputs()), default=0.0) or None
+
+
+Pieces = Iterable[tuple[tuple[slice, ...], Any, Any]]
+
+
+def compare(trace: Trace, place: Place, pieces: Pieces) -> float:
+    """Return the worst error of a result in units of the rounding expected.
+
+    Args:
+        pieces: parts of the result: where, what the formula gives, how far rounding may move it.
+    """
+    recorded, worst = trace.array(place), 0.0
     with np.errstate(all="ignore"):
-        difference = np.abs(recorded - values)
-        allowed = eps(place.dtype) * rounding + tiny(place.dtype)
-        errors = np.where((recorded == values) | (np.isnan(recorded) & np.isnan(values)), 0.0, difference / allowed)
-    return float(np.nan_to_num(errors, nan=np.inf).max())
+        for where, values, rounding in pieces:
+            own = recorded[where]
+            if not own.size:
+                continue
+            if own.dtype.kind != "f":
+                # what is infinite or undefined has no whole number
+                wrong = (own != values) & np.isfinite(values)
+                worst = np.inf if wrong.any() else worst
+                continue
+            allowed = eps(place.dtype) * rounding + tiny(place.dtype)
+            same = (own == values) | (np.isnan(own) & np.isnan(values))
+            errors = np.where(same, 0.0, np.abs(own - values) / allowed)
+            worst = max(worst, float(np.nan_to_num(errors, nan=np.inf, posinf=np.inf).max()))
+    return worst
