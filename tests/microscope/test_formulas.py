@@ -1,0 +1,143 @@
+"""Every line of formulas.toml against PyTorch, whole and number by number; a wrong line must be caught."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from cutaway.microscope.formula import UNCOMPUTED, Formula, load_formulas, lookup
+from cutaway.microscope.formula_tree import Call, Name, Number, Statement
+from microscope.operands import LEFT_OUT, LINES, Draw, draws, to_numpy
+
+ALLOWED = 8.0
+"""How many times the rounding expected a kernel may be off: it may add up in another order."""
+
+NO_RESULT = {"_local_scalar_dense", "equal"}
+"""These return no tensor: a line, so that they are explained, but nothing to compare."""
+
+SINGLE = {"hardsigmoid_backward"}
+"""PyTorch itself computes these with a float32 constant (1/6), also in float64."""
+
+DTYPES = [torch.float64, torch.float32, torch.bfloat16]
+
+
+def bind(draw: Draw, formula: Formula, results: list[Any]) -> Any:
+    arguments = {name: None if value is LEFT_OUT else to_numpy(value) for name, value in draw.arguments.items()}
+    floats = [r.dtype for r in results if r is not None and r.is_floating_point()]
+    return formula.bind(arguments, [None if r is None else to_numpy(r) for r in results], torch.finfo(floats[0]).eps if floats else None)
+
+
+def error(formula: Formula, draw: Draw, results: list[Any], k: int) -> float:
+    """Return how far result k is from its formula, in units of the rounding expected; infinite if wrong altogether."""
+    bound = bind(draw, formula, results)
+    whole = bound.whole(k)
+    if whole is None:
+        assert bound.kind(k) in UNCOMPUTED, f"{draw}: no statement for result {k}"
+        return 0.0
+    values, rounding = whole
+    recorded = to_numpy(results[k])
+    assert values.shape == recorded.shape == rounding.shape, f"{draw}: result {k}"
+    if not results[k].is_floating_point():
+        return 0.0 if np.array_equal(recorded, values) else np.inf
+    finfo = torch.finfo(results[k].dtype)
+    with np.errstate(all="ignore"):
+        off = np.abs(recorded - values) / (finfo.eps * rounding + finfo.tiny)
+    off = np.where((recorded == values) | (np.isnan(recorded) & np.isnan(values)), 0.0, off)
+    return float(np.nan_to_num(off, nan=np.inf).max(initial=0.0))
+
+
+def compared(results: list[Any]) -> list[int]:
+    """Return the results that hold numbers."""
+    return [k for k, result in enumerate(results) if result is not None and result.numel()]
+
+
+def worst(key: str, formula: Formula, dtype: torch.dtype) -> tuple[float, str]:
+    """Return the worst error of a line over all its draws, and where it was."""
+    found = (0.0, "")
+    for draw in draws(key):
+        draw = draw.cast(dtype)
+        try:
+            results = draw.run()
+        except (RuntimeError, NotImplementedError):
+            assert dtype == torch.bfloat16, f"{draw} does not run"
+            continue
+        for k in compared(results):
+            found = max(found, (error(formula, draw, results, k), f"{draw}: result {k}"))
+    return found
+
+
+@pytest.mark.parametrize("key", LINES)
+def test_a_line_says_what_the_operation_computes(key: str) -> None:
+    assert draws(key) or key in NO_RESULT, "a line without a draw: see operands.py"
+    for dtype in DTYPES:
+        if key in SINGLE and dtype == torch.float64:
+            continue
+        off, where = worst(key, load_formulas()[key], dtype)
+        assert off <= ALLOWED, f"{where} is {off:.3g} times the rounding expected off"
+
+
+@pytest.mark.parametrize("key", LINES)
+def test_draws_are_of_the_line(key: str) -> None:
+    for draw in draws(key):
+        assert lookup(draw.name) is load_formulas()[key]
+
+
+@pytest.mark.parametrize("key", LINES)
+def test_one_number_is_that_of_the_whole(key: str) -> None:
+    choice = random.Random(0)
+    for draw in draws(key):
+        results = draw.run()
+        bound = bind(draw, load_formulas()[key], results)
+        for k in compared(results):
+            whole = bound.whole(k)
+            places = list(np.ndindex(tuple(results[k].shape)))
+            for index in choice.sample(places, min(len(places), 20)):
+                at = bound.at(k, index)
+                if whole is None:
+                    assert at.value is None
+                    assert at.kind in UNCOMPUTED
+                    continue
+                value, rounding = whole[0][index], whole[1][index]
+                allowed = ALLOWED * 2.0**-52 * rounding + 1e-300
+                same = at.value == value or (np.isnan(value) and np.isnan(at.value))
+                assert same or abs(at.value - value) <= allowed, f"{draw}: result {k} at {index}"
+
+
+def spoil(statement: Statement, results: list[Any], k: int) -> Statement:
+    """Return the statement with its value a little wrong: 1.001 times as large and a little more, one more, or the opposite."""
+    value = statement.value
+    if results[k].dtype == torch.bool:
+        wrong = Call("==", (value, Number(0)))
+    elif results[k].is_floating_point():
+        wrong = Call("+", (Call("*", (value, Number(1.001))), Number(0.001)))
+    else:
+        wrong = Call("+", (value, Number(1)))
+    return replace(statement, value=wrong)
+
+
+@pytest.mark.parametrize("key", [key for key in LINES if key not in NO_RESULT])
+def test_a_wrong_line_is_caught(key: str) -> None:
+    formula = load_formulas()[key]
+    numbers = {"out": 0, **{f"out{k}": k for k in range(6)}}
+    caught, planted = set(), set()
+    for draw in draws(key):
+        results = draw.run()
+        for n, statement in enumerate(formula.statements):
+            k = numbers.get(statement.target, -1)
+            is_drawn = isinstance(statement.value, Name) and statement.value.name in (*UNCOMPUTED, "given")
+            if k not in compared(results) or is_drawn or n in caught:
+                continue
+            planted.add(n)
+            statements = list(formula.statements)
+            statements[n] = spoil(statement, results, k)
+            if error(Formula(tuple(statements)), draw, results, k) > ALLOWED:
+                caught.add(n)
+    assert caught == planted, f"not caught: {[formula.statements[n].target for n in planted - caught]}"
+    n_drawn = sum(isinstance(s.value, Name) and s.value.name in (*UNCOMPUTED, "given") for s in formula.statements)
+    is_result = [s.target in numbers for s in formula.statements]
+    assert len(planted) + n_drawn == sum(is_result), "a result no draw makes"
