@@ -250,6 +250,10 @@ class Evaluator:
             found = self.arrays[name] = np.stack(found)
         return found
 
+    def array_named(self, name: str) -> Array:
+        """Return an operand by the name a term gives it."""
+        return np.asarray(self.arrays[name])
+
     def read(self, node: Node) -> Value:
         """Gather the elements of an array that a read needs."""
         name, outside = node.data
