@@ -87,7 +87,9 @@ def call(name: str, *positional: Any, **named: Any) -> Draw:
     arguments = {}
     for argument, given in zip(operation._schema.arguments, [*positional, *[LEFT_OUT] * 99], strict=False):
         value = named.pop(argument.name, given)
-        arguments[argument.name] = argument.default_value if value is LEFT_OUT and argument.has_default_value() else value
+        arguments[argument.name] = (
+            argument.default_value if value is LEFT_OUT and argument.has_default_value() else value
+        )
     assert not named, f"{name} has no argument {set(named)}"
     return Draw(operation, arguments)
 
@@ -96,7 +98,7 @@ KNOWN = set(torch._C._dispatch_get_all_op_names())
 
 
 def served(key: str) -> list[Any]:
-    """Return the operations a line serves: its own overload, or all without a line of their own that compute something."""
+    """Return the operations a line serves: its own overload, or all without a line of their own."""
     packet, _, overload = key.partition(".")
     operations = getattr(torch.ops.aten, packet)
     if overload:
@@ -123,27 +125,39 @@ SHAPE = (3, 4, 5)
 OTHERS = [SHAPE, (4, 1), (), SHAPE, (5,), SHAPE]
 """Shapes of the operands after the first, which broadcast, variant by variant."""
 
-POSITIVE = "log log2 log10 log1p sqrt rsqrt lgamma digamma pow xlogy reciprocal acosh prod cumprod addcdiv div".split()
-UNIT = "asin acos atanh erfinv logit logit_backward binary_cross_entropy binary_cross_entropy_backward".split()
-WITH_TIES = (
-    "eq ne lt le gt ge maximum minimum fmax fmin max min max.dim min.dim argmax argmin amax amin aminmax cummax cummin any "
-    "any.dim any.dims all all.dim all.dims count_nonzero logical_not logical_and logical_or logical_xor sign sgn "
-    "heaviside mode median median.dim kthvalue masked_fill where floor ceil round trunc isin.Tensor_Scalar"
-).split()
-WHOLE_TOO = (
-    "add sub mul neg abs sum sum.dim_IntList cumsum max.dim clamp eq lt ge floor_divide remainder div where prod "
-    "amax amin maximum sign fill bitwise_and bitwise_or bitwise_xor bitwise_not any masked_fill div.Tensor_mode"
-).split()
+POSITIVE = [
+    "log", "log2", "log10", "log1p", "sqrt", "rsqrt", "lgamma", "digamma", "pow", "xlogy", "reciprocal", "acosh",
+    "prod", "cumprod", "addcdiv", "div",
+]  # fmt: skip
+UNIT = [
+    "asin", "acos", "atanh", "erfinv", "logit", "logit_backward", "binary_cross_entropy",
+    "binary_cross_entropy_backward",
+]  # fmt: skip
+WITH_TIES = [
+    "eq", "ne", "lt", "le", "gt", "ge", "maximum", "minimum", "fmax", "fmin", "max", "min", "max.dim", "min.dim",
+    "argmax", "argmin", "amax", "amin", "aminmax", "cummax", "cummin", "any", "any.dim", "any.dims", "all",
+    "all.dim", "all.dims", "count_nonzero", "logical_not", "logical_and", "logical_or", "logical_xor", "sign",
+    "sgn", "heaviside", "mode", "median", "median.dim", "kthvalue", "masked_fill", "where", "floor", "ceil",
+    "round", "trunc", "isin.Tensor_Scalar",
+]  # fmt: skip
+WHOLE_TOO = [
+    "add", "sub", "mul", "neg", "abs", "sum", "sum.dim_IntList", "cumsum", "max.dim", "clamp", "eq", "lt", "ge",
+    "floor_divide", "remainder", "div", "where", "prod", "amax", "amin", "maximum", "sign", "fill", "bitwise_and",
+    "bitwise_or", "bitwise_xor", "bitwise_not", "any", "masked_fill", "div.Tensor_mode",
+]  # fmt: skip
 ONLY_WHOLE = ("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not")
 NUMBERS: dict[str, list[Any]] = {
     "alpha": [1, 0.7, 2], "beta": [1, 0.6], "threshold": [0.3, 1], "value": [0.5, -2, 3], "min": [-0.4], "max": [0.6],
-    "lambd": [0.5, 0.2], "eps": [1e-5, 0.1], "exponent": [2, 0.5, 3, -1.5], "ord": [2, 1, 3, float("inf"), 0, float("-inf")],
-    "p": [2, 1, 3, float("inf"), 0, float("-inf")], "scale": [1, 1.2], "input_scale": [1, 0.8], "negative_slope": [0.01, 0.3],
+    "lambd": [0.5, 0.2], "eps": [1e-5, 0.1], "exponent": [2, 0.5, 3, -1.5],
+    "ord": [2, 1, 3, float("inf"), 0, float("-inf")],
+    "p": [2, 1, 3, float("inf"), 0, float("-inf")], "scale": [1, 1.2], "input_scale": [1, 0.8],
+    "negative_slope": [0.01, 0.3],
     "min_val": [-1, -0.5], "max_val": [1, 0.5], "correction": [1, 0, 2], "delta": [1, 0.4], "weight": [0.3, 0.8],
     "other": [0.75, 2, -0.25], "fill_value": [2.5], "lower": [0.125], "upper": [0.4], "s": [1.5], "self": [0.7, 2],
 }  # fmt: skip
 CHOICES: dict[str, list[Any]] = {
-    "dim": [0, 1, -1], "reduction": [0, 1, 2], "approximate": ["none", "tanh"], "rounding_mode": ["floor", "trunc", None],
+    "dim": [0, 1, -1], "reduction": [0, 1, 2], "approximate": ["none", "tanh"],
+    "rounding_mode": ["floor", "trunc", None],
     "diagonal": [0, 1, -2], "k": [2, 1], "ScalarType": [FLOAT],
 }  # fmt: skip
 
@@ -182,7 +196,19 @@ def tensor(key: str, name: str, variant: int, reduction: int | None) -> Tensor:
     shape: tuple[int, ...] = SHAPE
     if reduction is not None:
         shape = () if name == "grad_output" and reduction else SHAPE
-    elif name in ("other", "end", "value", "values", "tensor1", "tensor2", "min", "max", "condition", "mask", "exponent"):
+    elif name in (
+        "other",
+        "end",
+        "value",
+        "values",
+        "tensor1",
+        "tensor2",
+        "min",
+        "max",
+        "condition",
+        "mask",
+        "exponent",
+    ):
         shape = OTHERS[variant % len(OTHERS)]
     if key in ("fill", "masked_fill") and name == "value":
         shape = ()
@@ -321,7 +347,12 @@ def convolutions() -> list[Draw]:
     found = []
     for axes in (1, 2, 3):
         size, kernel = [7, 6, 5][:axes], [3, 2, 3][:axes]
-        for stride, padding, dilation, groups, has in ((1, 0, 1, 1, True), (2, 1, 1, 2, False), (2, 2, 2, 1, True), (3, 1, 1, 4, True)):
+        for stride, padding, dilation, groups, has in (
+            (1, 0, 1, 1, True),
+            (2, 1, 1, 2, False),
+            (2, 2, 2, 1, True),
+            (3, 1, 1, 4, True),
+        ):
             lists = ([stride] * axes, [padding] * axes, [dilation] * axes)
             bias = n(8) if has else None
             found.append(
@@ -344,12 +375,25 @@ def convolution_backwards() -> list[Draw]:
         rest = [a[k] for k in ("stride", "padding", "dilation", "transposed", "output_padding", "groups")]
         found.append(
             call(
-                "convolution_backward", n(*y.shape), a["input"], a["weight"], [a["weight"].shape[0]] if has else None, *rest,
-                [True, True, has],
+                "convolution_backward", n(*y.shape), a["input"], a["weight"], [a["weight"].shape[0]] if has else None,
+                *rest, [True, True, has],
             )
         )  # fmt: skip
     found.append(
-        call("convolution_backward", n(2, 4, 5), n(2, 3, 7), n(4, 3, 3), None, [1], [0], [1], False, [0], 1, [False, True, False])
+        call(
+            "convolution_backward",
+            n(2, 4, 5),
+            n(2, 3, 7),
+            n(4, 3, 3),
+            None,
+            [1],
+            [0],
+            [1],
+            False,
+            [0],
+            1,
+            [False, True, False],
+        )
     )
     return found
 
@@ -364,7 +408,12 @@ def pools(name: str, axes: int, has_dilation: bool) -> list[Draw]:
             found.append(call(name, x, [2] * axes, [1] * axes, [1] * axes, [2] * axes))
         else:
             found.append(call(name, x, [2] * axes))
-            for ceil, counts, divisor in ((True, True, None), (True, False, None), (False, False, None), (False, True, 3)):
+            for ceil, counts, divisor in (
+                (True, True, None),
+                (True, False, None),
+                (False, False, None),
+                (False, True, 3),
+            ):
                 found.append(call(name, x, [3, 2, 3][:axes], [2] * axes, [1] * axes, ceil, counts, divisor))
     return found
 
@@ -381,7 +430,9 @@ def pool_backwards(name: str, axes: int, has_dilation: bool) -> list[Draw]:
 
 def adaptive(name: str, axes: int) -> list[Draw]:
     sizes = [[2, 3, 1], [7, 4, 5], [3, 2, 2]]
-    return [call(name, n(2, 3, *[7, 6, 5][:axes]), size[:axes]) for size in sizes] + [call(name, n(3, *[7, 6, 5][:axes]), [3] * axes)]
+    return [call(name, n(2, 3, *[7, 6, 5][:axes]), size[:axes]) for size in sizes] + [
+        call(name, n(3, *[7, 6, 5][:axes]), [3] * axes)
+    ]
 
 
 def adaptive_backwards(name: str, axes: int) -> list[Draw]:
@@ -397,7 +448,14 @@ def upsamplings(name: str, axes: int, is_backward: bool = False) -> list[Draw]:
     found = []
     has_corners = "nearest" not in name
     old = [4, 5, 3][:axes]
-    for factor, size in ((2.0, None), (1.5, None), (0.6, None), (None, [7, 5, 8]), (None, [9, 10, 6]), (None, [1, 2, 2])):
+    for factor, size in (
+        (2.0, None),
+        (1.5, None),
+        (0.6, None),
+        (None, [7, 5, 8]),
+        (None, [9, 10, 6]),
+        (None, [1, 2, 2]),
+    ):
         for corners in (False, True) if has_corners else (None,):
             new = size[:axes] if size else [int(length * factor) for length in old]
             scales = [factor if corners is not True else None] * axes
@@ -440,6 +498,21 @@ def embedding_bags() -> list[Draw]:
 
 
 def embedding_bag_backwards() -> list[Draw]:
+    found = []
+    for forward in embedding_bags():
+        a = forward.arguments
+        _, _, sizes, most = forward.run()
+        bag = torch.bucketize(torch.arange(9), a["offsets"], right=True) - 1
+        found.append(
+            call(
+                "_embedding_bag_backward", n(len(sizes), 4), a["indices"], a["offsets"], bag, sizes, most, 6, False,
+                a["mode"], False, a["per_sample_weights"], a["padding_idx"],
+            )
+        )  # fmt: skip
+    return found
+
+
+def embedding_bag_dense_backwards() -> list[Draw]:
     found = []
     for mode in (0, 1, 2):
         for _ in range(2):
@@ -507,11 +580,9 @@ def paddings(name: str, axes: int, is_backward: bool) -> list[Draw]:
 def cdists(is_backward: bool) -> list[Draw]:
     found = []
     for p in (2.0, 1.0, 3.0, float("inf"), *(() if is_backward else (0.0,))):
-        forward = call("_cdist_forward", n(2, 4, 3), n(2, 5, 3), p, None)
-        (y,) = forward.run()
-        found.append(
-            call("_cdist_backward", n(2, 4, 5), forward.arguments["x1"], forward.arguments["x2"], p, y) if is_backward else forward
-        )
+        x, y = (w(9, 2, k, 3).to(FLOAT) for k in (4, 5)) if p == float("inf") else (n(2, 4, 3), n(2, 5, 3))
+        forward = call("_cdist_forward", x, y, p, None)
+        found.append(call("_cdist_backward", n(2, 4, 5), x, y, p, *forward.run()) if is_backward else forward)
     return found
 
 
@@ -548,7 +619,10 @@ def sorted_draws(name: str) -> list[Draw]:
     for x in (n(*SHAPE), ties):
         for dim in (0, 1, -1):
             if name == "topk":
-                found += [call(name, x, k, dim, largest, ordered) for k, largest, ordered in ((2, True, True), (3, False, True), (2, True, False))]
+                found += [
+                    call(name, x, k, dim, largest, ordered)
+                    for k, largest, ordered in ((2, True, True), (3, False, True), (2, True, False))
+                ]
             elif name == "kthvalue":
                 found += [call(name, x, k, dim, keep) for k, keep in ((1, False), (3, True))]
             elif name == "sort.stable":
@@ -562,7 +636,7 @@ def diagonals(name: str) -> list[Draw]:
     found = []
     for offset, (one, two) in ((0, (0, 1)), (1, (-2, -1)), (-1, (0, 2)), (2, (1, -1))):
         if name == "diag_embed":
-            found.append(call(name, n(3, 4), offset, one if one == 0 else one, two))
+            found.append(call(name, n(3, 4), offset, one, two))
             continue
         x = n(*SHAPE)
         part = torch.diagonal(x, offset, one, two)
@@ -577,7 +651,13 @@ def diagonals(name: str) -> list[Draw]:
 
 def slices(name: str) -> list[Draw]:
     found = []
-    for dim, start, end, step in ((0, 0, 2, 1), (1, 1, 4, 2), (-1, -3, 9223372036854775807, 1), (2, 1, -1, 2), (2, -9, 3, 1)):
+    for dim, start, end, step in (
+        (0, 0, 2, 1),
+        (1, 1, 4, 2),
+        (-1, -3, 9223372036854775807, 1),
+        (2, 1, -1, 2),
+        (2, -9, 3, 1),
+    ):
         part = torch.ops.aten.slice.Tensor(torch.zeros(SHAPE), dim, start, end, step)
         if name == "slice_backward":
             found.append(call(name, n(*part.shape), list(SHAPE), dim, start, end, step))
@@ -608,14 +688,18 @@ def weight_norms(is_backward: bool) -> list[Draw]:
         forward = call("_weight_norm_interface", v, u(*shape), dim)
         y, norms = forward.run()
         found.append(
-            call("_weight_norm_interface_backward", n(*y.shape), v, forward.arguments["g"], norms, dim) if is_backward else forward
+            call("_weight_norm_interface_backward", n(*y.shape), v, forward.arguments["g"], norms, dim)
+            if is_backward
+            else forward
         )
     return found
 
 
 def casts() -> list[Draw]:
     x = 3 * n(3, 4)
-    found = [call("_to_copy", x, dtype=dtype) for dtype in (None, torch.float32, torch.bfloat16, torch.int64, torch.bool)]
+    found = [
+        call("_to_copy", x, dtype=dtype) for dtype in (None, torch.float32, torch.bfloat16, torch.int64, torch.bool)
+    ]
     return [*found, call("_to_copy", w(5, 3), dtype=torch.float32), call("_to_copy", b(3, 4), dtype=torch.int64)]
 
 
@@ -630,6 +714,9 @@ BY_HAND: dict[str, Callable[[], list[Draw]]] = {
     # copies and constants
     "_to_copy": casts,
     "copy": lambda: [call("copy", n(3, 4), n(*shape)) for shape in ((3, 4), (4,), (3, 1), ())],
+    "reshape": lambda: [call("reshape", n(3, 4, 5).transpose(0, 1), [12, 5])],
+    "contiguous": lambda: [call("contiguous", n(3, 4).T)],
+    "to": lambda: [call("to.dtype", n(3, 4), torch.float32), call("to.dtype", 3 * n(3, 4), torch.int64)],
     "_unsafe_view": lambda: [call("_unsafe_view", n(3, 4, 5), [12, 5]), call("_unsafe_view", n(6), [2, 1, 3])],
     "zeros": lambda: created("zeros"), "ones": lambda: created("ones"), "full": lambda: created("full", 2.5),
     "zeros_like": lambda: created("zeros_like"), "ones_like": lambda: created("ones_like"),
@@ -638,14 +725,18 @@ BY_HAND: dict[str, Callable[[], list[Draw]]] = {
     "scalar_tensor": lambda: [call("scalar_tensor", 2.5, dtype=FLOAT)],
     "arange": lambda: [call("arange", 7), call("arange", 7, dtype=FLOAT)],
     "arange.start": lambda: [call("arange.start", 2, 9), call("arange.start", 0.5, 5, dtype=FLOAT)],
-    "arange.start_step": lambda: [call("arange.start_step", 9, 2, -2), call("arange.start_step", 0, 1, 0.25, dtype=FLOAT)],
-    "linspace": lambda: [call("linspace", a, 2.5, steps, dtype=FLOAT) for a, steps in ((0, 1), (-1, 2), (1, 7), (0.1, 50))],
+    "arange.start_step": lambda: [call("arange.start_step", 9, 2, -2),
+        call("arange.start_step", 0, 1, 0.25, dtype=FLOAT)],
+    "linspace": lambda: [call("linspace", a, 2.5, steps, dtype=FLOAT)
+        for a, steps in ((0, 1), (-1, 2), (1, 7), (0.1, 50))],
     "eye": lambda: [call("eye", 4, dtype=FLOAT), call("eye.m", 3, 5, dtype=FLOAT)],
     "empty": lambda: [call("empty.memory_format", [3, 4])], "empty_like": lambda: [call("empty_like", n(3))],
-    "empty_strided": lambda: [call("empty_strided", [3, 4], [4, 1])], "new_empty": lambda: [call("new_empty", n(3), [2])],
+    "empty_strided": lambda: [call("empty_strided", [3, 4], [4, 1])], "new_empty": lambda: [
+        call("new_empty", n(3), [2])],
     "new_empty_strided": lambda: [call("new_empty_strided", n(3), [2], [1])],
-    "_local_scalar_dense": lambda: [], "equal": lambda: [],
-    "t": lambda: [call("t", n(3, 4))], "squeeze": lambda: [call("squeeze.dim", n(3, 1, 4), 1), call("squeeze", n(1, 3))],
+    "_local_scalar_dense": list, "equal": list,
+    "t": lambda: [call("t", n(3, 4))], "squeeze": lambda: [call("squeeze.dim", n(3, 1, 4), 1),
+        call("squeeze", n(1, 3))],
     "unsqueeze": lambda: [call("unsqueeze", n(3, 4), dim) for dim in (0, 1, -1)],
     "transpose": lambda: [call("transpose.int", n(*SHAPE), one, two) for one, two in ((0, 1), (-1, 0), (1, -1))],
     # random draws
@@ -654,7 +745,8 @@ BY_HAND: dict[str, Callable[[], list[Draw]]] = {
     "log_normal": lambda: [call("log_normal", n(3))], "cauchy": lambda: [call("cauchy", n(3))],
     "multinomial": lambda: [call("multinomial", u(3, 5), 2)], "poisson": lambda: [call("poisson", u(3))],
     "normal": lambda: [call("normal.Tensor_Tensor", n(3), u(3))], "random": lambda: [call("random", n(3))],
-    "rand": lambda: [call("rand", [3])], "randn": lambda: [call("randn", [3])], "rand_like": lambda: [call("rand_like", n(3))],
+    "rand": lambda: [call("rand", [3])], "randn": lambda: [call("randn", [3])], "rand_like": lambda: [
+        call("rand_like", n(3))],
     "randn_like": lambda: [call("randn_like", n(3))], "randint": lambda: [call("randint", 5, [3])],
     "randint_like": lambda: [call("randint_like", n(3), 5)], "randperm": lambda: [call("randperm", 5)],
     "uniform": lambda: [call("uniform", n(3))], "_sample_dirichlet": lambda: [call("_sample_dirichlet", u(3, 4))],
@@ -665,46 +757,58 @@ BY_HAND: dict[str, Callable[[], list[Draw]]] = {
     # functions whose schema says too little
     "pow": lambda: [
         *(call("pow.Tensor_Scalar", u(3, 4), p) for p in (2, 0.5, -1.5, 3, 0)), call("pow.Tensor_Scalar", n(3, 4), 2),
-        call("pow.Scalar", 1.7, n(3, 4)), call("pow.Tensor_Tensor", u(3, 4), n(4)), call("pow.Tensor_Scalar", n(3, 4), 3),
+        call("pow.Scalar", 1.7, n(3, 4)), call("pow.Tensor_Tensor", u(3, 4), n(4)),
+        call("pow.Tensor_Scalar", n(3, 4), 3),
     ],
     "clamp": lambda: [
         call("clamp", n(3, 4), -0.4, 0.6), call("clamp", n(3, 4), 0), call("clamp", n(3, 4), None, 0.0),
         call("clamp.Tensor", n(3, 4), n(4), n(4) + 1), call("clamp.Tensor", n(3, 4), None, n(3, 4)),
     ],
-    "xlogy": lambda: [call("xlogy.Tensor", torch.tensor([0.0, 0, 2, 0.5], dtype=FLOAT), torch.tensor([0.0, 3, 0.4, 2], dtype=FLOAT))],
+    "xlogy": lambda: [call("xlogy.Tensor", torch.tensor([0.0, 0, 2, 0.5], dtype=FLOAT),
+        torch.tensor([0.0, 3, 0.4, 2], dtype=FLOAT))],
     "heaviside": lambda: [call("heaviside", torch.tensor([-1.0, 0, 2], dtype=FLOAT), n(3))],
     "isnan": lambda: [call("isnan", torch.tensor([1.0, float("nan"), float("inf")], dtype=FLOAT))],
     "isinf": lambda: [call("isinf", torch.tensor([1.0, float("nan"), float("-inf")], dtype=FLOAT))],
-    "nansum": lambda: [call("nansum", torch.tensor([[1.0, float("nan")], [2, 3]], dtype=FLOAT), dim) for dim in ([1], [0], None)],
+    "nansum": lambda: [call("nansum", torch.tensor([[1.0, float("nan")], [2, 3]], dtype=FLOAT), dim)
+        for dim in ([1], [0], None)],
     "isin": lambda: [call("isin.Tensor_Tensor", w(9, 3, 4), w(9, 2, 2), invert=flag) for flag in (False, True)],
     "isin.Tensor_Scalar": lambda: [call("isin.Tensor_Scalar", w(3, 3, 4), 2, invert=flag) for flag in (False, True)],
     "_is_all_true": lambda: [call("_is_all_true", b(3)), call("_is_all_true", torch.ones(3, dtype=torch.bool))],
     "_is_any_true": lambda: [call("_is_any_true", b(3)), call("_is_any_true", torch.zeros(3, dtype=torch.bool))],
     "round.decimals": lambda: [call("round.decimals", 100 * n(3, 4), decimals=d) for d in (0, 2, -1)],
-    "hardswish_backward": lambda: [call("hardswish_backward", n(7), torch.tensor([-4.0, -3, -1, 0, 2, 3, 4], dtype=FLOAT))],
-    "hardsigmoid_backward": lambda: [call("hardsigmoid_backward", n(7), torch.tensor([-4.0, -3, -1, 0, 2, 3, 4], dtype=FLOAT))],
-    "elu_backward": lambda: [call("elu_backward", n(3, 4), 1.2, 1.1, 0.9, is_result, n(3, 4)) for is_result in (False, True)],
+    "hardswish_backward": lambda: [
+        call("hardswish_backward", n(7), torch.tensor([-4.0, -3, -1, 0, 2, 3, 4], dtype=FLOAT))],
+    "hardsigmoid_backward": lambda: [
+        call("hardsigmoid_backward", n(7), torch.tensor([-4.0, -3, -1, 0, 2, 3, 4], dtype=FLOAT))],
+    "elu_backward": lambda: [call("elu_backward", n(3, 4), 1.2, 1.1, 0.9, is_result, n(3, 4))
+        for is_result in (False, True)],
     "rrelu_with_noise_backward": lambda: [
-        call("rrelu_with_noise_backward", n(3, 4), n(3, 4), u(3, 4), 0.1, 0.3, training, False) for training in (False, True)
+        call("rrelu_with_noise_backward", n(3, 4), n(3, 4), u(3, 4), 0.1, 0.3, training, False)
+        for training in (False, True)
     ],
     "glu": lambda: [call("glu", n(4, 6), dim) for dim in (0, 1, -1)],
-    "glu_backward": lambda: [call("glu_backward", n(*g), n(4, 6), dim) for g, dim in (((2, 6), 0), ((4, 3), 1), ((4, 3), -1))],
+    "glu_backward": lambda: [call("glu_backward", n(*g), n(4, 6), dim) for g, dim in (((2, 6), 0), ((4, 3), 1),
+        ((4, 3), -1))],
     "leaky_relu_backward": lambda: [call("leaky_relu_backward", n(3, 4), n(3, 4), 0.2, False)],
     "log_sigmoid_backward": lambda: [call("log_sigmoid_backward", n(4), x := n(4), torch.exp(-abs(x)))],
     "_prelu_kernel": lambda: [call("_prelu_kernel", n(3, 4, 5), n(1, 4, 1)), call("_prelu_kernel", n(3, 4), n(1))],
     "_prelu_kernel_backward": lambda: [call("_prelu_kernel_backward", n(3, 4), n(3, 4), n(3, 4))],
     # reductions
     "var.correction": lambda: reductions("var.correction"), "std.correction": lambda: reductions("std.correction"),
-    "var_mean.correction": lambda: reductions("var_mean.correction"), "std_mean.correction": lambda: reductions("std_mean.correction"),
-    "norm.ScalarOpt_dim": lambda: [call("norm.ScalarOpt_dim", n(*SHAPE), p, [1], True) for p in (None, 1, 2, 3, float("inf"))],
+    "var_mean.correction": lambda: reductions("var_mean.correction"),
+    "std_mean.correction": lambda: reductions("std_mean.correction"),
+    "norm.ScalarOpt_dim": lambda: [call("norm.ScalarOpt_dim", n(*SHAPE), p, [1], True)
+        for p in (None, 1, 2, 3, float("inf"))],
     "bincount": lambda: [call("bincount", w(6, 9)), call("bincount", w(6, 9), n(9), 8)],
     "trace": lambda: [call("trace", n(4, 5)), call("trace", n(3, 3))],
     # products
     "mm": lambda: [call("mm", n(3, 4), n(4, 5)), call("mm", n(1, 4), n(4, 1)), call("mm", n(3, 4).T, n(5, 3).T)],
     "bmm": lambda: [call("bmm", n(2, 3, 4), n(2, 4, 5))], "mv": lambda: [call("mv", n(3, 4), n(4))],
     "dot": lambda: [call("dot", n(5), n(5))], "vdot": lambda: [call("vdot", n(5), n(5))],
-    "addmm": lambda: [call("addmm", n(*s), n(3, 4), n(4, 5), beta=0.5, alpha=2) for s in ((5,), (3, 5), (3, 1), (1, 5), ())],
-    "baddbmm": lambda: [call("baddbmm", n(*s), n(2, 3, 4), n(2, 4, 5), beta=0.5, alpha=2) for s in ((2, 3, 5), (3, 5), (5,), (2, 1, 5))],
+    "addmm": lambda: [call("addmm", n(*s), n(3, 4), n(4, 5), beta=0.5, alpha=2)
+        for s in ((5,), (3, 5), (3, 1), (1, 5), ())],
+    "baddbmm": lambda: [call("baddbmm", n(*s), n(2, 3, 4), n(2, 4, 5), beta=0.5, alpha=2)
+        for s in ((2, 3, 5), (3, 5), (5,), (2, 1, 5))],
     "addbmm": lambda: [call("addbmm", n(3, 5), n(2, 3, 4), n(2, 4, 5), beta=0.5, alpha=2)],
     "addmv": lambda: [call("addmv", n(*s), n(3, 4), n(4), beta=0.5, alpha=2) for s in ((3,), ())],
     "addr": lambda: [call("addr", n(*s), n(3), n(4), beta=0.5, alpha=2) for s in ((3, 4), (4,))],
@@ -723,10 +827,12 @@ BY_HAND: dict[str, Callable[[], list[Draw]]] = {
     ],
     # norms
     "native_layer_norm": layer_norms, "native_layer_norm_backward": layer_norm_backwards,
-    "_fused_rms_norm": lambda: [call("_fused_rms_norm", n(3, 4, 5), s, x, 1e-5) for s, x in (([5], n(5)), ([4, 5], n(4, 5)), ([5], None))],
+    "_fused_rms_norm": lambda: [call("_fused_rms_norm", n(3, 4, 5), s, x, 1e-5)
+        for s, x in (([5], n(5)), ([4, 5], n(4, 5)), ([5], None))],
     "native_group_norm": group_norms, "native_group_norm_backward": group_norm_backwards,
     "native_batch_norm": batch_norms, "native_batch_norm_backward": batch_norm_backwards,
-    "_weight_norm_interface": lambda: weight_norms(False), "_weight_norm_interface_backward": lambda: weight_norms(True),
+    "_weight_norm_interface": lambda: weight_norms(False),
+    "_weight_norm_interface_backward": lambda: weight_norms(True),
     # losses
     "binary_cross_entropy_with_logits": bce_with_logits,
     "nll_loss_forward": lambda: nll("nll_loss", (4, 5), False) + nll("nll_loss", (5,), False),
@@ -741,11 +847,14 @@ BY_HAND: dict[str, Callable[[], list[Draw]]] = {
         for s, padding, scale in (((7,), -1, False), ((3, 4), 2, False), ((9,), 1, True))
     ],
     "embedding_renorm": lambda: [call("embedding_renorm", 2 * n(6, 4), w(6, 3), 1.0, p) for p in (2.0, 1.0)],
-    "_embedding_bag": embedding_bags, "_embedding_bag_dense_backward": embedding_bag_backwards,
+    "_embedding_bag": embedding_bags, "_embedding_bag_backward": embedding_bag_backwards,
+    "_embedding_bag_dense_backward": embedding_bag_dense_backwards,
     "_embedding_bag_per_sample_weights_backward": lambda: [
-        call("_embedding_bag_per_sample_weights_backward", n(2, 4), n(6, 4), w(6, 5), torch.tensor([0, 2]), torch.tensor([0, 0, 1, 1, 1]), 0)
+        call("_embedding_bag_per_sample_weights_backward", n(2, 4), n(6, 4), w(6, 5), torch.tensor([0, 2]),
+             torch.tensor([0, 0, 1, 1, 1]), 0)
     ],
-    "gather": lambda: [call("gather", n(*SHAPE), 1, w(4, 3, 7, 5)), call("gather", n(*SHAPE), -1, w(5, 2, 1, 3)), call("gather", n(*SHAPE), 0, w(3, 4, 4, 5))],
+    "gather": lambda: [call("gather", n(*SHAPE), 1, w(4, 3, 7, 5)), call("gather", n(*SHAPE), -1, w(5, 2, 1, 3)),
+        call("gather", n(*SHAPE), 0, w(3, 4, 4, 5))],
     "index_select": lambda: [call("index_select", n(*SHAPE), dim, w(3, 6)) for dim in (0, 1, -1)],
     "take": lambda: [call("take", n(3, 4), torch.tensor([[0, -1], [11, 5]]))],
     "put": lambda: [call("put", n(3, 4), distinct(12, 5), n(5), False), call("put", n(3, 4), w(12, 5), n(5), True)],
@@ -762,14 +871,19 @@ BY_HAND: dict[str, Callable[[], list[Draw]]] = {
         d for how in ("sum", "prod", "mean", "amax", "amin") for self_too in (True, False)
         for d in scatters("scatter_reduce.two", reduce=how, include_self=self_too)
     ],
-    "index_add": lambda: [call("index_add", n(*SHAPE), dim, torch.tensor([0, 2, 0]), n(*s), alpha=0.5) for dim, s in ((0, (3, 4, 5)), (1, (3, 3, 5)), (-1, (3, 4, 3)))],
-    "index_copy": lambda: [call("index_copy", n(*SHAPE), dim, torch.tensor([2, 0]), n(*s)) for dim, s in ((0, (2, 4, 5)), (-1, (3, 4, 2)))],
-    "index_fill": lambda: [call("index_fill.int_Scalar", n(*SHAPE), 1, torch.tensor([3, 0]), 2.5), call("index_fill.int_Tensor", n(*SHAPE), -1, torch.tensor([3]), n())],
+    "index_add": lambda: [call("index_add", n(*SHAPE), dim, torch.tensor([0, 2, 0]), n(*s), alpha=0.5)
+        for dim, s in ((0, (3, 4, 5)), (1, (3, 3, 5)), (-1, (3, 4, 3)))],
+    "index_copy": lambda: [call("index_copy", n(*SHAPE), dim, torch.tensor([2, 0]), n(*s))
+        for dim, s in ((0, (2, 4, 5)), (-1, (3, 4, 2)))],
+    "index_fill": lambda: [call("index_fill.int_Scalar", n(*SHAPE), 1, torch.tensor([3, 0]), 2.5),
+        call("index_fill.int_Tensor", n(*SHAPE), -1, torch.tensor([3]), n())],
     "searchsorted": lambda: [
-        *(call("searchsorted.Tensor", torch.tensor([0.0, 1, 2, 2, 3], dtype=FLOAT), torch.tensor([[2.0, 0.5], [3, 9]], dtype=FLOAT), right=r) for r in (False, True)),
+        *(call("searchsorted.Tensor", torch.tensor([0.0, 1, 2, 2, 3], dtype=FLOAT),
+        torch.tensor([[2.0, 0.5], [3, 9]], dtype=FLOAT), right=r) for r in (False, True)),
         call("searchsorted.Tensor", n(3, 5).sort(-1)[0], n(3, 4), side="right"),
     ],
-    "bucketize": lambda: [call("bucketize.Tensor", torch.tensor([[2.0, 0.5], [3, 9]], dtype=FLOAT), torch.tensor([0.0, 2, 3], dtype=FLOAT), right=r) for r in (False, True)],
+    "bucketize": lambda: [call("bucketize.Tensor", torch.tensor([[2.0, 0.5], [3, 9]], dtype=FLOAT),
+        torch.tensor([0.0, 2, 3], dtype=FLOAT), right=r) for r in (False, True)],
     # sorting
     "topk": lambda: sorted_draws("topk"), "sort": lambda: sorted_draws("sort") + sorted_draws("sort.stable"),
     "kthvalue": lambda: sorted_draws("kthvalue"),
@@ -781,14 +895,18 @@ BY_HAND: dict[str, Callable[[], list[Draw]]] = {
         call("cat", [n(0), n(2, 3), n(1, 3)], 0), call("cat", [n(0), n(2, 3, 4)], -2),
     ],
     "stack": lambda: [call("stack", [n(3, 4), n(3, 4)], dim) for dim in (0, 1, -1)],
+    "repeat_interleave.Tensor": lambda: [call("repeat_interleave.Tensor", torch.tensor([2, 0, 1, 3]))],
     "repeat": lambda: [call("repeat", n(3, 4), r) for r in ([2, 3], [2, 1, 3], [1, 1])] + [call("repeat", n(), [3])],
     "flip": lambda: [call("flip", n(*SHAPE), dims) for dims in ([0], [-1, 0], [1, 2])],
     "roll": lambda: [call("roll", n(*SHAPE), s, d) for s, d in (([1], [0]), ([2, -1], [-1, 0]), ([7], [1]), ([3], []))],
-    "diag_embed": lambda: [call("diag_embed", n(3, 4), o, one, two) for o, one, two in ((0, -2, -1), (1, 0, 1), (-2, 0, 2))],
+    "diag_embed": lambda: [call("diag_embed", n(3, 4), o, one, two)
+        for o, one, two in ((0, -2, -1), (1, 0, 1), (-2, 0, 2))],
     "diagonal_backward": lambda: diagonals("diagonal_backward"), "diagonal_copy": lambda: diagonals("diagonal_copy"),
     "diagonal_scatter": lambda: diagonals("diagonal_scatter"),
-    "select_backward": lambda: [call("select_backward", n(*s), list(SHAPE), d, i) for s, d, i in (((4, 5), 0, 1), ((3, 5), 1, -1), ((3, 4), -1, 2))],
-    "select_scatter": lambda: [call("select_scatter", n(*SHAPE), n(*s), d, i) for s, d, i in (((4, 5), 0, 1), ((3, 5), 1, -1), ((3, 4), -1, 2))],
+    "select_backward": lambda: [call("select_backward", n(*s), list(SHAPE), d, i) for s, d, i in (((4, 5), 0, 1),
+        ((3, 5), 1, -1), ((3, 4), -1, 2))],
+    "select_scatter": lambda: [call("select_scatter", n(*SHAPE), n(*s), d, i) for s, d, i in (((4, 5), 0, 1),
+        ((3, 5), 1, -1), ((3, 4), -1, 2))],
     "slice_backward": lambda: slices("slice_backward"), "slice_scatter": lambda: slices("slice_scatter"),
     "unfold_backward": lambda: [
         call("unfold_backward", n(*torch.zeros(3, 7).unfold(d, size, step).shape), [3, 7], d, size, step)
@@ -797,7 +915,8 @@ BY_HAND: dict[str, Callable[[], list[Draw]]] = {
     "pixel_shuffle": lambda: [call("pixel_shuffle", n(2, 8, 3, 4), 2), call("pixel_shuffle", n(9, 2, 3), 3)],
     "pixel_unshuffle": lambda: [call("pixel_unshuffle", n(2, 2, 4, 6), 2), call("pixel_unshuffle", n(1, 6, 3), 3)],
     "channel_shuffle": lambda: [call("channel_shuffle", n(2, 6, 3, 4), g) for g in (2, 3)],
-    "constant_pad_nd": lambda: [call("constant_pad_nd", n(3, 4, 5), p, v) for p, v in (([1, 2], 0), ([1, 0, 2, 1], 0.5), ([-1, 2, 0, -2], -1), ([0, 0, 0, 0, 1, 1], 3))],
+    "constant_pad_nd": lambda: [call("constant_pad_nd", n(3, 4, 5), p, v)
+        for p, v in (([1, 2], 0), ([1, 0, 2, 1], 0.5), ([-1, 2, 0, -2], -1), ([0, 0, 0, 0, 1, 1], 3))],
     # convolution and pooling
     "convolution": convolutions, "convolution_backward": convolution_backwards,
     "conv_tbc": lambda: [call("conv_tbc", n(6, 2, 3), n(3, 3, 4), n(4), pad) for pad in (0, 1)],
@@ -808,19 +927,41 @@ BY_HAND: dict[str, Callable[[], list[Draw]]] = {
 def reductions(name: str) -> list[Draw]:
     return [
         call(name, n(*SHAPE), dim, correction=correction, keepdim=keep)
-        for dim, correction, keep in ((None, None, False), ([1], 0, True), ([0, 2], 1, False), ([-1], 2.5, True), (None, 0, True))
+        for dim, correction, keep in (
+            (None, None, False),
+            ([1], 0, True),
+            ([0, 2], 1, False),
+            ([-1], 2.5, True),
+            (None, 0, True),
+        )
     ]
 
 
+ADAPTIVE = (
+    ("_adaptive_avg_pool2d", 2), ("_adaptive_avg_pool3d", 3), ("adaptive_max_pool2d", 2), ("adaptive_max_pool3d", 3),
+)  # fmt: skip
+
+
 def _add_families() -> None:
-    for name, axes in (("max_pool2d_with_indices", 2), ("max_pool3d_with_indices", 3), ("avg_pool2d", 2), ("avg_pool3d", 3)):
+    for name, axes in (
+        ("max_pool2d_with_indices", 2),
+        ("max_pool3d_with_indices", 3),
+        ("avg_pool2d", 2),
+        ("avg_pool3d", 3),
+    ):
         has = name.startswith("max")
         BY_HAND[name] = lambda name=name, axes=axes, has=has: pools(name, axes, has)
         BY_HAND[f"{name}_backward"] = lambda name=name, axes=axes, has=has: pool_backwards(name, axes, has)
-    for name, axes in (("_adaptive_avg_pool2d", 2), ("_adaptive_avg_pool3d", 3), ("adaptive_max_pool2d", 2)):
+    for name, axes in ADAPTIVE:
         BY_HAND[name] = lambda name=name, axes=axes: adaptive(name, axes)
         BY_HAND[f"{name}_backward"] = lambda name=name, axes=axes: adaptive_backwards(name, axes)
-    for kind, axes in (("linear", 1), ("bilinear", 2), ("trilinear", 3), ("bicubic", 2), *(("nearest", a) for a in (1, 2, 3))):
+    for kind, axes in (
+        ("linear", 1),
+        ("bilinear", 2),
+        ("trilinear", 3),
+        ("bicubic", 2),
+        *(("nearest", a) for a in (1, 2, 3)),
+    ):
         for name in (f"upsample_{kind}{axes}d", *([f"_upsample_nearest_exact{axes}d"] if kind == "nearest" else [])):
             BY_HAND[name] = lambda name=name, axes=axes: upsamplings(name, axes)
             BY_HAND[f"{name}_backward"] = lambda name=name, axes=axes: upsamplings(name, axes, True)

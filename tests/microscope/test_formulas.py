@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from microscope.operands import LEFT_OUT, LINES, Draw, call, draws, n, to_numpy, u, w
 
 from cutaway.microscope.formula import UNCOMPUTED, Formula, load_formulas, lookup
 from cutaway.microscope.formula_tree import Call, Name, Number, Statement
-from microscope.operands import LEFT_OUT, LINES, Draw, draws, to_numpy
+from cutaway.microscope.recorder import Recorder, describe
 
 ALLOWED = 8.0
 """How many times the rounding expected a kernel may be off: it may add up in another order."""
@@ -29,7 +31,9 @@ DTYPES = [torch.float64, torch.float32, torch.bfloat16]
 def bind(draw: Draw, formula: Formula, results: list[Any]) -> Any:
     arguments = {name: None if value is LEFT_OUT else to_numpy(value) for name, value in draw.arguments.items()}
     floats = [r.dtype for r in results if r is not None and r.is_floating_point()]
-    return formula.bind(arguments, [None if r is None else to_numpy(r) for r in results], torch.finfo(floats[0]).eps if floats else None)
+    return formula.bind(
+        arguments, [None if r is None else to_numpy(r) for r in results], torch.finfo(floats[0]).eps if floats else None
+    )
 
 
 def error(formula: Formula, draw: Draw, results: list[Any], k: int) -> float:
@@ -109,7 +113,7 @@ def test_one_number_is_that_of_the_whole(key: str) -> None:
 
 
 def spoil(statement: Statement, results: list[Any], k: int) -> Statement:
-    """Return the statement with its value a little wrong: 1.001 times as large and a little more, one more, or the opposite."""
+    """Return the statement with its value a little wrong: 1.001 times as large and a bit, one more, or the opposite."""
     value = statement.value
     if results[k].dtype == torch.bool:
         wrong = Call("==", (value, Number(0)))
@@ -141,3 +145,62 @@ def test_a_wrong_line_is_caught(key: str) -> None:
     n_drawn = sum(isinstance(s.value, Name) and s.value.name in (*UNCOMPUTED, "given") for s in formula.statements)
     is_result = [s.target in numbers for s in formula.statements]
     assert len(planted) + n_drawn == sum(is_result), "a result no draw makes"
+
+
+LEFT_TO_DECOMPOSITION: dict[str, Callable[[], Draw]] = {
+    "adaptive_max_pool3d": lambda: call("adaptive_max_pool3d", n(2, 3, 5, 4, 6), [2, 2, 3]),
+    "affine_grid_generator": lambda: call("affine_grid_generator", n(2, 2, 3), [2, 3, 4, 5], False),
+    "block_diag": lambda: call("block_diag", [n(2, 3), n(1, 2)]),
+    "col2im": lambda: call("col2im", n(2, 12, 9), [4, 4], [2, 2], [1, 1], [0, 0], [1, 1]),
+    "deg2rad": lambda: call("deg2rad", n(3)),
+    "dist": lambda: call("dist", n(3, 4), n(3, 4)),
+    "grid_sampler_2d": lambda: call("grid_sampler_2d", n(2, 3, 4, 5), n(2, 3, 3, 2).clamp(-1, 1), 0, 0, False),
+    "im2col": lambda: call("im2col", n(2, 3, 5, 4), [2, 2], [1, 1], [1, 1], [2, 1]),
+    "max_unpool2d": lambda: call("max_unpool2d", n(1, 2, 2, 2), w(4, 1, 2, 2, 2), [4, 4]),
+    "multilabel_margin_loss_forward": lambda: call("multilabel_margin_loss_forward", n(2, 4), w(4, 2, 4), 1),
+    "nan_to_num": lambda: call("nan_to_num", n(3)),
+    "rad2deg": lambda: call("rad2deg", n(3)),
+    "renorm": lambda: call("renorm", n(3, 4), 2, 0, 1.0),
+    "rot90": lambda: call("rot90", n(3, 4), 1, [0, 1]),
+    "special_entr": lambda: call("special_entr", u(3)),
+    "special_log_ndtr": lambda: call("special_log_ndtr", n(3)),
+    "unsafe_split.Tensor": lambda: call("unsafe_split.Tensor", n(3, 6), 2, 1),
+}
+"""Operations that PyTorch opens into others which have lines."""
+
+OPAQUE = frozenset({
+    # linear algebra, Fourier and complex numbers
+    "_fft_c2c", "_fft_r2c", "_linalg_det", "_linalg_eigh", "_linalg_slogdet", "_linalg_solve_ex", "_linalg_svd",
+    "linalg_cholesky_ex", "linalg_inv_ex", "linalg_lu_solve", "linalg_matrix_exp", "linalg_qr", "linalg_solve_triangular",
+    # dynamic programming
+    "_ctc_loss", "_ctc_loss_backward", "mkldnn_rnn_layer", "mkldnn_rnn_layer_backward",
+    # rare
+    "_dirichlet_grad", "_efficientzerotensor", "_pdist_backward", "_pdist_forward", "_trilinear", "_upsample_bilinear2d_aa",
+    "_upsample_bilinear2d_aa_backward", "grid_sampler_2d_backward", "index_reduce", "multilabel_margin_loss_backward",
+    "polygamma",
+})  # fmt: skip
+"""Operations seen in models that have neither a line nor a decomposition: a report names them."""
+
+
+def has_formula(name: str) -> bool:
+    return lookup(name) is not None
+
+
+@pytest.mark.parametrize("name", LEFT_TO_DECOMPOSITION)
+def test_what_has_no_line_is_opened_into_what_has(name: str) -> None:
+    draw = LEFT_TO_DECOMPOSITION[name]()
+    assert draw.name == name
+    assert not has_formula(name)
+    with Recorder(has_formula) as recorder:
+        draw.run()
+    left = {
+        operation.name for operation in recorder.operations if not operation.is_view and not has_formula(operation.name)
+    }
+    assert recorder.operations
+    assert not left
+
+
+@pytest.mark.parametrize("name", sorted(OPAQUE))
+def test_opaque_operations_are_known(name: str) -> None:
+    assert describe(getattr(torch.ops.aten, name).default, has_formula).decompose is None
+    assert not has_formula(name)
