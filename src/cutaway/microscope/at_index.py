@@ -152,7 +152,7 @@ def parts_of(node: Node, evaluator: Evaluator) -> list[Part] | None:
     op, args = node.op, node.args
     if op == "read" or not has_reads(node):
         return [Part((node,))]
-    if op in ("+", "-", "neg", "total"):
+    if op in ("+", "-", "neg", "total", "rounded"):
         found = []
         for n, arg in enumerate(args):
             parts = parts_of(arg, evaluator)
@@ -387,11 +387,13 @@ def named_places(name: str, places: Array, evaluator: Evaluator) -> Iterator[tup
         places = places[len(places) - len(shape) :] if len(shape) <= len(places) else places
         rows = [np.zeros_like(places[0])] * (len(shape) - len(places)) if len(places) else []
         rows += [row if n > 1 else np.zeros_like(row) for row, n in zip(places, shape[len(rows) :], strict=True)]
-        places = np.array(rows, dtype=np.int64).reshape(len(shape), -1)
+        places = np.array(rows, dtype=np.int64).reshape(len(shape), places.shape[1])
     elif name.endswith(".flat"):
         name = name.removesuffix(".flat")
         shape = evaluator.arrays[name].shape
-        places = np.array(np.unravel_index(places[0], shape) if shape else [], dtype=np.int64).reshape(len(shape), -1)
+        places = np.array(np.unravel_index(places[0], shape) if shape else [], dtype=np.int64).reshape(
+            len(shape), places.shape[1]
+        )
     yield name, chosen, places
 
 

@@ -351,7 +351,8 @@ class Binder:
                 if node.function == "flat":
                     self.derived[name] = named[0][1].reshape(-1)
                 elif node.function == "positions":
-                    self.derived[name] = positions(named[0][1].shape, named[1][1] if len(named) > 1 else [])
+                    indices = named[1][1] if len(named) > 1 else []
+                    self.derived[name] = positions(named[0][1].shape, [indices] if is_array(indices) else indices)
                 else:
                     shape = named[1][1].shape
                     value = np.asarray(named[0][1])
@@ -440,6 +441,9 @@ class Binder:
             return len(values[0]) if values[0] is not None else 0
         if name == "last":
             return list(range(-values[0], 0))
+        if name == "front":  # what PyTorch's list of paddings puts before each of so many axes
+            pad, rank = values
+            return [pad[2 * (rank - 1 - axis)] if 2 * (rank - 1 - axis) < len(pad) else 0 for axis in range(rank)]
         if name in ("sum", "prod") and len(values) == 1:
             return (sum if name == "sum" else math.prod)(values[0])
         if name in ("==", "!="):
@@ -566,6 +570,9 @@ class Binder:
         """Return the body of a local with these indices."""
         given = [self.resolve(item, names, before) for item in node.items]
         formal = statement.items or ()
+        if len(given) != len(formal) and len(tuples := [item for item in given if is_tuple(item)]) == 1:
+            at, lanes = given.index(tuples[0]), len(formal) - len(given) + 1
+            given[at : at + 1] = [tree.Call("lane", (tuples[0], tree.Number(lane))) for lane in range(lanes)]
         if len(given) != len(formal):
             raise UsageError(f"formula: {statement.target} has {len(formal)} indices, given {len(given)}")
         inner: dict[str, Any] = {}
@@ -742,6 +749,8 @@ class Binder:
             raise UsageError(f"formula: no statement for result {k}")
         n, statement = found
         self.given = self.outputs[k]
+        kinds = {value.dtype.char for value in (*self.arguments.values(), self.given) if is_array(value)}
+        self.is_single = "d" not in kinds and bool(kinds & {"f", "e"})
         shape = tuple(self.given.shape)
         items: tuple[Any, ...]
         layout_shape = (math.prod(shape),) if statement.is_flat else shape
@@ -825,11 +834,16 @@ class Binder:
             )
         if function == "bracket":
             return self.lower_condition(arguments[0], scope, lane)
+        if function == "lane":
+            return self.lower(arguments[0], scope, arguments[1].value, outside)
         if function == "inside":
             return self.lower_read("inside", arguments[0], scope, outside, lane)
         if function not in FUNCTIONS:
             raise UsageError(f"formula: unknown function {function!r}; there are {', '.join(sorted(FUNCTIONS))}")
-        return make.call(function, *(self.lower(argument, scope, lane, outside) for argument in arguments))
+        nodes = [self.lower(argument, scope, lane, outside) for argument in arguments]
+        if function in SINGLE and self.is_single:
+            nodes = [make.number(float(np.float32(n.data))) if n.op == "number" and n.kind == "f" else n for n in nodes]
+        return make.call(function, *nodes)
 
     def lower_condition(self, node: tree.Node, scope: dict[str, list[Node]], lane: int | None) -> Node:
         """Return a condition as 1 or 0: conditions joined by `and`, and those on tuples, as a product."""
@@ -989,6 +1003,8 @@ class Binder:
 
 
 EVERYTHING = (tree.Name("", True),)
+SINGLE = (*tree.COMPARISONS, "%", "//")
+"""Where PyTorch first rounds a plain number to float32 if no array is float64, and where that can matter much."""
 ARRAY_FUNCTIONS = ("size", "numel", "rank", "kind", "has", "len", "flat", "positions", "spread")
 
 
@@ -1036,11 +1052,16 @@ def syntax(node: Any) -> Iterator[Any]:
         yield from syntax(node.variable)
 
 
+def is_tuple(item: Any) -> bool:
+    """Return whether an index is a variable of several axes."""
+    return isinstance(item, tree.Name) and item.is_tuple
+
+
 def tuple_names(node: Any, several: set[str]) -> list[str]:
     """Return the variables of several axes in an index, not counting those inside another array's index."""
     if isinstance(node, tree.Name):
         return [node.name] if node.is_tuple or node.name in several else []
-    if isinstance(node, tree.Call):
+    if isinstance(node, tree.Call) and node.function != "lane":
         return [name for argument in node.arguments for name in tuple_names(argument, several)]
     return []
 

@@ -148,7 +148,7 @@ def normal(value: Any) -> Any:
 def signature(value: Any) -> Any:
     """Return what the bound tree depends on."""
     if isinstance(value, np.ndarray):
-        return value.shape, value.dtype.kind
+        return value.shape, value.dtype.char
     if isinstance(value, list):
         return tuple(map(signature, value))
     return type(value).__name__, repr(value)

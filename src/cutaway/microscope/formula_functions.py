@@ -43,8 +43,9 @@ def digamma(x: float) -> float:
     while x < 10.0:
         total -= 1.0 / x
         x += 1.0
-    square = 1.0 / (x * x)
-    series = square * (1 / 12 - square * (1 / 120 - square * (1 / 252 - square * (1 / 240 - square * (1 / 132)))))
+    square, series = 1.0 / (x * x), 0.0
+    for coefficient in (1 / 12, -691 / 32760, 1 / 132, -1 / 240, 1 / 252, -1 / 120, 1 / 12):
+        series = square * (coefficient + series)
     return total + math.log(x) - 0.5 / x - series
 
 
@@ -56,7 +57,7 @@ def erfinv(y: float) -> float:
     part = 2 / (math.pi * 0.147) + log / 2
     x = math.copysign(math.sqrt(math.sqrt(part * part - log / 0.147) - part), y)
     for _ in range(4):
-        error = math.erf(x) - y if abs(y) < 0.5 else math.copysign(1 - abs(y) - math.erfc(abs(x)), y)
+        error = math.erf(x) - y if abs(y) < 0.5 else math.copysign(1, y) * (1 - abs(y) - math.erfc(abs(x)))
         x -= error * math.sqrt(math.pi) / 2 * math.exp(x * x)
     return x
 
@@ -133,6 +134,7 @@ FUNCTIONS = {
     "round": Function(np.round, is_exact=True, kind="="),
     "trunc": Function(np.trunc, is_exact=True, kind="="),
     "frac": Function(lambda x: x - np.trunc(x), (lambda x, v: np.ones_like(v),), is_exact=True, kind="="),
+    "rounded": Function(lambda x: x, (lambda x, v: np.ones_like(v),), kind="="),
     "sign": Function(np.sign, latex=r"\operatorname{sign}", is_exact=True, kind="="),
     "abs": Function(np.abs, (lambda x, v: np.sign(x),), is_exact=True, kind="="),
     "neg": Function(np.negative, (lambda x, v: -np.ones_like(v),), is_exact=True, kind="="),
