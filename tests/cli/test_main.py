@@ -12,7 +12,7 @@ from cutaway.cli.main import VERBS, main
 WRONG = [
     ([], 0, ""),
     (["--help"], 0, ""),
-    (["trian"], 2, "there is no verb 'trian' (did you mean train?)"),
+    (["trian"], 2, "there is no verb 'trian' (did you mean train"),
     (["train", "stdlob"], 2, "there is no preset, recipe file or run 'stdlob' (did you mean stdlib"),
     (["train", "/usr"], 2, "to train on its text: cutaway train stdlib --data.source /usr"),
     (["train", "none.toml"], 2, "there is no recipe file 'none.toml'"),
