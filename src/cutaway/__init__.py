@@ -4,6 +4,8 @@ import cutaway
 run = cutaway.train("stdlib", steps=500)
 print(run.generate("def squares(n):"))
 model, tokenizer = cutaway.load(run)
+trace = cutaway.trace(model, inputs, loss=fn, optimizer=opt)     # any torch.nn.Module
+print(trace.explain("lm_head.weight:grad", (3, 7)))
 """
 
 from __future__ import annotations
@@ -16,12 +18,23 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from cutaway.microscope.store import load_trace
+    from cutaway.microscope.tracing import recording, trace
     from cutaway.recipe import Recipe
     from cutaway.workbench import Run, load, resume, train
 
-__all__ = ["Recipe", "Run", "__version__", "load", "resume", "train"]
+__all__ = ["Recipe", "Run", "__version__", "load", "load_trace", "recording", "resume", "trace", "train"]
 
-_HOMES = {"train": "workbench", "resume": "workbench", "load": "workbench", "Run": "workbench", "Recipe": "recipe"}
+_HOMES = {
+    "train": "workbench",
+    "resume": "workbench",
+    "load": "workbench",
+    "Run": "workbench",
+    "Recipe": "recipe",
+    "trace": "microscope.tracing",
+    "recording": "microscope.tracing",
+    "load_trace": "microscope.store",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -34,15 +34,30 @@ class Logarithm(nn.Module):
 
 
 def test_the_first_number_that_is_not_finite_and_what_it_was_made_from() -> None:
-    (found,) = find(Logarithm(), torch.ones(2, 4), "non-finite") or [None]
-    assert found is None or "log" in found.message  # -inf alone may be a mask
-    model = nn.Linear(4, 3)
+    (found,) = find(Logarithm(), torch.ones(2, 4), "non-finite")
+    assert (found.address, found.index) == ("log", (0, 1))
+    assert found.message.startswith("the first number that is -inf, made by log from where (0 to ")
+    model = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2))
     with torch.no_grad():
-        model.weight[1, 2] = torch.inf
-    (found,) = find(nn.Sequential(model, nn.Tanh(), nn.Linear(3, 2)), torch.ones(2, 4), "non-finite")
-    assert (found.address, found.index) == ("0:out", (0, 1))
-    assert "made by addmm from" in found.message
-    assert "inf" in found.message
+        model[0].weight[1, 2] = torch.inf  # type: ignore[index]
+    (found,) = find(model, torch.ones(2, 4), "non-finite")
+    assert (found.address, found.index, found.message) == ("0.weight", (1, 2), "was there before the step")
+
+
+def test_a_row_that_is_masked_everywhere_is_found_the_mask_is_not() -> None:
+    class Masked(nn.Module):
+        def __init__(self, n: int) -> None:
+            super().__init__()
+            self.inner, self.n = nn.Linear(4, 4), n
+
+        def forward(self, x: Tensor) -> Tensor:
+            mask = torch.ones(4, 4, dtype=torch.bool).triu(self.n)
+            return self.inner(x).masked_fill(mask, -torch.inf).softmax(-1)
+
+    assert find(Masked(1), torch.ones(4, 4), "non-finite") == []
+    (found,) = find(Masked(0), torch.ones(4, 4), "non-finite")
+    assert found.index == (0, 0)
+    assert found.message.startswith("the first number that is nan, made by _softmax from masked_fill (-inf to ")
 
 
 def test_parameters_without_gradient() -> None:

@@ -33,7 +33,7 @@ def test_every_operation_is_explained_and_every_number_agrees(name: str) -> None
     assert report.wrong == []
     assert report.ok
     assert report.explained == report.operations > 50
-    assert report.values_checked > 500
+    assert report.values_checked > 200
     assert report.worst_error <= verify.SAFETY
 
 
@@ -70,9 +70,9 @@ def test_one_changed_value_is_caught(phase: str) -> None:
 
 def test_a_swapped_operand_is_caught() -> None:
     found = step("our_gpt")
-    operation = next(o for o in found.operations if o.name == "bmm" and o.phase == "forward")
-    one, other = operation.args["self"], operation.args["mat2"]
-    operation.args |= {"self": other._replace(shape=one.shape), "mat2": one._replace(shape=other.shape)}
+    operation, other, *_ = [o for o in found.operations if o.name == "addmm" or o.name == "mm" and o.phase == "forward"]
+    assert operation.args["mat2"].shape == other.args["mat2"].shape
+    operation.args["mat2"] = other.args["mat2"]
     report = found.verify()
     assert found.names.results[operation.number, 0] in report.wrong
 

@@ -13,11 +13,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from string import ascii_lowercase
 
 from cutaway.bench.alternate import Race, alternate
+from cutaway.bench.facts import Fact
 from cutaway.scratch.microgpt import (
     RATE,
     ArrayGPT,
@@ -55,21 +55,6 @@ print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)
 """
 
 
-@dataclass(frozen=True)
-class Fact:
-    """Something measured that is not a race."""
-
-    what: str
-    value: float
-    unit: str
-    bar: float | None = None
-    """At most this."""
-
-    def as_dict(self) -> dict[str, float | str | None]:
-        """Return the fact as plain values."""
-        return {"what": self.what, "value": self.value, "unit": self.unit, "bar": self.bar}
-
-
 def run_scratch_bench(
     names_file: str, is_quick: bool, say: Callable[[str], None] = lambda line: None
 ) -> tuple[list[Race], list[Fact], str]:
@@ -95,16 +80,6 @@ def run_scratch_bench(
         *history(HISTORY_STEPS // 10 if is_quick else HISTORY_STEPS),
     ]
     return races, facts, known_answer(names, say) if names_file else "known answer: not asked (--data names.txt)"
-
-
-def fact_table(facts: list[Fact]) -> str:
-    """Return facts as a plain table."""
-    width = max(len(fact.what) for fact in facts)
-    lines = []
-    for fact in facts:
-        bar = "" if fact.bar is None else f"at most {fact.bar:g}"
-        lines.append(f"{fact.what:<{width}}  {fact.value:>9.2f} {fact.unit:<2}  {bar}".rstrip())
-    return "\n".join(lines)
 
 
 def stand_in_names() -> list[str]:

@@ -17,6 +17,7 @@ KINDS = {
     "train": "a training step beside transformers + torch.optim.AdamW",
     "generate": "tokens a second beside transformers' generate",
     "scratch": "the engines from scratch: fused beside plain, arrays beside numbers, large graphs, long histories",
+    "microscope": "recording beside not recording and beside torchlens, explaining, verifying",
     "loss": "time to a loss: our default recipe beside a plain one",
 }
 EXAMPLE = "cutaway bench train --threads 1"
@@ -27,7 +28,7 @@ class BenchArguments:
     """Measure beside a peer, taking turns in one process, and print medians and their ratio."""
 
     kind: Annotated[str, tyro.conf.Positional]
-    """`train`, `generate`, `scratch` or `loss`."""
+    """`train`, `generate`, `scratch`, `microscope` or `loss`."""
     quick: bool = False
     """Fewer rounds: a rough answer soon."""
     threads: int = 1
@@ -75,12 +76,20 @@ def main(argv: list[str]) -> int:
         result["races"] = [race.as_dict() for race in races]
         text = race_table(races)
     elif arguments.kind == "scratch":
-        from cutaway.bench.scratch import fact_table, run_scratch_bench
+        from cutaway.bench.facts import fact_table
+        from cutaway.bench.scratch import run_scratch_bench
 
         races, facts, known = run_scratch_bench(arguments.data, arguments.quick, say)
         result |= {"races": [race.as_dict() for race in races], "facts": [fact.as_dict() for fact in facts]}
         result["known_answer"] = known
         text = f"{race_table(races)}\n\n{fact_table(facts)}\n\n{known}"
+    elif arguments.kind == "microscope":
+        from cutaway.bench.facts import fact_table
+        from cutaway.bench.microscope import run_microscope_bench
+
+        races, facts = run_microscope_bench(arguments.quick, say)
+        result |= {"races": [race.as_dict() for race in races], "facts": [fact.as_dict() for fact in facts]}
+        text = f"{race_table(races)}\n\n{fact_table(facts)}"
     else:
         from cutaway.bench.loss import loss_table, run_loss_bench
 

@@ -22,6 +22,10 @@ from cutaway.microscope.trace import Trace
 EXPLODES_BY, VANISHES_BY = 1e3, 1e-3
 SATURATED_FROM, SATURATED_SHARE = 0.999, 0.5
 DEAD_SHARE = 0.1
+MASKED = -1e30
+"""Scores below this are masked."""
+FILLS = ("full", "fill", "masked_fill", "where", "scalar_tensor", "new_full", "triu", "tril", "constant_pad")
+"""Operations that put a minus infinity somewhere on purpose: masks."""
 
 
 @dataclass(frozen=True)
@@ -50,32 +54,41 @@ def diagnose(trace: Trace) -> list[Finding]:
 
 def non_finite(trace: Trace) -> Iterator[Finding]:
     """Find the first number that is infinite or undefined although what it was made from is not."""
-    for operation, place, address in computed(trace):
-        values = trace.memory.read(place)
-        if not values.dtype.is_floating_point or is_mask(operation, values):
-            continue
+    for address, place in trace.names.sources():
+        for index in strange(trace, place, minus_too=False):
+            yield Finding("non-finite", address, index, "was there before the step")
+            return
+    for operation, place, _ in computed(trace):
+        operands = [p for _, p in operation.operands() if p.numel]
+        fills = not operands or operation.name.startswith(FILLS)
+        minus_too = not fills and not any(True for p in operands for _ in strange(trace, p, minus_too=True))
+        for index in strange(trace, place, minus_too):
+            if any(True for p in operands for _ in strange(trace, p, minus_too=False)):
+                continue
+            made_of = ", ".join(f"{trace.names.of(p, (0,) * len(p.shape))[0]} ({extremes(trace, p)})" for p in operands)
+            yield Finding(
+                "non-finite",
+                trace.names.of(place, index)[0],
+                index,
+                f"the first number that is {trace.memory.read(place)[index].item()}, made by {operation.name} from "
+                f"{made_of or 'nothing'} in {operation.module or 'the model'} ({operation.source})",
+            )
+            return
+
+
+def strange(trace: Trace, place: Place, minus_too: bool) -> Iterator[Index]:
+    """Yield the first index of a number that is undefined or infinite.
+
+    Args:
+        minus_too: minus infinity counts as well; it does not where it may be a mask.
+    """
+    values = trace.memory.read(place)
+    if values.dtype.is_floating_point:
         wrong = ~values.isfinite()
-        if not wrong.any():
-            continue
-        index = tuple(int(i) for i in wrong.nonzero()[0])
-        made_of = ", ".join(
-            f"{trace.names.of(p, (0,) * len(p.shape))[0]} ({extremes(trace, p)})"
-            for _, p in operation.operands()
-            if p.numel
-        )
-        yield Finding(
-            "non-finite",
-            trace.names.of(place, index)[0],
-            index,
-            f"the first number that is {values[index].item()}, made by {operation.name} from {made_of or 'nothing'} "
-            f"in {operation.module or 'the model'} ({operation.source})",
-        )
-        return
-
-
-def is_mask(operation: Operation, values: torch.Tensor) -> bool:
-    """Return whether -inf stands there on purpose: a mask, or scores with a mask added."""
-    return bool((values == -torch.inf).any()) and not bool((values == torch.inf).any() or values.isnan().any())
+        if not minus_too:
+            wrong &= values != -torch.inf
+        if wrong.any():
+            yield tuple(int(i) for i in wrong.nonzero()[0])
 
 
 def extremes(trace: Trace, place: Place) -> str:
@@ -140,7 +153,8 @@ def saturated_rows(trace: Trace) -> Iterator[Finding]:
             continue
         values = trace.memory.read(place)
         rows = values.amax(dim=-1)
-        free = values.count_nonzero(dim=-1) > 1  # a first position can only look at itself
+        scores = trace.memory.read(next(place for _, place in operation.operands()))
+        free = (scores > MASKED).sum(dim=-1) > 1  # a first position can only look at itself
         full = (rows >= SATURATED_FROM) & free
         if free.any() and float(full.sum() / free.sum()) >= SATURATED_SHARE:
             index = (*(int(i) for i in full.nonzero()[0]), 0)

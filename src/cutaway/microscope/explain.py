@@ -28,6 +28,8 @@ class Term:
     """What the number it comes from is multiplied by (in a sum of products), or the local derivative."""
     address: str
     index: Index
+    others: tuple[tuple[str, Index], ...] = ()
+    """The recorded numbers that the weight is made of, where it is a product of some."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,14 @@ class Explanation:
         """Return everything as plain values."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "terms"}
         terms = [
-            {"value": t.value, "weight": t.weight, "address": t.address, "index": list(t.index)} for t in self.terms
+            {
+                "value": t.value,
+                "weight": t.weight,
+                "address": t.address,
+                "index": list(t.index),
+                "others": [{"address": address, "index": list(index)} for address, index in t.others],
+            }
+            for t in self.terms
         ]
         return plain | {
             "index": list(self.index),
@@ -89,7 +98,9 @@ class Explanation:
         if self.formula:
             lines += [f"  {self.formula}", f"  {self.numbers}"]
         for term in self.terms[:8]:
-            lines.append(f"  {term.value:>14.6g} = {term.weight:.6g} * {term.address}{list(term.index)}")
+            weight = " * ".join(f"{address}{list(index)}" for address, index in term.others)
+            weight = f"{term.weight:.6g}{f' ({weight})' if weight else ''}"
+            lines.append(f"  {term.value:>14.6g} = {term.address}{list(term.index)} * {weight}")
         if len(self.terms) > 8:
             rest = sum(term.value for term in self.terms[8:])
             lines.append(f"  {rest:>14.6g} = {len(self.terms) - 8:,} more terms")
@@ -115,7 +126,7 @@ def explain(trace: Trace, address: str, index: Any = ()) -> Explanation:
     n, which, inside = made
     operation = trace.operations[n]
     where = {"phase": operation.phase, "module": operation.module, "source": operation.source}
-    formula = lookup(operation.name)
+    formula = None if operation.is_unseen else lookup(operation.name)
     if formula is None:
         terms = [
             Term(float("nan"), float("nan"), *trace.names.of(p, (0,) * len(p.shape)))
@@ -130,7 +141,14 @@ def explain(trace: Trace, address: str, index: Any = ()) -> Explanation:
         return Explanation(address, index, value, at.kind, **common)
     places = dict(operation.operands()) | {f"out{i or ''}": p for i, p in operation.outputs()}
     terms = [
-        Term(t.value, t.weight, *trace.names.of(places[t.operand], t.index)) for t in at.terms if t.operand in places
+        Term(
+            t.value,
+            t.weight,
+            *trace.names.of(places[t.operand], t.index),
+            tuple(trace.names.of(places[other], index) for other, index in t.others if other in places),
+        )
+        for t in at.terms
+        if t.operand in places
     ]
     terms.sort(key=lambda term: -abs(term.value))
     allowed = SAFETY * (eps(place.dtype) * at.rounding + tiny(place.dtype))
@@ -227,11 +245,17 @@ def gradient_path(trace: Trace, address: str, index: Any, most: int = 200) -> li
     for _ in range(most):
         e = explain(trace, address, index)
         links.append(Link(e.address, e.index, e.value, local))
-        upstream = [t for t in e.terms if trace.names.phase_of(t.address) == "backward" and np.isfinite(t.value)]
+        upstream = [
+            (term, *read)
+            for term in e.terms
+            for read in ((term.address, term.index), *term.others)
+            if trace.names.phase_of(read[0]) == "backward" and np.isfinite(term.value)
+        ]
         if not upstream:
             break
-        term = upstream[0]
-        address, index, local = term.address, term.index, term.weight
+        term, address, index = upstream[0]
+        above = number(trace, *trace.check_index(address, index))
+        local = term.value / above if above else term.weight
     return links[::-1]
 
 

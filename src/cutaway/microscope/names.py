@@ -14,7 +14,7 @@ Addresses depend only on what the program does, so they are the same in every ru
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from cutaway.microscope.record import Index, Memory, Operation, Place, is_empty
 from cutaway.microscope.recorder import Mark
@@ -98,7 +98,7 @@ class Names:
         return names
 
     @property
-    def sources(self) -> Mapping[str, str]:
+    def source_kinds(self) -> Mapping[str, str]:
         """Address -> kind of every tensor that was there before the recording and has a name."""
         return self._kinds
 
@@ -125,6 +125,11 @@ class Names:
     def kind_of_source(self, address: str) -> str:
         """Return what a number is that nobody computed: parameter, input or constant."""
         return self._kinds.get(address, "constant")
+
+    def sources(self) -> Iterator[tuple[str, Place]]:
+        """Yield the address and place of everything with a name that was there before."""
+        for address in self._kinds:
+            yield address, self.places[address]
 
     def parameters(self) -> list[str]:
         """Return the names of the parameters, a shared one once."""

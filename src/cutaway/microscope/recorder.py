@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cutaway.microscope.record import Cell, Memory, Operation, Place, Write, places_in
+from cutaway.microscope.record import Cell, Memory, Operation, Place, Unseen, Write, places_in
 
 _TORCH = str(Path(torch.__file__).parent)
 _OURS = str(Path(__file__).parent)
@@ -32,6 +32,9 @@ HIDDEN_WRITES = {
     "cudnn_batch_norm": ("running_mean", "running_var"),
 }
 """Arguments a kernel writes to although its schema does not say so (while training)."""
+
+
+LAZY_VIEWS = {"_conj": torch.ops.aten._conj_physical.default, "_neg_view": torch.ops.aten.neg.default}
 
 
 @dataclass(slots=True)
@@ -68,16 +71,6 @@ SHARED = ("param", "buffer", "input", "grad", "state", "old state", "new", "out"
 """Kinds of marks on tensors that the user's program holds too and may change when the recording has ended."""
 
 
-class Unseen:
-    """A tensor without strides (sparse, nested): its numbers cannot be recorded."""
-
-    def __init__(self, tensor: Tensor) -> None:
-        self.said = f"{tensor.layout} tensor of shape {tuple(tensor.shape)}"
-
-    def __repr__(self) -> str:
-        return self.said
-
-
 class Recorder(TorchDispatchMode):
     """Sees the operations; `tracing.recording` adds the hooks.
 
@@ -97,6 +90,10 @@ class Recorder(TorchDispatchMode):
         self._last_sequence = -1
         self._is_theirs: dict[Any, bool] = {}
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # or every operation would go through one more layer, which imports the compiler
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation and write down what it read and what came out."""
         kwargs = kwargs or {}
@@ -110,6 +107,10 @@ class Recorder(TorchDispatchMode):
                 result = kind.decompose(*args, **kwargs)
             if result is not NotImplemented:
                 return result
+        if kind.name in LAZY_VIEWS:
+            # a view whose numbers are conjugated (or negated) only when read: compute them here
+            with self:
+                return LAZY_VIEWS[kind.name](*args)
         named = dict(zip(kind.arguments, args, strict=False)) | kwargs
         read = {name: self._to_places(value) for name, value in named.items()}
         writes = kind.writes
@@ -145,9 +146,9 @@ class Recorder(TorchDispatchMode):
         else:
             module, source = (self.path[-1] if self.path else ""), self._user_line() if node is None else ""
         args = {**kind.defaults, **read}
-        operation = Operation(number, kind.name, args, returned, phase, module, source, forward, False, writes)
-        operation.is_view = self.memory.note_makers(operation)
-        self.operations.append(operation)
+        self.operations.append(
+            Operation(number, kind.name, args, returned, phase, module, source, forward, False, writes)
+        )
 
     def place(self, tensor: Tensor, made: bool = False) -> Place:
         """Return where a tensor is now."""
@@ -158,12 +159,12 @@ class Recorder(TorchDispatchMode):
             number = self._cells[key] = len(self.memory.cells)
             self.memory.cells.append(Cell(storage, is_source=not made))
         version = len(self.memory.cells[number].writes)
-        return Place(number, version, tensor.dtype, tuple(tensor.shape), tensor.stride(), tensor.storage_offset())
+        return Place(number, version, tensor.dtype, tensor.shape, tensor.stride(), tensor.storage_offset())
 
     def mark(self, kind: str, name: str, value: Any, operation: int | None = None, which: int = 0) -> None:
         """Name a tensor, or each of a tuple, list or dict of them."""
         if isinstance(value, Tensor):
-            if value.layout is torch.strided:
+            if value.layout is torch.strided and not torch._C._functorch.is_functorch_wrapped_tensor(value):
                 n = len(self.operations) if operation is None else operation
                 holder = None
                 if kind in SHARED:
@@ -245,7 +246,11 @@ def watch_modules(recorder: Recorder, model: nn.Module) -> list[Any]:
     for path, module in model.named_modules(remove_duplicate=False):
         paths.setdefault(module, []).append(path)
 
+    mkldnn: list[bool] = []
+
     def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
+        if isinstance(module, nn.RNNBase):  # the kernel for whole recurrent layers hides its steps
+            mkldnn.append(torch.backends.mkldnn.set_flags(False)[0])
         outer = recorder.path[-1] if recorder.path else ""
         inside = [path for path in paths[module] if path.startswith(outer)]  # a module may have several places
         recorder.path.append((inside or paths[module])[0])
@@ -253,6 +258,8 @@ def watch_modules(recorder: Recorder, model: nn.Module) -> list[Any]:
             recorder.mark("input", "", named_inputs(module, args, kwargs))
 
     def leave(module: nn.Module, args: Any, result: Any) -> None:
+        if isinstance(module, nn.RNNBase) and mkldnn:
+            torch.backends.mkldnn.set_flags(mkldnn.pop())
         path = recorder.path.pop() if recorder.path else ""
         recorder.mark("out", f"{path}:out" if path else "output", result)
 
@@ -288,6 +295,10 @@ def watch_backward(recorder: Recorder) -> Iterator[None]:
         for output, gradient in zip(outputs, gradients, strict=False):
             recorder.mark("loss", "loss", output)
             recorder.mark("loss gradient", "loss", gradient)
+            if recorder.operations and isinstance(gradient, Tensor):
+                last = recorder.operations[-1]  # PyTorch made the first gradient, 1, just before
+                if recorder.place(gradient) in last.results:
+                    last.phase = "backward"
         try:
             return engine(outputs, gradients, *args, **kwargs)
         finally:

@@ -88,14 +88,19 @@ def replay(trace: Trace, edits: Edits | None = None, everything: bool = False) -
     for operation in trace.operations:
         own = waiting.get(operation.number, {})
         if not operation.is_view and (everything or own or any(working.is_changed(p) for _, p in operation.operands())):
-            if is_drawn(operation, trace.is_loaded):
+            if operation.is_unseen and edits and (own or any(working.is_changed(p) for _, p in operation.operands())):
+                raise TraceError(
+                    f"operation {operation.number}, {operation.name}, works on a sparse tensor, whose numbers are not "
+                    "recorded: nothing downstream of it can be recomputed"
+                )
+            if operation.is_unseen or is_drawn(operation, trace.is_loaded):
                 keep(working, trace.memory, operation)
             else:
                 run(working, operation, trace.is_loaded)
         for place, list_of in own.items():
             for index, value in list_of:
                 edit(working, place, index, value)
-    result = Trace(trace.operations, working.memory())
+    result = Trace(trace.operations, working.memory(), is_linked=True)
     result.share_names(trace)
     return result
 
@@ -161,7 +166,7 @@ def store(working: _Working, recorded: Any, now: Any, written: set[int]) -> None
     if isinstance(recorded, list):
         for one, other in zip(recorded, now, strict=True):
             store(working, one, other, written)
-    elif isinstance(recorded, Place) and recorded.storage not in written:
+    elif isinstance(recorded, Place) and isinstance(now, Tensor) and recorded.storage not in written:
         if tuple(now.shape) != recorded.shape:
             raise TraceError(
                 f"a result has shape {list(now.shape)} now and had {list(recorded.shape)}: the program would branch"

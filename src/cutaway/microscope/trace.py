@@ -34,20 +34,42 @@ COPIED_UP_TO_BYTES = 256 << 20
 class Trace:
     """A finished recording.
 
+    Args:
+        is_linked: whether the memory knows already which operation made which numbers.
+
     Attributes:
-        operations: in the order they ran.
         failure: what the program failed with, or None.
         notes: what its maker wants to be remembered: texts, numbers and lists of them.
         is_loaded: whether it, or what it replays, came from a file, and may not run just anything.
     """
 
-    def __init__(self, operations: list[Operation], memory: Memory) -> None:
-        self.operations, self.memory = operations, memory
+    def __init__(self, operations: list[Operation], memory: Memory, is_linked: bool = False) -> None:
+        self._operations, self._memory = operations, memory
+        self._is_linked = is_linked
         self.failure: str | None = None
         self.notes: dict[str, Any] = {}
         self.is_loaded = False
         self._names: Names | None = None
         self._marks: list[Mark] = []
+
+    @property
+    def operations(self) -> list[Operation]:
+        """The operations, in the order they ran."""
+        self._link()
+        return self._operations
+
+    @property
+    def memory(self) -> Memory:
+        """Every number, in all its versions."""
+        self._link()
+        return self._memory
+
+    def _link(self) -> None:
+        """Find out which operation made which numbers; put off until somebody asks."""
+        if not self._is_linked:
+            self._is_linked = True
+            for operation in self._operations:
+                operation.is_view = self._memory.note_makers(operation)
 
     def finish(self, marks: Iterable[Mark], keep: bool | None = None) -> None:
         """End the recording.
@@ -62,7 +84,7 @@ class Trace:
             if mark.holder is not None:
                 shared.setdefault(mark.place.storage, []).append(mark.holder)
                 mark.holder = None
-        cells = self.memory.cells
+        cells = self._memory.cells
         if keep is None:
             keep = sum(cells[number].storage.nbytes() for number in shared) <= COPIED_UP_TO_BYTES
         for number, holders in shared.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -43,6 +44,8 @@ def recording(
 
     handles = watch_modules(recorder, model)
     undo = watch_optimizer(recorder, optimizer, names) if optimizer is not None else lambda: None
+    collects = gc.isenabled()
+    gc.disable()  # going through all objects again and again takes longer than recording, and frees none of these
     fastpath = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -52,6 +55,8 @@ def recording(
         trace.failure = describe_failure(recorder, error)
         raise
     finally:
+        if collects:
+            gc.enable()
         torch.backends.mha.set_fastpath_enabled(fastpath)
         undo()
         for handle in handles:

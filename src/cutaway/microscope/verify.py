@@ -82,7 +82,7 @@ def verify(trace: Trace) -> Report:
             report.views += 1
             continue
         report.operations += 1
-        formula = lookup(operation.name)
+        formula = None if operation.is_unseen else lookup(operation.name)
         if formula is None:
             opaque[operation.name] += 1
             continue
