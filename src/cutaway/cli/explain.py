@@ -53,9 +53,9 @@ def main(argv: list[str]) -> int:
         raise UsageError('explain what? give an address, such as `loss`; --list "" prints them all')
     folder = find_trace(arguments.trace)
 
-    from cutaway.microscope.store import load
+    from cutaway.microscope.store import load_trace
 
-    trace, console = load(folder), paper()
+    trace, console = load_trace(folder), paper()
     if arguments.list is not None:
         return list_addresses(trace, arguments.list, arguments.json)
     address, given = split_address(arguments.address)
@@ -236,7 +236,7 @@ def tensor_facts(trace: Trace, address: str, index: tuple[int, ...], part: Any) 
     place = trace.place(address)
     made = trace.memory.maker(place, (0,) * len(place.shape)) if place.numel else None
     if made is None:
-        what = trace.names.sources.get(address, "constant")
+        what = trace.names.source_kinds.get(address, "constant")
     else:
         operation = trace.operations[made[0]]
         what = f"{operation.phase}, {operation.name} in {operation.module or 'the model'}  {operation.source}".rstrip()

@@ -27,9 +27,9 @@ def heat(values: Any, width: int = 80, height: int = 24) -> tuple[Text, str]:
     columns = max(1, (width - margin) // CELL)
     picture = Text(no_wrap=True)
     if numbers.ndim == 1:
+        columns = columns // 10 * 10 or columns
         step = -(-len(numbers) // (columns * height))
         shown = means(numbers[None], 1, step)[0]
-        columns = columns // 10 * 10 or columns
         lines = [(start * step, shown[start : start + columns]) for start in range(0, len(shown), columns)]
         block = (1, step)
     else:

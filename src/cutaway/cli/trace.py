@@ -156,7 +156,7 @@ def next_commands(trace: Trace, folder: Path) -> list[str]:
 def largest_gradient(trace: Trace) -> str:
     """Return the address and index of the largest gradient of a weight."""
     best, where = 0.0, ""
-    for name, kind in trace.names.sources.items():
+    for name, kind in trace.names.source_kinds.items():
         address = f"{name}:grad"
         if kind == "parameter" and address in trace:
             size = trace[address].abs().nan_to_num()
@@ -196,7 +196,7 @@ class Branch:
 def branches(trace: Trace) -> Branch:
     """Return the modules with what happened in them, the optimizer's steps counted where the weight is."""
     counts: dict[str, Counter[str]] = {}
-    parameters = {name.rpartition(".")[0] for name, kind in trace.names.sources.items() if kind == "parameter"}
+    parameters = {name.rpartition(".")[0] for name, kind in trace.names.source_kinds.items() if kind == "parameter"}
     for operation in trace.operations:
         path = operation.module
         if operation.phase == "optimizer":

@@ -33,9 +33,9 @@ def main(argv: list[str]) -> int:
     arguments = parse(VerifyArguments, argv, "verify", EXAMPLE)
     folder = find_trace(arguments.trace)
 
-    from cutaway.microscope.store import load
+    from cutaway.microscope.store import load_trace
 
-    trace = load(folder)
+    trace = load_trace(folder)
     with screen().status("recomputing every number..."):
         report = trace.verify()
     if arguments.json:

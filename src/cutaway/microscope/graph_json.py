@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from cutaway.base.errors import TraceError
-from cutaway.microscope.record import Place
+from cutaway.microscope.record import Place, Unseen
 from cutaway.microscope.trace import Trace
 
 FORMAT, VERSION = "cutaway trace", 1
@@ -33,7 +33,7 @@ MEMORY_FORMATS = {
 
 
 class Described:
-    """An argument that cannot be stored (a random generator, a sparse tensor): what it was, in words."""
+    """An argument that cannot be stored, such as a random generator: what it was, in words."""
 
     def __init__(self, said: str) -> None:
         self.said = said
@@ -94,7 +94,7 @@ def describe(trace: Trace) -> tuple[dict[str, Any], dict[str, Tensor]]:
         "places": [[p.storage, p.version, name_of(p.dtype), list(p.shape), list(p.stride), p.offset] for p in places],
         "operations": operations,
         "addresses": addresses,
-        "sources": trace.names.sources,
+        "sources": trace.names.source_kinds,
     }
     return graph, tensors
 
@@ -141,6 +141,8 @@ def encode(value: Any, number: Callable[[Place], int]) -> Any:
         for name, one in known.items():
             if value is one:
                 return {kind: name}
+    if isinstance(value, Unseen):
+        return {"unseen": repr(value)}
     if isinstance(value, torch.Generator):
         return {"described": f"random generator on {value.device}, seed {value.initial_seed()}"}
     said = repr(value)

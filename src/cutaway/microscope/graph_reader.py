@@ -14,7 +14,7 @@ import torch
 
 from cutaway.microscope.graph_json import DTYPES, LAYOUTS, MEMORY_FORMATS, Described
 from cutaway.microscope.names import Names
-from cutaway.microscope.record import PHASES, Cell, Memory, Operation, Place, Write, places_in
+from cutaway.microscope.record import PHASES, Cell, Memory, Operation, Place, Unseen, Write, places_in
 from cutaway.microscope.replay import find_safe
 from cutaway.microscope.trace import Trace
 
@@ -71,7 +71,7 @@ class Reader:
             cell.writes.extend(self.write(i, version, write) for version, write in enumerate(one["writes"]))
             self.memory.cells.append(cell)
         operations = [self.operation(i, one) for i, one in enumerate(graph["operations"])]
-        trace = Trace(operations, self.memory)
+        trace = Trace(operations, self.memory, is_linked=True)
         trace.is_loaded = True
         trace.failure = None if graph["failure"] is None else text(graph["failure"])
         trace.notes = {text(name): self.note(value) for name, value in check(graph["notes"], dict, "notes").items()}
@@ -170,6 +170,8 @@ class Reader:
             return LAYOUTS[said]
         if kind == "memory_format" and said in MEMORY_FORMATS:
             return MEMORY_FORMATS[said]
+        if kind == "unseen":
+            return Unseen(text(said))
         if kind == "described":
             return Described(text(said))
         raise Broken(f"graph.json has an argument {str(value)[:60]!r} that this version does not know")

@@ -50,7 +50,7 @@ def save(trace: Trace, folder: str | Path) -> Path:
     return folder
 
 
-def load(folder: str | Path) -> Trace:
+def load_trace(folder: str | Path) -> Trace:
     """Open a stored trace.
 
     Raises:
