@@ -1,8 +1,8 @@
 """Open up a model this project knows nothing about: `python docs/examples/any_model.py`.
 
-A small GPT-2 of Hugging Face's `transformers` (random weights, so nothing is downloaded) makes one training step. Every number
-of it is recorded, one weight's gradient is explained down to the token that caused it, everything is recomputed from formulas,
-and one attention head is set to zero to see what moves.
+A small GPT-2 of Hugging Face's `transformers` (random weights, so nothing is downloaded) makes one training step. Every
+number of it is recorded, one weight's gradient is explained down to the token that caused it, everything is recomputed
+from formulas, and one attention head is set to zero to see what moves.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import io
 import re
+import runpy
 import shlex
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def test_python_on_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.M
     for block, output in runs(page):
         said = io.StringIO()
         with contextlib.redirect_stdout(said):
-            exec(compile(block, str(page), "exec"), names)
+            exec(compile(block, page.name, "exec"), names)
         if output is not None:
             assert said.getvalue() == output, f"{page.name}: the block beginning {block.splitlines()[0]!r} prints this"
 
@@ -93,3 +94,11 @@ def test_links_between_pages_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name} links to {target}, which is not there"
+
+
+@pytest.mark.parametrize("example", sorted((ROOT / "docs" / "examples").glob("*.py")), ids=lambda path: path.name)
+def test_an_example_runs(example: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(example), run_name="__main__")
+    said = capsys.readouterr().out
+    assert "agrees" in said
+    assert "every number agrees" in said

@@ -125,7 +125,7 @@ def explain(trace: Trace, address: str, index: Any = ()) -> Explanation:
         return Explanation(source if source != address else address, inside, value, trace.names.kind_of_source(source))
     n, which, inside = made
     operation = trace.operations[n]
-    where = {"phase": operation.phase, "module": operation.module, "source": operation.source}
+    where: dict[str, Any] = {"phase": operation.phase, "module": operation.module, "source": operation.source}
     formula = None if operation.is_unseen else lookup(operation.name)
     if formula is None:
         terms = [
@@ -136,7 +136,7 @@ def explain(trace: Trace, address: str, index: Any = ()) -> Explanation:
         return Explanation(address, index, value, "opaque", operation.name, terms=terms, **where)
     bound = formula.bind(*trace.bind(operation), eps=eps(place.dtype) or None)
     at = bound.at(which, inside)
-    common = {"operation": operation.name, "formula": str(formula), "latex": formula.latex(which), **where}
+    common: dict[str, Any] = {"operation": operation.name, "formula": str(formula), "latex": formula.latex(which), **where}
     if at.value is None:
         return Explanation(address, index, value, at.kind, **common)
     places = dict(operation.operands()) | {f"out{i or ''}": p for i, p in operation.outputs()}

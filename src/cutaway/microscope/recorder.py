@@ -137,7 +137,7 @@ class Recorder(TorchDispatchMode):
             forward = self._nodes.get(node._sequence_nr())
         else:
             phase = self.phase
-            sequence = torch._C._autograd._get_sequence_nr() - 1  # type: ignore[attr-defined]
+            sequence = torch._C._autograd._get_sequence_nr() - 1
             if sequence > self._last_sequence:  # autograd has just made a node for this operation
                 self._nodes[sequence] = number
                 self._last_sequence = sequence
@@ -159,7 +159,7 @@ class Recorder(TorchDispatchMode):
             number = self._cells[key] = len(self.memory.cells)
             self.memory.cells.append(Cell(storage, is_source=not made))
         version = len(self.memory.cells[number].writes)
-        return Place(number, version, tensor.dtype, tensor.shape, tensor.stride(), tensor.storage_offset())
+        return Place(number, version, tensor.dtype, tensor.shape, tensor.stride(), int(tensor.storage_offset()))
 
     def mark(self, kind: str, name: str, value: Any, operation: int | None = None, which: int = 0) -> None:
         """Name a tensor, or each of a tuple, list or dict of them."""
@@ -168,7 +168,7 @@ class Recorder(TorchDispatchMode):
                 n = len(self.operations) if operation is None else operation
                 holder = None
                 if kind in SHARED:
-                    with torch._C._DisableTorchDispatch():  # type: ignore[attr-defined]
+                    with torch._C._DisableTorchDispatch():
                         holder = value.detach()
                 self.marks.append(Mark(kind, name, self.place(value), n, which, holder))
         elif isinstance(value, Mapping):
@@ -281,7 +281,8 @@ def named_inputs(module: nn.Module, args: Any, kwargs: Any) -> dict[str, Any]:
 @contextlib.contextmanager
 def watch_backward(recorder: Recorder) -> Iterator[None]:
     """Name every gradient while the backward pass runs: each node of autograd's graph is told to say what it gets."""
-    engine = torch.autograd._engine_run_backward  # type: ignore[attr-defined]
+    autograd: Any = torch.autograd
+    engine = autograd._engine_run_backward
 
     def run(outputs: Any, gradients: Any = (), *args: Any, **kwargs: Any) -> Any:
         handles, seen = [], set()
@@ -305,18 +306,18 @@ def watch_backward(recorder: Recorder) -> Iterator[None]:
             for handle in handles:
                 handle.remove()
 
-    torch.autograd._engine_run_backward = run  # type: ignore[attr-defined]
+    autograd._engine_run_backward = run
     try:
         yield
     finally:
-        torch.autograd._engine_run_backward = engine  # type: ignore[attr-defined]
+        autograd._engine_run_backward = engine
 
 
 def watch_optimizer(
     recorder: Recorder, optimizer: torch.optim.Optimizer, names: Mapping[int, str]
 ) -> Callable[[], None]:
     """Make an optimizer step weight by weight while recorded, and name its state; return what undoes it."""
-    kept = [{key: group[key] for key in ("foreach", "fused") if key in group} for group in optimizer.param_groups]
+    kept: list[dict[str, Any]] = [{key: group[key] for key in ("foreach", "fused") if key in group} for group in optimizer.param_groups]
     for group, old in zip(optimizer.param_groups, kept, strict=True):
         group.update(dict.fromkeys(old, False))
 

@@ -90,7 +90,7 @@ class Trace:
         for number, holders in shared.items():
             if keep:
                 storage = cells[number].storage
-                numbers = torch.empty(0, dtype=torch.uint8, device=storage.device).set_(storage)  # type: ignore[call-overload]
+                numbers = torch.empty(0, dtype=torch.uint8, device=storage.device).set_(storage)
                 cells[number].storage = numbers.clone().untyped_storage()
             else:
                 cells[number].guards = [(holder, holder._version) for holder in holders]
