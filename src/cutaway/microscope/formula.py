@@ -18,10 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from cutaway.microscope import at_index, evaluate
+from cutaway.microscope import evaluate, pieces
 from cutaway.microscope import formula_tree as tree
-from cutaway.microscope.binding import Binder, Tree, output_number
+from cutaway.microscope.at_index import at
+from cutaway.microscope.binding import Binder
+from cutaway.microscope.bound_tree import Tree
 from cutaway.microscope.formula_print import as_json, as_latex, as_text
+from cutaway.microscope.formula_syntax import output_number
+from cutaway.microscope.terms import At
 
 FILE = Path(__file__).with_name("formulas.toml")
 UNCOMPUTED = ("drawn", "unset")
@@ -117,7 +121,7 @@ class Bound:
         """
         if self.kind(k) != "computed":
             return None
-        return evaluate.whole(self.tree(k), self.evaluator(k, True))
+        return pieces.whole(self.tree(k), self.evaluator(k, True))
 
     def pieces(self, k: int = 0) -> Iterator[tuple[tuple[slice, ...], Any, Any]]:
         """Yield result k in parts that take little memory: where, values, rounding."""
@@ -125,17 +129,17 @@ class Bound:
             return
         bound = self.tree(k)
         if bound.is_flat or 0 in bound.shape:
-            values, rounding = evaluate.whole(bound, self.evaluator(k, True))
+            values, rounding = pieces.whole(bound, self.evaluator(k, True))
             yield tuple(slice(0, n) for n in bound.shape), values, rounding
             return
-        yield from evaluate.pieces(bound, self.evaluator(k, True))
+        yield from pieces.pieces(bound, self.evaluator(k, True))
 
-    def at(self, k: int, index: tuple[int, ...]) -> at_index.At:
+    def at(self, k: int, index: tuple[int, ...]) -> At:
         """Return result k at an index, with what it was made of."""
         kind = self.kind(k)
         if kind != "computed":
-            return at_index.At(None, kind)
-        return at_index.at(self.tree(k), self.evaluator(k, True), index)
+            return At(None, kind)
+        return at(self.tree(k), self.evaluator(k, True), index)
 
 
 def normal(value: Any) -> Any:
