@@ -8,6 +8,7 @@ import pytest
 import torch
 from microscope.zoo import OPTIMIZERS, ZOO, specimen
 
+from cutaway.base.errors import UsageError
 from cutaway.microscope import formula, verify
 from cutaway.microscope.record import Operation, Place
 from cutaway.microscope.trace import Trace
@@ -101,3 +102,25 @@ def test_a_report_is_plain_data() -> None:
     assert plain["ok"] is True
     assert plain["kinds"]["addmm"]["operations"] == 2
     assert not any(isinstance(value, Place) for value in plain.values())
+
+
+@pytest.mark.parametrize("name", ["mlp", "our_gpt", "gpt2", "cnn", "lstm_cell"])
+def test_gradients_agree_with_central_differences_of_the_replay(name: str) -> None:
+    report = step(name).verify(gradients=6)
+    assert len(report.gradients) == 6
+    assert report.ok, str(report)
+    assert len({(gradient.address, gradient.index) for gradient in report.gradients}) > 2
+
+
+def test_a_wrong_gradient_is_caught_by_central_differences() -> None:
+    found = step("our_gpt")
+    for name in found.names.parameters():
+        if f"{name}:grad" in found:
+            found.memory.read(found.place(f"{name}:grad")).mul_(1.1)
+    assert not all(gradient.ok for gradient in verify.check_gradients(found, 6))
+
+
+def test_a_forward_pass_has_no_gradients_to_check() -> None:
+    one = specimen("mlp")
+    with pytest.raises(UsageError, match="no loss and no backward pass"):
+        trace(one.model, one.inputs).verify(gradients=1)

@@ -70,12 +70,13 @@ class _Working:
         return memory
 
 
-def replay(trace: Trace, edits: Edits | None = None, everything: bool = False) -> Trace:
+def replay(trace: Trace, edits: Edits | None = None, everything: bool = False, until: int | None = None) -> Trace:
     """Return what the program would have computed with these numbers in place of the recorded ones.
 
     Args:
         edits: {(address, index): number} or {address: tensor or number}.
         everything: run every operation again, not only those downstream of an edit.
+        until: the number of the last operation that matters; later ones keep what was recorded.
 
     Raises:
         UsageError: an edit does not fit its tensor.
@@ -85,7 +86,7 @@ def replay(trace: Trace, edits: Edits | None = None, everything: bool = False) -
     waiting = planned(trace, edits or {})
     for place, (index, value) in [(p, e) for p, es in waiting.pop(None, {}).items() for e in es]:
         edit(working, place, index, value)
-    for operation in trace.operations:
+    for operation in trace.operations if until is None else trace.operations[: until + 1]:
         own = waiting.get(operation.number, {})
         if not operation.is_view and (everything or own or any(working.is_changed(p) for _, p in operation.operands())):
             if operation.is_unseen and edits and (own or any(working.is_changed(p) for _, p in operation.operands())):

@@ -166,11 +166,11 @@ class Trace:
 
         return why(self, address, index, depth, most)
 
-    def verify(self) -> Report:
-        """Recompute every operation from its formula; see `verify.Report`."""
+    def verify(self, gradients: int = 0) -> Report:
+        """Recompute every operation from its formula; see `verify.verify`."""
         from cutaway.microscope.verify import verify
 
-        return verify(self)
+        return verify(self, gradients)
 
     def diagnose(self) -> list[Finding]:
         """Return what looks wrong in this step; see `diagnose`."""

@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from cutaway.base.errors import UsageError
 from cutaway.microscope.explain import SAFETY, eps, tiny
 from cutaway.microscope.formula import lookup
-from cutaway.microscope.record import Operation, Place
+from cutaway.microscope.record import Index, Operation, Place
+from cutaway.microscope.replay import replay
 from cutaway.microscope.trace import Trace
 
 
@@ -28,6 +30,23 @@ class Kind:
     values_checked: int = 0
     worst_error: float = 0.0
     worst_address: str = ""
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """The gradient of one weight, beside what the loss does when the weight is moved up and down."""
+
+    address: str
+    index: Index
+    recorded: float
+    approximate: float
+    allowed: float
+    """How far apart they may be: the rounding of the loss, and a share for its curvature."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether they agree."""
+        return abs(self.recorded - self.approximate) <= self.allowed
 
 
 @dataclass
@@ -49,11 +68,13 @@ class Report:
     wrong: list[str] = field(default_factory=list)
     """Addresses whose numbers do not follow from their operands."""
     kinds: dict[str, Kind] = field(default_factory=dict)
+    gradients: list[Gradient] = field(default_factory=list)
+    """Those compared with central differences."""
 
     @property
     def ok(self) -> bool:
         """Whether every number that was recomputed is what was recorded. Opaque operations are told, not failed."""
-        return not self.wrong
+        return not self.wrong and all(gradient.ok for gradient in self.gradients)
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain values."""
@@ -70,12 +91,21 @@ class Report:
         if self.opaque:
             lines.append(f"no formula for {', '.join(self.opaque)}")
         lines += [f"WRONG: {address}" for address in self.wrong[:10]]
+        for one in self.gradients:
+            lines.append(
+                f"{one.address}{list(one.index)}: {one.recorded:.6g}, by central differences {one.approximate:.6g}: "
+                f"{'agrees' if one.ok else 'DIFFERS'}"
+            )
         return "\n".join(lines)
 
 
-def verify(trace: Trace) -> Report:
-    """Recompute every operation of a trace and compare."""
-    report = Report()
+def verify(trace: Trace, gradients: int = 0) -> Report:
+    """Recompute every operation of a trace and compare.
+
+    Args:
+        gradients: for so many weights, drawn at random, also run the program again with the weight moved up and down.
+    """
+    report = Report(gradients=check_gradients(trace, gradients) if gradients else [])
     opaque: Counter[str] = Counter()
     for operation in trace.operations:
         if operation.is_view:
@@ -108,6 +138,52 @@ def verify(trace: Trace) -> Report:
         report.drawn += not checked
     report.opaque = sorted(opaque)
     return report
+
+
+SLACK = 0.01
+"""How far a gradient and central differences may be apart, relative to the gradient, beyond rounding and curvature."""
+CHANGE_SHARE = 3e-4
+"""The step is chosen so that the loss should change by this share of itself."""
+
+
+def check_gradients(trace: Trace, n: int, seed: int = 0) -> list[Gradient]:
+    """Compare gradients of weights drawn at random (those that matter more, more often) with central differences of
+    the loss, each by replaying the forward pass four times (two steps, for the curvature)."""
+    generator = np.random.default_rng(seed)
+    loss_place = trace.names.places.get("loss")
+    made = trace.memory.maker(loss_place, (0,) * len(loss_place.shape)) if loss_place is not None else None
+    names = [name for name in trace.names.parameters() if f"{name}:grad" in trace]
+    if made is None or not names:
+        raise UsageError("there are no gradients to check: this trace has no loss and no backward pass")
+    sizes = [trace[f"{name}:grad"].double().abs().flatten().numpy() for name in names]
+    chances = np.concatenate(sizes)
+    if not chances.sum():
+        raise UsageError("there are no gradients to check: all are zero")
+    found, ends = [], np.cumsum([len(one) for one in sizes])
+    for pick in generator.choice(len(chances), size=n, p=chances / chances.sum()):
+        which = int(np.searchsorted(ends, pick, side="right"))
+        place = trace.place(names[which])
+        index = tuple(int(i) for i in np.unravel_index(pick - ends[which] + len(sizes[which]), place.shape))
+        found.append(_check_gradient(trace, names[which], index, made[0]))
+    return found
+
+
+def _check_gradient(trace: Trace, name: str, index: Index, until: int) -> Gradient:
+    loss, weight = trace["loss"].item(), trace[name][index].item()
+    gradient = trace[f"{name}:grad"].reshape(trace.place(name).shape)[index].item()
+    step = CHANGE_SHARE * max(abs(loss), 1e-3) / abs(gradient)
+    usual = trace[name].double().square().mean().sqrt().item() or 0.1
+    step = max(min(step, usual / 4), 1e3 * eps(trace.place(name).dtype) * max(abs(weight), usual))
+    wide, narrow = (slope_of_loss(trace, name, index, weight, h, until) for h in (2 * step, step))
+    noise = 8 * eps(trace.place("loss").dtype) * max(abs(loss), 1e-3) / step
+    allowed = SLACK * abs(gradient) + noise + abs(wide - narrow)
+    return Gradient(f"{name}:grad", index, gradient, (4 * narrow - wide) / 3, allowed)
+
+
+def slope_of_loss(trace: Trace, name: str, index: Index, weight: float, step: float, until: int) -> float:
+    """Return how much the loss changes for each unit that a weight moves, from a step up and a step down."""
+    above, below = (replay(trace, {(name, index): weight + h}, until=until) for h in (step, -step))
+    return (above["loss"].item() - below["loss"].item()) / (above[name][index].item() - below[name][index].item())
 
 
 def widest(operation: Operation) -> float | None:
