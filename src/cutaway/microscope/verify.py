@@ -142,8 +142,9 @@ def verify(trace: Trace, gradients: int = 0) -> Report:
 
 SLACK = 0.01
 """How far a gradient and central differences may be apart, relative to the gradient, beyond rounding and curvature."""
-CHANGE_SHARE = 3e-4
-"""The step is chosen so that the loss should change by this share of itself."""
+CHANGE_IN_ROUNDING = 4.0
+"""The step is chosen so that the loss should change by so many times eps^(2/3) of itself: far above rounding, small
+enough for curvature."""
 
 
 def check_gradients(trace: Trace, n: int, seed: int = 0) -> list[Gradient]:
@@ -169,14 +170,14 @@ def check_gradients(trace: Trace, n: int, seed: int = 0) -> list[Gradient]:
 
 
 def _check_gradient(trace: Trace, name: str, index: Index, until: int) -> Gradient:
-    loss, weight = trace["loss"].item(), trace[name][index].item()
+    loss, weight = max(abs(trace["loss"].item()), 1e-3), trace[name][index].item()
     gradient = trace[f"{name}:grad"].reshape(trace.place(name).shape)[index].item()
-    step = CHANGE_SHARE * max(abs(loss), 1e-3) / abs(gradient)
+    coarsest = max(widest(operation) or 0.0 for operation in trace.operations[: until + 1])
     usual = trace[name].double().square().mean().sqrt().item() or 0.1
-    step = max(min(step, usual / 4), 1e3 * eps(trace.place(name).dtype) * max(abs(weight), usual))
+    step = min(CHANGE_IN_ROUNDING * coarsest ** (2 / 3) * loss / abs(gradient), usual / 64)
+    step = max(step, 1e3 * eps(trace.place(name).dtype) * max(abs(weight), usual))
     wide, narrow = (slope_of_loss(trace, name, index, weight, h, until) for h in (2 * step, step))
-    noise = 8 * eps(trace.place("loss").dtype) * max(abs(loss), 1e-3) / step
-    allowed = SLACK * abs(gradient) + noise + abs(wide - narrow)
+    allowed = SLACK * abs(gradient) + 8 * coarsest * loss / step + abs(wide - narrow)
     return Gradient(f"{name}:grad", index, gradient, (4 * narrow - wide) / 3, allowed)
 
 
