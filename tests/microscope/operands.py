@@ -534,7 +534,7 @@ def scatters(name: str, *rest: Any, **named: Any) -> list[Draw]:
             index = index.movedim(-1, dim)
         source = [n(*index.shape)] if not rest else list(rest)
         found.append(call(name, n(*SHAPE), dim, index, *source, **named))
-    if name in ("scatter_add", "scatter_reduce.two", "scatter.value"):  # the same place twice
+    if name.startswith("scatter"):  # the same place twice
         source = [n(3, 6, 5)] if not rest else list(rest)
         found.append(call(name, n(*SHAPE), 1, w(4, 3, 6, 5), *source, **named))
     return found
@@ -561,7 +561,7 @@ def index_puts(name: str) -> list[Draw]:
         for values in (n(*region.shape), n(*region.shape[-1:]), n()):
             found.append(call(name, x, indices, values, False))
             found.append(call(name, x, indices, values, True))
-    found.append(call(name, n(3, 4), [torch.tensor([0, 0, 2])], n(3, 4), True))
+    found += [call(name, n(3, 4), [torch.tensor([0, 0, 2])], n(3, 4), flag) for flag in (False, True)]
     return found
 
 
