@@ -184,6 +184,8 @@ def test_verify(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = answer(capsys, "verify", "fox")
     assert found["ok"]
     assert found["values_checked"] > 10_000
+    assert len(answer(capsys, "verify", "fox", "--gradients", "3")["gradients"]) == 3
+    assert "by central differences" in out(capsys, "verify", "fox", "--gradients", "1")
 
 
 def test_a_changed_number_is_found(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -203,6 +205,25 @@ def test_a_changed_number_is_found(home: Path, capsys: pytest.CaptureFixture[str
     assert not answer(capsys, "verify", "fox", code=1)["ok"]
     index = ",".join("0" * len(trace.place(address).shape))
     assert "DIFFERS" in out(capsys, "explain", "fox", f"{address}[{index}]")
+
+
+def test_impossible_arithmetic_is_one_line(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only an altered trace asks for it, whatever it is."""
+
+    def impossible(*_: Any) -> None:
+        raise ValueError("array is too big")
+
+    monkeypatch.setattr("cutaway.microscope.trace.Trace.verify", impossible)
+    monkeypatch.setattr("cutaway.microscope.trace.Trace.explain", impossible)
+    for arguments in (["verify", "fox"], ["explain", "fox", "loss"]):
+        capsys.readouterr()
+        assert main(arguments) == 1
+        assert (
+            "a number of fox cannot be recomputed (ValueError: array is too big); the trace was altered, or"
+            in capsys.readouterr().err
+        )
 
 
 # ------------------------------------------------------------------------------------------------------- wrong words
@@ -231,6 +252,7 @@ WRONG = [
     (["explain", "foreign", "loss"], 1, "graph.json is of something else than a trace"),
     (["verify", "broken"], 1, "broken cannot be opened"),
     (["verify", "nobody"], 1, "nobody is not there"),
+    (["verify", "fox", "--gradients", "-1"], 2, "--gradients is -1"),
     (["trace", "fox"], 2, "there is no text to record a step on"),
     (["trace", "fox", "--text", ""], 2, "there is no text"),
     (["trace", "fox", "--text", "t"], 1, "a next token to learn needs 2 or more"),

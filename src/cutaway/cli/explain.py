@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -60,8 +62,15 @@ def main(argv: list[str]) -> int:
         return list_addresses(trace, arguments.list, arguments.json)
     address, given = split_address(arguments.address)
     check_address(trace, address)
+    index = check_part(address, given, trace.place(address).shape)
+    with altered(arguments.trace):
+        show(trace, address, index, console, arguments)
+    return 0
+
+
+def show(trace: Trace, address: str, index: tuple[int, ...], console: Console, arguments: ExplainArguments) -> None:
+    """Print a tensor, a number, or what made a number."""
     shape = trace.place(address).shape
-    index = check_part(address, given, shape)
     if len(index) < len(shape):
         if arguments.why:
             raise UsageError(f"--why follows one number; {address} has shape {list(shape)}, give {len(shape)} indices")
@@ -78,7 +87,6 @@ def main(argv: list[str]) -> int:
             answer_json(explanation.as_dict())
         else:
             show_number(trace, explanation, console, None if arguments.all_terms else TERMS_SHOWN)
-    return 0
 
 
 def paper() -> Console:
@@ -87,6 +95,19 @@ def paper() -> Console:
 
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
     return Console(highlight=False, markup=False, emoji=False, width=width)
+
+
+@contextlib.contextmanager
+def altered(trace: str) -> Iterator[None]:
+    """Turn arithmetic that cannot be, such as an altered trace may ask for, into one line."""
+    try:
+        yield
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise TraceError(
+            f"a number of {trace} cannot be recomputed ({type(error).__name__}: {said}); "
+            "the trace was altered, or this is a fault of Cutaway worth reporting"
+        ) from error
 
 
 def find_trace(name: str) -> Path:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from cutaway.base.errors import UsageError
 from cutaway.cli.console import answer_json, parse, screen
-from cutaway.cli.explain import find_trace, paper
+from cutaway.cli.explain import altered, find_trace, paper
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,6 +25,8 @@ class VerifyArguments:
 
     trace: Annotated[str, tyro.conf.Positional]
     """The trace's folder, or a run's name for its newest trace."""
+    gradients: int = 0
+    """Also compare the gradients of so many weights, drawn at random, with what the loss does when the weight moves."""
     json: bool = False
     """Print one JSON object."""
 
@@ -31,13 +34,15 @@ class VerifyArguments:
 def main(argv: list[str]) -> int:
     """Print a row for each kind of operation, and whether all agree."""
     arguments = parse(VerifyArguments, argv, "verify", EXAMPLE)
+    if arguments.gradients < 0:
+        raise UsageError(f"--gradients is {arguments.gradients}; expected a number of weights, 0 or more")
     folder = find_trace(arguments.trace)
 
     from cutaway.microscope.store import load_trace
 
     trace = load_trace(folder)
-    with screen().status("recomputing every number..."):
-        report = trace.verify()
+    with screen().status("recomputing every number..."), altered(arguments.trace):
+        report = trace.verify(arguments.gradients)
     if arguments.json:
         answer_json({"trace": str(folder), **report.as_dict()})
     else:
