@@ -68,14 +68,41 @@ class Place(NamedTuple):
         return n
 
 
-@dataclass(slots=True)
-class Write:
-    """An overwriting: what was there before."""
+class Unseen:
+    """A tensor without strides (sparse, nested): its numbers are not recorded, only what it was."""
 
-    place: Place
-    before: Tensor
-    """The numbers of `place` before the write."""
-    operation: int
+    def __init__(self, tensor: Tensor | str) -> None:
+        self.said = tensor if isinstance(tensor, str) else f"{tensor.layout} tensor of shape {tuple(tensor.shape)}"
+
+    def __repr__(self) -> str:
+        return self.said
+
+
+class Write:
+    """An overwriting: what was there before.
+
+    Args:
+        place: what was written to.
+        before: its numbers before the write, or how to compute them when somebody asks.
+        operation: the number of the operation that wrote.
+    """
+
+    __slots__ = ("_before", "operation", "place")
+
+    def __init__(self, place: Place, before: Tensor | Callable[[], Tensor], operation: int) -> None:
+        self.place, self._before, self.operation = place, before, operation
+
+    @property
+    def before(self) -> Tensor:
+        """The numbers of `place` before the write."""
+        if not isinstance(self._before, Tensor):
+            self._before = self._before()
+        return self._before
+
+    @property
+    def size_bytes(self) -> int:
+        """What is held."""
+        return self._before.nbytes if isinstance(self._before, Tensor) else 0
 
     def look(self, place: Place) -> Tensor | None:
         """Return a tensor from what was there before the write, or None if that does not hold all of it."""
@@ -191,7 +218,7 @@ class Memory:
     def size_bytes(self) -> int:
         """What the recording holds: every storage and everything that was overwritten."""
         held = sum(cell.storage.nbytes() for cell in self.cells)
-        return held + sum(w.before.numel() * w.before.element_size() for cell in self.cells for w in cell.writes)
+        return held + sum(write.size_bytes for cell in self.cells for write in cell.writes)
 
 
 PHASES = ("forward", "backward", "optimizer")
@@ -218,6 +245,11 @@ class Operation:
     is_view: bool
     writes: tuple[str, ...]
     """Arguments it wrote to."""
+
+    @property
+    def is_unseen(self) -> bool:
+        """Whether it has to do with a tensor whose numbers are not recorded."""
+        return any(isinstance(value, Unseen) for value in [*self.args.values(), *self.results])
 
     def operands(self) -> Iterator[tuple[str, Place]]:
         """Yield every tensor it read, by argument name, `tensors.0` in a list."""

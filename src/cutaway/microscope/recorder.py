@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cutaway.microscope.record import Cell, Memory, Operation, Place, Unseen, Write, places_in
+from cutaway.microscope.record import Cell, Memory, Operation, Place, Unseen, Write, is_empty, places_in, with_tensors
 
 _TORCH = str(Path(torch.__file__).parent)
 _OURS = str(Path(__file__).parent)
@@ -41,6 +41,7 @@ LAZY_VIEWS = {"_conj": torch.ops.aten._conj_physical.default, "_neg_view": torch
 class Kind:
     """What never changes about an operation."""
 
+    function: Any
     name: str
     arguments: tuple[str, ...]
     defaults: dict[str, Any]
@@ -48,6 +49,8 @@ class Kind:
     decompose: Callable[..., Any] | None
     has_tensors: bool
     """Whether it reads or makes any; a profiler's mark does not."""
+    is_exact: bool
+    """Whether it gives the same numbers when it runs again."""
 
 
 @dataclass(slots=True)
@@ -86,6 +89,9 @@ class Recorder(TorchDispatchMode):
         self.path: list[str] = []
         self._cells: dict[int, int] = {}
         self._kinds: dict[Any, Kind] = {}
+        self._makers: dict[
+            int, tuple[Place, Any, int]
+        ] = {}  # in the optimizer: what made the present version of a storage
         self._nodes: dict[int, int] = {}  # autograd's sequence number -> the operation it was made for
         self._last_sequence = -1
         self._is_theirs: dict[Any, bool] = {}
@@ -118,7 +124,7 @@ class Recorder(TorchDispatchMode):
             writes = (*writes, *HIDDEN_WRITES[kind.name])
         written = [place for name in writes for place in places_in(read.get(name))]
         number = len(self.operations)
-        saved = [Write(place, self.memory.read(place).clone(), number) for place in written]
+        saved = [Write(place, self._overwritten(place), number) for place in written]
         result = func(*args, **kwargs)
         for write in saved:
             self.memory.cells[write.place.storage].writes.append(write)
@@ -145,10 +151,29 @@ class Recorder(TorchDispatchMode):
             module, source = self.operations[forward].module, self.operations[forward].source
         else:
             module, source = (self.path[-1] if self.path else ""), self._user_line() if node is None else ""
+        if phase == "optimizer":
+            looked_at = {p.storage for n, value in read.items() if n not in writes for p in places_in(value)}
+            for made in (p for one in returned for p in places_in(one)):
+                self._makers.pop(made.storage, None)
+                if made.storage not in looked_at and kind.is_exact:
+                    self._makers[made.storage] = made, kind.function, number
         args = {**kind.defaults, **read}
         self.operations.append(
             Operation(number, kind.name, args, returned, phase, module, source, forward, False, writes)
         )
+
+    def _overwritten(self, place: Place) -> Tensor | Callable[[], Tensor]:
+        """Return what is about to be overwritten: a copy, or how to compute it again.
+
+        An optimizer's step goes through several versions of every weight and average. Those in between are not copied:
+        the operation that made one runs again on its recorded operands when somebody asks, and what the next one made of
+        it was recorded.
+        """
+        maker = self._makers.get(place.storage)
+        if maker is None or maker[0] != place:
+            return self.memory.read(place).clone()
+        made, function, number = maker
+        return lambda: run_again(function, self.operations[number], self.memory, made)
 
     def place(self, tensor: Tensor, made: bool = False) -> Place:
         """Return where a tensor is now."""
@@ -229,7 +254,22 @@ def describe(func: Any, knows: Callable[[str], bool]) -> Kind:
         ):
             decompose = func.decompose
     has_tensors = any("Tensor" in str(one.type) for one in (*schema.arguments, *schema.returns))
-    return Kind(name, arguments, defaults, writes, decompose, has_tensors)
+    is_exact = not is_empty(name) and torch.Tag.nondeterministic_seeded not in func.tags
+    return Kind(func, name, arguments, defaults, writes, decompose, has_tensors, is_exact)
+
+
+def run_again(function: Any, operation: Operation, memory: Memory, made: Place) -> Tensor:
+    """Return one result of a recorded operation by running it on its recorded operands."""
+
+    def read(name: str, place: Place) -> Tensor:
+        tensor = memory.read(place)
+        return tensor.clone() if name in operation.writes else tensor
+
+    arguments = {name: with_tensors(value, functools.partial(read, name)) for name, value in operation.args.items()}
+    with torch.no_grad():
+        result = function(**arguments)
+    returned = result if isinstance(result, (tuple, list)) else (result,)
+    return returned[operation.results.index(made)]
 
 
 @functools.cache
@@ -317,7 +357,9 @@ def watch_optimizer(
     recorder: Recorder, optimizer: torch.optim.Optimizer, names: Mapping[int, str]
 ) -> Callable[[], None]:
     """Make an optimizer step weight by weight while recorded, and name its state; return what undoes it."""
-    kept: list[dict[str, Any]] = [{key: group[key] for key in ("foreach", "fused") if key in group} for group in optimizer.param_groups]
+    kept: list[dict[str, Any]] = [
+        {key: group[key] for key in ("foreach", "fused") if key in group} for group in optimizer.param_groups
+    ]
     for group, old in zip(optimizer.param_groups, kept, strict=True):
         group.update(dict.fromkeys(old, False))
 
