@@ -6,15 +6,16 @@ What JSON has no word for is an object with one key that says what it is: {"plac
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from cutaway.base.errors import TraceError
-from cutaway.microscope.record import Place, Unseen
+from cutaway.microscope.record import Cell, Place, Unseen, Write
 from cutaway.microscope.trace import Trace
 
 FORMAT, VERSION = "cutaway trace", 1
@@ -42,8 +43,19 @@ class Described:
         return self.said
 
 
-def describe(trace: Trace) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Return the content of graph.json, and the tensors by their names in the data file, flat."""
+class Stored(NamedTuple):
+    """A flat tensor of the data file, which is not in memory until it is read."""
+
+    dtype: torch.dtype
+    size_bytes: int
+    read: Callable[[], Tensor]
+
+
+def describe(trace: Trace) -> tuple[dict[str, Any], dict[str, Stored]]:
+    """Return the content of graph.json, and the tensors of the data file by name.
+
+    The strides of what was overwritten are in graph.json once the tensors have been read.
+    """
     places: dict[Place, int] = {}
 
     def number(place: Place) -> int:
@@ -67,23 +79,26 @@ def describe(trace: Trace) -> tuple[dict[str, Any], dict[str, Tensor]]:
     for (operation, which), address in trace.names.results.items():
         operations[operation]["addresses"][str(which)] = address
     addresses = {address: number(place) for address, place in trace.names.places.items()}
-    storages, tensors = [], {}
+    storages: list[dict[str, Any]] = []
+    tensors: dict[str, Stored] = {}
     for i, cell in enumerate(trace.memory.cells):
         storage = cell.last()
-        writes = []
+        writes: list[dict[str, Any]] = []
         for version, write in enumerate(cell.writes):
-            before, stride = flat(write.before)
-            writes.append({"place": number(write.place), "stride": stride, "operation": write.operation})
-            tensors[f"storage.{i}.before.{version}"] = before
+            place = write.place
+            writes.append({"place": number(place), "stride": [], "operation": write.operation})
+            read = functools.partial(read_before, write, writes[-1])
+            tensors[f"storage.{i}.before.{version}"] = Stored(place.dtype, place.numel * place.dtype.itemsize, read)
         storages.append({"bytes": storage.nbytes(), "source": cell.is_source, "writes": writes})
-        tensors[f"storage.{i}"] = torch.empty(0, dtype=torch.uint8, device=storage.device).set_(storage)
-    kinds: dict[int, set[torch.dtype]] = {}
+    dtypes: dict[int, set[torch.dtype]] = {}
     for place in places:
-        kinds.setdefault(place.storage, set()).add(place.dtype)
-    for i, dtypes in kinds.items():
-        one = min(dtypes, key=str)
-        if len(dtypes) == 1 and tensors[f"storage.{i}"].numel() % one.itemsize == 0:
-            tensors[f"storage.{i}"] = tensors[f"storage.{i}"].view(one)
+        dtypes.setdefault(place.storage, set()).add(place.dtype)
+    for i, cell in enumerate(trace.memory.cells):
+        kinds, size = dtypes.get(i, set()), cell.storage.nbytes()
+        kind = kinds.pop() if len(kinds) == 1 else torch.uint8
+        if size % kind.itemsize:
+            kind = torch.uint8
+        tensors[f"storage.{i}"] = Stored(kind, size, functools.partial(read_storage, cell))
     graph = {
         "format": FORMAT,
         "version": VERSION,
@@ -97,6 +112,18 @@ def describe(trace: Trace) -> tuple[dict[str, Any], dict[str, Tensor]]:
         "sources": trace.names.source_kinds,
     }
     return graph, tensors
+
+
+def read_storage(cell: Cell) -> Tensor:
+    """Return a storage as bytes."""
+    storage = cell.last()
+    return torch.empty(0, dtype=torch.uint8, device=storage.device).set_(storage)
+
+
+def read_before(write: Write, said: dict[str, Any]) -> Tensor:
+    """Return what was overwritten, and say in graph.json how it lies."""
+    numbers, said["stride"] = flat(write.computed())
+    return numbers
 
 
 def flat(tensor: Tensor) -> tuple[Tensor, list[int]]:

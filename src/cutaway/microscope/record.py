@@ -95,9 +95,12 @@ class Write:
     @property
     def before(self) -> Tensor:
         """The numbers of `place` before the write."""
-        if not isinstance(self._before, Tensor):
-            self._before = self._before()
+        self._before = self.computed()
         return self._before
+
+    def computed(self) -> Tensor:
+        """Return the same; what has to be computed for it is not kept."""
+        return self._before if isinstance(self._before, Tensor) else self._before()
 
     @property
     def size_bytes(self) -> int:
@@ -156,6 +159,7 @@ class Memory:
 
     def __init__(self) -> None:
         self.cells: list[Cell] = []
+        self.origin: Memory | None = None  # the recording's, if this is a replay's, which shares what did not change
 
     def read(self, place: Place) -> Tensor:
         """Return the tensor at a place, as it was at that version; not to be written to."""

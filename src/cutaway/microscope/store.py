@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 
 from cutaway.base.errors import TraceError
 from cutaway.base.files import replacing_folder
-from cutaway.microscope.graph_json import FORMAT, VERSION, describe
+from cutaway.microscope.graph_json import FORMAT, VERSION, Stored, describe
 from cutaway.microscope.graph_reader import Broken, Reader, whole
 from cutaway.microscope.trace import Trace
 
@@ -45,8 +44,8 @@ def save(trace: Trace, folder: str | Path) -> Path:
         raise TraceError(f"{folder} exists and is not a trace; nothing was written; take another folder")
     graph, tensors = describe(trace)
     with replacing_folder(folder) as aside:
-        (aside / GRAPH).write_text(json.dumps(graph, separators=(",", ":"), allow_nan=False) + "\n", encoding="utf-8")
         write_tensors(aside / DATA, tensors)
+        (aside / GRAPH).write_text(json.dumps(graph, separators=(",", ":"), allow_nan=False) + "\n", encoding="utf-8")
     return folder
 
 
@@ -79,14 +78,14 @@ def load_trace(folder: str | Path) -> Trace:
 # ------------------------------------------------------------------------------------------------------------ writing
 
 
-def write_tensors(file: Path, tensors: dict[str, Tensor]) -> None:
+def write_tensors(file: Path, tensors: dict[str, Stored]) -> None:
     """Write flat tensors as a safetensors file, one after the other, each filled up with zeros to the alignment."""
     header: dict[str, Any] = {"__metadata__": {"format": FORMAT, "version": str(VERSION)}}
     at = 0
     for name, tensor in tensors.items():
         code = CODES.get(str(tensor.dtype).removeprefix("torch."), "U8")
-        itemsize = 1 if code == "U8" else tensor.element_size() // (2 if tensor.is_complex() else 1)
-        size = padded(tensor.nbytes)
+        itemsize = 1 if code == "U8" else tensor.dtype.itemsize // (2 if tensor.dtype.is_complex else 1)
+        size = padded(tensor.size_bytes)
         header[name] = {"dtype": code, "shape": [size // itemsize], "data_offsets": [at, at + size]}
         at += size
     text = json.dumps(header, separators=(",", ":")).encode()
@@ -94,9 +93,9 @@ def write_tensors(file: Path, tensors: dict[str, Tensor]) -> None:
     with file.open("wb") as stream:
         stream.write(len(text).to_bytes(8, "little") + text)
         for tensor in tensors.values():
-            if tensor.nbytes:
-                stream.write(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
-                stream.write(bytes(padded(tensor.nbytes) - tensor.nbytes))
+            numbers = tensor.read().detach().cpu().contiguous().view(torch.uint8)
+            stream.write(numbers.numpy().data if numbers.numel() else b"")
+            stream.write(bytes(padded(tensor.size_bytes) - tensor.size_bytes))
 
 
 def padded(size: int) -> int:
