@@ -22,5 +22,5 @@ def keep_freed_memory() -> bool:
         libc.gnu_get_libc_version  # noqa: B018 - other C libraries do not have it
     except (OSError, AttributeError):
         return False
-    settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 64 << 20))
+    settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, -1), (_M_TOP_PAD, 64 << 20))  # -1: never give back
     return all(libc.mallopt(name, value) for name, value in settings)

@@ -13,6 +13,7 @@ import contextlib
 import functools
 import inspect
 import sys
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,7 +174,9 @@ class Recorder(TorchDispatchMode):
         if maker is None or maker[0] != place:
             return self.memory.read(place).clone()
         made, function, number = maker
-        return lambda: run_again(function, self.operations[number], self.memory, made)
+        # weakly: a trace must go when its last user does, and not wait for the garbage collector
+        operation, memory = self.operations[number], weakref.ref(self.memory)
+        return lambda: run_again(function, operation, memory(), made)
 
     def place(self, tensor: Tensor, made: bool = False) -> Place:
         """Return where a tensor is now."""
@@ -258,8 +261,9 @@ def describe(func: Any, knows: Callable[[str], bool]) -> Kind:
     return Kind(func, name, arguments, defaults, writes, decompose, has_tensors, is_exact)
 
 
-def run_again(function: Any, operation: Operation, memory: Memory, made: Place) -> Tensor:
+def run_again(function: Any, operation: Operation, memory: Memory | None, made: Place) -> Tensor:
     """Return one result of a recorded operation by running it on its recorded operands."""
+    assert memory is not None
 
     def read(name: str, place: Place) -> Tensor:
         tensor = memory.read(place)

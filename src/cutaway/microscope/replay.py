@@ -66,6 +66,7 @@ class _Working:
 
     def memory(self) -> Memory:
         memory = Memory()
+        memory.origin = self.recorded
         memory.cells = [self.changed.get(i, cell) for i, cell in enumerate(self.recorded.cells)]
         return memory
 
