@@ -126,7 +126,7 @@ def explain(trace: Trace, address: str, index: Any = ()) -> Explanation:
     n, which, inside = made
     operation = trace.operations[n]
     where: dict[str, Any] = {"phase": operation.phase, "module": operation.module, "source": operation.source}
-    formula = None if operation.is_unseen else lookup(operation.name)
+    formula = lookup(operation.name) if operation.has_formula_kinds else None
     if formula is None:
         terms = [
             Term(float("nan"), float("nan"), *trace.names.of(p, (0,) * len(p.shape)))

@@ -255,6 +255,12 @@ class Operation:
         """Whether it has to do with a tensor whose numbers are not recorded."""
         return any(isinstance(value, Unseen) for value in [*self.args.values(), *self.results])
 
+    @property
+    def has_formula_kinds(self) -> bool:
+        """Whether formulas can speak of all its tensors: none is sparse or of complex numbers."""
+        tensors = [place for _, place in self.operands()] + [place for _, place in self.outputs()]
+        return not self.is_unseen and not any(place.dtype.is_complex for place in tensors)
+
     def operands(self) -> Iterator[tuple[str, Place]]:
         """Yield every tensor it read, by argument name, `tensors.0` in a list."""
         for name, value in self.args.items():

@@ -114,7 +114,7 @@ class Recorder(TorchDispatchMode):
                 result = kind.decompose(*args, **kwargs)
             if result is not NotImplemented:
                 return result
-        if kind.name in LAZY_VIEWS:
+        if kind.name in LAZY_VIEWS and isinstance(args[0], Tensor):
             # a view whose numbers are conjugated (or negated) only when read: compute them here
             with self:
                 return LAZY_VIEWS[kind.name](*args)
