@@ -114,10 +114,10 @@ class Recorder(TorchDispatchMode):
                 result = kind.decompose(*args, **kwargs)
             if result is not NotImplemented:
                 return result
-        if kind.name in LAZY_VIEWS and isinstance(args[0], Tensor):
+        if kind.name in LAZY_VIEWS:
             # a view whose numbers are conjugated (or negated) only when read: compute them here
             with self:
-                return LAZY_VIEWS[kind.name](*args)
+                return LAZY_VIEWS[kind.name](torch.as_tensor(args[0]))
         named = dict(zip(kind.arguments, args, strict=False)) | kwargs
         read = {name: self._to_places(value) for name, value in named.items()}
         writes = kind.writes
