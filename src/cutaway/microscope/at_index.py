@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cutaway.microscope.bound_tree import Node, Nodes, Tree, Var
-from cutaway.microscope.derivative import Gradient, in_order
+from cutaway.microscope.derivative import Gradient, in_order, parts_of_range
 from cutaway.microscope.element_places import named_places, places_of
 from cutaway.microscope.evaluate import Evaluator
 from cutaway.microscope.formula_functions import number
 from cutaway.microscope.formula_numbers import Writer
-from cutaway.microscope.pieces import stored
+from cutaway.microscope.pieces import piece_sizes, stored
 from cutaway.microscope.terms import MOST_TERMS, At, Column, keep, merged
 from cutaway.microscope.values import Array, spread, union
 
@@ -43,6 +43,8 @@ def at(bound: Tree, evaluator: Evaluator, index: Sequence[int]) -> At:
     for v, i in zip(bound.axes, index, strict=True):
         if v is not None:
             evaluator.set_range(v, (i, i + 1))
+    if bound.most_at_once > MOST_TERMS:
+        evaluator.pieces = piece_sizes(bound.root, evaluator)
     with np.errstate(all="ignore"):
         value = evaluator.value(bound.root)
         error = 0.0 if value.error is None else float(np.asarray(value.error).item())
@@ -152,13 +154,9 @@ def add_part(result: At, part: Part, evaluator: Evaluator) -> None:
     if count <= MOST_TERMS:
         result.columns += columns_of(primary, reads, factors, divisors, over, evaluator)
         return
-    first = max(over, key=lambda v: v.size)
-    step = max(1, MOST_TERMS * first.size // count)
-    for start in range(0, first.size, step):
-        evaluator.set_range(first, (start, min(start + step, first.size)))
+    for _ in parts_of_range(over, count, evaluator):
         for column in columns_of(primary, reads, factors, divisors, over, evaluator):
             keep(result, column)
-    evaluator.set_range(first, None)
 
 
 def selected(part: Part, evaluator: Evaluator) -> tuple[list[Node], list[Node], list[Var]]:

@@ -163,6 +163,8 @@ class Binder(Axes):
             start = []
         if array is None:
             raise UsageError(f"formula: {name} is not given")
+        if array.dtype.kind not in "fiub":
+            raise UsageError(f"formula: {name} holds {array.dtype} numbers; formulas are about real and whole numbers")
         if is_old_empty(array, items):
             return make.number(outside)
         indices = list(start)
@@ -270,7 +272,9 @@ class Binder(Axes):
         for n in range(count):
             inner = scope | {r.variable.name: [self.nodes.number(n)]}
             body = tree.Reduce(node.kind, rest, node.body) if rest else node.body
-            parts.append(self.lower(body, inner, None, NEUTRAL[node.kind]))
+            part = self.lower(body, inner, None, NEUTRAL[node.kind])
+            if part.op != "number" or part.data != 0 or node.kind not in ("sum", "mean"):
+                parts.append(part)
         if not parts:
             return self.nodes.number(NEUTRAL[node.kind])
         if len(parts) == 1:

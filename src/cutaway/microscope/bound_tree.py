@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -160,6 +161,8 @@ class Nodes:
             inside: list[tuple[Node, bool]] = []
             outside: list[tuple[Node, bool]] = []
             for factor, divides in factors_of(body):
+                if factor.op == "number" and factor.data == 1:
+                    continue
                 (inside if any(v in factor.vars for v in used) else outside).append((factor, divides))
             if outside:
                 return self.product([(self.reduce(kind, used, self.product(inside)), False), *outside])
@@ -280,3 +283,8 @@ class Tree:
     """Whether the one variable counts through the whole result, row by row."""
     of_infinity: float = math.inf
     """What infinity becomes when it is stored: in whole numbers the smallest there is."""
+
+    @cached_property
+    def most_at_once(self) -> int:
+        """How many elements the largest array for one element of the result has."""
+        return max(math.prod(v.size for v in node.vars if v not in self.axes) for node in self.root.walk())

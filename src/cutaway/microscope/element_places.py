@@ -13,20 +13,28 @@ from cutaway.microscope.evaluate import Evaluator
 from cutaway.microscope.values import Array, spread
 
 
-def places_of(read: Node, every: tuple[Var, ...], evaluator: Evaluator) -> tuple[Array, Array | None]:
-    """Return the index of every element a read reads, one row per axis, and which are inside the array (None: all)."""
+def places_of(
+    read: Node, every: tuple[Var, ...], evaluator: Evaluator, chosen: Array | None = None
+) -> tuple[Array, Array | None]:
+    """Return the index of every element a read reads, one row per axis, and which are inside the array (None: all).
+
+    Args:
+        chosen: which of the elements, counted through; None for all.
+    """
     shape = evaluator.count(every)
-    count = math.prod(shape)
+    where = None if chosen is None else np.unravel_index(chosen, shape)
     rows, inside = [], None
     for index, size in zip(read.args, evaluator.array(read.data[0]).shape, strict=True):
         value = evaluator.value(index)
-        place = np.broadcast_to(spread(value.array, value.vars, every), shape).ravel()
+        place = np.broadcast_to(spread(value.array, value.vars, every), shape)
+        place = place.ravel() if where is None else place[where]
         if index.bounds is None or index.bounds[0] < 0 or index.bounds[1] >= size:
             whole = np.floor(np.where(np.isfinite(place), place, -1)).astype(np.int64)
             here = (whole == place) & (whole >= 0) & (whole < size)
             inside = here if inside is None else inside & here
             place = whole
         rows.append(place)
+    count = math.prod(shape) if chosen is None else len(chosen)
     return np.array(rows, dtype=np.int64).reshape(len(rows), count), inside
 
 

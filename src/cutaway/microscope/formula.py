@@ -18,10 +18,12 @@ from typing import Any
 
 import numpy as np
 
+from cutaway.base.errors import UsageError
 from cutaway.microscope import evaluate, pieces
 from cutaway.microscope import formula_tree as tree
 from cutaway.microscope.at_index import at
 from cutaway.microscope.binding import Binder
+from cutaway.microscope.bound_json import bound_json
 from cutaway.microscope.bound_tree import Tree
 from cutaway.microscope.formula_print import as_json, as_latex, as_text
 from cutaway.microscope.formula_syntax import output_number
@@ -77,7 +79,13 @@ class Bound:
         self.arguments = {name: normal(value) for name, value in arguments.items()}
         self.outputs = [normal(output) for output in outputs]
         self.eps = eps
-        self.arrays: dict[str, Any] = {}
+        self.arrays: dict[str, Any] = {**self.arguments}
+        """By the names that the bound tree reads them by."""
+        for name, value in self.arguments.items():
+            if isinstance(value, list):
+                self.arrays[f"{name}.*"] = value
+                self.arrays |= {f"{name}.{n}": array for n, array in enumerate(value)}
+        self.arrays |= {f"out{n or ''}": array for n, array in enumerate(self.outputs)}
         self.trees: dict[int, Tree] = {}
 
     def kind(self, k: int = 0) -> str:
@@ -97,13 +105,6 @@ class Bound:
                 if len(self.formula.trees) >= 256:
                     self.formula.trees.clear()
                 self.formula.trees[key] = found
-        for name, value in self.arguments.items():
-            self.arrays[name] = value
-            self.arrays[f"{name}.*"] = value
-            if isinstance(value, (list, tuple)):
-                self.arrays.update({f"{name}.{n}": array for n, array in enumerate(value)})
-        self.arrays.update({f"out{n or ''}": array for n, array in enumerate(self.outputs)})
-        self.arrays["out0"] = self.arrays.get("out")
         self.arrays.update(binder.derived)
         self.trees[k] = found
         return found
@@ -128,14 +129,26 @@ class Bound:
         if self.kind(k) != "computed":
             return
         bound = self.tree(k)
-        if bound.is_flat or 0 in bound.shape:
-            values, rounding = pieces.whole(bound, self.evaluator(k, True))
-            yield tuple(slice(0, n) for n in bound.shape), values, rounding
-            return
-        yield from pieces.pieces(bound, self.evaluator(k, True))
+        if bound.is_flat:
+            yield tuple(slice(0, n) for n in bound.shape), *pieces.whole(bound, self.evaluator(k, True))
+        else:
+            yield from pieces.pieces(bound, self.evaluator(k, True))
 
-    def at(self, k: int, index: tuple[int, ...]) -> At:
-        """Return result k at an index, with what it was made of."""
+    def as_json(self, k: int = 0) -> dict[str, Any]:
+        """Return the bound tree of result k for a browser: see `bound_json`."""
+        return bound_json(self.tree(k))
+
+    def at(self, k: int, index: Sequence[int]) -> At:
+        """Return result k at an index, with what it was made of.
+
+        Raises:
+            UsageError: there is no element at that index.
+        """
+        shape = np.shape(self.outputs[k]) if k < len(self.outputs) else ()
+        if len(index) != len(shape) or not all(0 <= i < n for i, n in zip(index, shape, strict=True)):
+            raise UsageError(
+                f"no element {list(index)} in a result of shape {list(shape)}: one index from 0 for each axis"
+            )
         kind = self.kind(k)
         if kind != "computed":
             return At(None, kind)
@@ -206,6 +219,10 @@ def lookup(name: str) -> Formula | None:
             if key in formulas:
                 return formulas[key]
     for one in bases:
+        if overload.endswith("_out"):  # sum.IntList_out is sum.dim_IntList
+            near = [key for key in formulas if key.startswith(f"{one}.") and key.endswith(f"_{overloads[-1]}")]
+            if len(near) == 1:
+                return formulas[near[0]]
         if one in formulas:
             return formulas[one]
     return None

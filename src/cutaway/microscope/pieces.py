@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -39,7 +38,7 @@ def footprints(root: Node) -> set[tuple[Var, ...]]:
     return found
 
 
-def piece_sizes(root: Node, result: Sequence[Var], arrays: dict[str, Any]) -> dict[Var, int]:
+def piece_sizes(root: Node, evaluator: Evaluator) -> dict[Var, int]:
     """Return how many values of each variable to compute at a time so that no array becomes too large.
 
     What lies furthest apart in memory is cut first, so that each piece reads whole rows.
@@ -47,26 +46,27 @@ def piece_sizes(root: Node, result: Sequence[Var], arrays: dict[str, Any]) -> di
     apart: dict[Var, int] = {}
     has_products = False
     for node in root.walk():
-        if node.op == "read" and isinstance(arrays[node.data[0]], np.ndarray):
-            for index, stride in zip(node.args, arrays[node.data[0]].strides, strict=True):
+        if node.op == "read":
+            for index, stride in zip(node.args, evaluator.array(node.data[0]).strides, strict=True):
                 for v, n in (affine(index) or ({}, 0))[0].items():
                     apart[v] = max(apart.get(v, 0), abs(n * stride))
         has_products |= node.op == "reduce" and plan_of(node).how in ("product", "scatter", "count")
     most = LARGE_PIECE if has_products else SMALL_PIECE
     made = footprints(root)
-    sizes = {v: v.size for variables in made for v in variables}
+    whole = {v: evaluator.count([v])[0] for variables in made for v in variables}
+    sizes = dict(whole)
     for variables in sorted(made):
         while math.prod(sizes[v] for v in variables) > most:
-            cut = max((v for v in variables if sizes[v] > 1), key=lambda v: (apart.get(v, 0), v in result))
+            cut = max((v for v in variables if sizes[v] > 1), key=lambda v: (apart.get(v, 0), v.order[0] == 0))
             excess = math.prod(sizes[v] for v in variables) / most
             sizes[cut] = max(1, math.ceil(sizes[cut] / max(excess, 2)))
-    return {v: n for v, n in sizes.items() if n < v.size}
+    return {v: n for v, n in sizes.items() if n < whole[v]}
 
 
 def pieces(bound: Tree, evaluator: Evaluator) -> Iterator[tuple[tuple[slice, ...], Array, Array]]:
     """Yield the parts of a result: where, values and rounding, on the axes of the result."""
     variables = [v for v in bound.axes if v is not None]
-    evaluator.pieces = piece_sizes(bound.root, variables, evaluator.arrays)
+    evaluator.pieces = piece_sizes(bound.root, evaluator)
 
     def go(left: list[Var]) -> Iterator[None]:
         if not left:
@@ -82,17 +82,17 @@ def pieces(bound: Tree, evaluator: Evaluator) -> Iterator[tuple[tuple[slice, ...
             yield from go(rest)
         evaluator.set_range(v, None)
 
+    if 0 in bound.shape:
+        return
     for _ in go(variables):
-        value = evaluator.value(bound.root)
+        with np.errstate(all="ignore"):
+            value = evaluator.value(bound.root)
         shape = [1 if v is None else evaluator.count([v])[0] for v in bound.axes]
         own = tuple(slice(None) if v is not None and v in value.vars else None for v in bound.axes)
         array = np.broadcast_to(stored(np.asarray(value.array), bound)[own], shape)
-        if value.error is None:
-            rounding = np.broadcast_to(np.zeros(()), shape)
-        else:
-            rounding = np.broadcast_to(np.asarray(value.error)[own], shape)
-        where = tuple(slice(0, 1) if v is None else slice(*evaluator.range(v)) for v in bound.axes)
-        yield where, array, rounding
+        error = np.zeros(()) if value.error is None else np.nan_to_num(value.error, nan=0.0, posinf=np.inf)
+        rounding = np.broadcast_to(np.asarray(error)[own if value.error is not None else ()], shape)
+        yield tuple(slice(0, 1) if v is None else slice(*evaluator.range(v)) for v in bound.axes), array, rounding
 
 
 def stored(values: Array, bound: Tree) -> Array:
@@ -107,10 +107,7 @@ def whole(bound: Tree, evaluator: Evaluator) -> tuple[Array, Array]:
     shape = tuple(1 if v is None else v.size for v in bound.axes)
     values = np.zeros(shape, np.float64 if bound.root.kind == "f" else np.int64)
     rounding = np.zeros(shape)
-    if values.size:
-        with np.errstate(all="ignore"):
-            for where, part, error in pieces(bound, evaluator):
-                values[where] = part
-                rounding[where] = error
-        rounding[np.isnan(rounding)] = 0.0
+    for where, part, error in pieces(bound, evaluator):
+        values[where] = part
+        rounding[where] = error
     return values.reshape(bound.shape), rounding.reshape(bound.shape)
