@@ -710,7 +710,17 @@ def fractional(is_backward: bool) -> list[Draw]:
     return [call("fractional_max_pool2d_backward", n(*y.shape), x, [2, 2], [3, 3], indices) if is_backward else forward]
 
 
+def shifts(name: str, scalar: str) -> list[Draw]:
+    """Return whole numbers, negative ones too, shifted by few places."""
+    numbers, places = torch.randint(-900, 900, (3, 4)), torch.randint(0, 9, (4,))
+    return [call(f"{name}.Tensor", numbers, places), call(f"{name}.{scalar}", numbers, 3)]
+
+
 BY_HAND: dict[str, Callable[[], list[Draw]]] = {
+    "bitwise_right_shift": lambda: shifts("bitwise_right_shift", "Tensor_Scalar"),
+    "bitwise_left_shift": lambda: shifts("bitwise_left_shift", "Tensor_Scalar"),
+    "__rshift__": lambda: shifts("__rshift__", "Scalar"),
+    "__lshift__": lambda: shifts("__lshift__", "Scalar"),
     # copies and constants
     "_to_copy": casts,
     "copy": lambda: [call("copy", n(3, 4), n(*shape)) for shape in ((3, 4), (4,), (3, 1), ())],

@@ -237,7 +237,7 @@ def test_a_sparse_tensor_is_named_not_opened() -> None:
 
 
 def test_an_edit_moves_what_is_downstream_and_nothing_else() -> None:
-    one, found = recorded("our_gpt")
+    _, found = recorded("our_gpt")
     changed = found.replay({("blocks.0:out", (1, 3, 5)): 2.0})
     moved = {each.address for each in diff(found, changed)}
     assert {"loss", "blocks.1:out", "blocks.1.attn.o_proj.weight:grad", "token_embedding.weight:new"} <= moved
@@ -275,7 +275,7 @@ def test_a_large_model_is_guarded_instead_of_copied() -> None:
     torch.testing.assert_close(found["weight"], model.weight.detach(), rtol=0, atol=0)
     with torch.no_grad():
         model.weight.add_(1)
-    with pytest.raises(TraceError, match="changed after the recording.*keep=True"):
+    with pytest.raises(TraceError, match=r"changed after the recording.*keep=True"):
         found["weight"]
     torch.testing.assert_close(found["input.input"], x, rtol=0, atol=0)  # the rest can still be read
 

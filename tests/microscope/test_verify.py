@@ -71,7 +71,7 @@ def test_one_changed_value_is_caught(phase: str) -> None:
 
 def test_a_swapped_operand_is_caught() -> None:
     found = step("our_gpt")
-    operation, other, *_ = [o for o in found.operations if o.name == "addmm" or o.name == "mm" and o.phase == "forward"]
+    operation, other, *_ = [o for o in found.operations if o.name in ("addmm", "mm") and o.phase == "forward"]
     assert operation.args["mat2"].shape == other.args["mat2"].shape
     operation.args["mat2"] = other.args["mat2"]
     report = found.verify()

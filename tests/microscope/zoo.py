@@ -173,9 +173,19 @@ def ours(model: nn.Module) -> Specimen:
     )
 
 
+def our_ngrams() -> Specimen:
+    import dataclasses
+
+    from cutaway.models.build import build
+    from cutaway.models.presets import characters
+
+    config = dataclasses.replace(characters(), vocab_size=31, d_model=24, n_layers=2, n_heads=2, context_length=16)
+    return ours(build(config))
+
+
 ZOO: dict[str, Callable[[], Specimen]] = {
     make.__name__: make
-    for make in (mlp, our_gpt, our_llama, gpt2, llama, bert, t5, vit, cnn, unet, lstm_cell, transformer)
+    for make in (mlp, our_gpt, our_llama, our_ngrams, gpt2, llama, bert, t5, vit, cnn, unet, lstm_cell, transformer)
 }
 
 OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
