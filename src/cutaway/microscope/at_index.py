@@ -161,44 +161,36 @@ def add_part(result: At, part: Part, evaluator: Evaluator) -> None:
 
 def selected(part: Part, evaluator: Evaluator) -> tuple[list[Node], list[Node], list[Var]]:
     """Return a summand with only those values of its variables for which all its conditions hold."""
-    conditions = [f for f in part.factors if f.kind == "b" and set(f.vars) & set(part.over)]
     over, factors, divisors = list(part.over), list(part.factors), list(part.divisors)
     nodes = Nodes()
-    while conditions:
-        group = [conditions.pop()]
-        mine = set(group[0].vars) & set(over)
-        for other in list(conditions):
-            if set(other.vars) & mine:
-                conditions.remove(other)
-                group.append(other)
-                mine |= set(other.vars) & set(over)
-        if any(set(c.vars) & mine for c in conditions):  # joined by one that came later
-            conditions += group
-            conditions.sort(key=lambda c: len(set(c.vars) & mine))
-            group = []
-            everything = [c for c in conditions if set(c.vars) & set(over)]
-            group, conditions = everything, []
-            mine = {v for c in group for v in c.vars} & set(over)
-        variables = tuple(sorted(mine))
-        every = union(*(c.vars for c in group), variables)
-        test: Any = np.True_
+    for group in joined([f for f in factors if f.kind == "b" and set(f.vars) & set(over)], set(over)):
+        every = union(*(condition.vars for condition in group))
+        holds: Any = np.True_
         for condition in group:
             value = evaluator.value(condition)
-            test = test & (spread(value.array, value.vars, every) != 0)
-        test = np.broadcast_to(test, evaluator.count(every))
-        coordinates = np.nonzero(test)
+            holds = holds & (spread(value.array, value.vars, every) != 0)
+        coordinates = np.nonzero(np.broadcast_to(holds, evaluator.count(every)))
         point = Var((2, len(evaluator.tables), 0), len(coordinates[0]), "point")
         put: dict[Var, Node] = {}
-        for v in variables:
-            key = len(evaluator.tables)
-            evaluator.tables[key] = coordinates[every.index(v)] + evaluator.range(v)[0]
-            put[v] = Node("table", (), key, (point,), "i")
-            over.remove(v)
+        for v, places in zip(every, coordinates, strict=True):
+            if v in over:
+                key = len(evaluator.tables)
+                evaluator.tables[key] = places + evaluator.range(v)[0]
+                put[v] = Node("table", (), key, (point,), "i")
+                over.remove(v)
         over.append(point)
-        factors = [nodes.put(f, put) for f in factors if not any(f is c for c in group) or f.op == "read"]
+        factors = [nodes.put(f, put) for f in factors if f not in group or f.op == "read"]
         divisors = [nodes.put(f, put) for f in divisors]
-        conditions = [nodes.put(c, put) for c in conditions]
     return factors, divisors, over
+
+
+def joined(conditions: list[Node], over: set[Var]) -> list[list[Node]]:
+    """Return conditions in groups that have no variables in common."""
+    groups: list[list[Node]] = []
+    for condition in conditions:
+        mine = [g for g in groups if any(set(condition.vars) & set(other.vars) & over for other in g)]
+        groups = [g for g in groups if g not in mine] + [[condition, *(other for g in mine for other in g)]]
+    return groups
 
 
 def product_of(factors: list[Node], divisors: list[Node], over: Sequence[Var], evaluator: Evaluator) -> Array:

@@ -44,18 +44,29 @@ class Binder(Axes):
         kinds = {value.dtype.char for value in (*self.arguments.values(), self.given) if is_array(value)}
         self.is_single = "d" not in kinds and bool(kinds & {"f", "e"})
         shape = tuple(self.given.shape)
-        items: tuple[Any, ...]
-        layout_shape = (math.prod(shape),) if statement.is_flat else shape
-        names: dict[str, Any] = {}
-        items = statement.items if statement.items is not None else EVERYTHING
-        for named in [part for item in items for part in syntax(item) if isinstance(part, tree.Name)]:
-            names[named.name] = tree.Name(f"{named.name}#0", named.is_tuple)
+        laid_shape = (math.prod(shape),) if statement.is_flat else shape
+        items: tuple[Any, ...] = statement.items if statement.items is not None else EVERYTHING
+        variables = [part for item in items for part in syntax(item) if isinstance(part, tree.Name)]
+        names: dict[str, Any] = {v.name: tree.Name(f"{v.name}#0", v.is_tuple) for v in variables}
         target = tuple(self.resolve(item, names, n) for item in items)
         body = self.resolve(statement.value, names, n)
-        self.count_axes(target, layout_shape, body)
-        scope: Scope = {}
+        self.count_axes(target, laid_shape, body)
+        scope: Scope = {name.name: [] for name in names.values()}
+        axes = self.result_axes(target, laid_shape, scope)
+        root = self.lower(body, scope, None, 0.0)
+        of_infinity = math.inf
+        if self.given.dtype == bool and root.kind != "b":
+            root = self.nodes.call("!=", root, self.nodes.number(0))
+        elif self.given.dtype.kind in "iu":
+            of_infinity = float(np.iinfo(self.given.dtype).min)
+            if root.kind == "f":
+                root = self.nodes.call("trunc", root)
+        return Tree(root, tuple(axes), shape, statement.is_flat, of_infinity)
+
+    def result_axes(self, target: tuple[Any, ...], shape: tuple[int, ...], scope: Scope) -> list[Var | None]:
+        """Return the variable of each axis of the result, None for an axis of size 1, and add them to the scope."""
         axes: list[Var | None] = []
-        for axis, (item, lane) in enumerate(self.layout(target, layout_shape, "the result")):
+        for axis, (item, lane) in enumerate(self.layout(target, shape, "the result")):
             if isinstance(item, tree.Blank):
                 axes.append(None)
                 continue
@@ -65,23 +76,13 @@ class Binder(Axes):
             if not isinstance(variable, tree.Name):
                 raise UsageError(f"formula: the result's index {show_items([item])} is not a variable")
             shown = variable.name.split("#")[0] or "_"
-            var = Var((0, axis, 0), layout_shape[axis], f"{shown}{lane}" if lane is not None else shown)
+            var = Var((0, axis, 0), shape[axis], shown if lane is None else f"{shown}{lane}")
             axes.append(var if var.size != 1 else None)
-            nodes = scope.setdefault(variable.name, [])
+            nodes = scope[variable.name]
             nodes.extend([self.nodes.number(0)] * ((lane or 0) + 1 - len(nodes)))
             nodes[lane or 0] = self.nodes.var(var)
-        for name in names.values():
-            if isinstance(name, tree.Name):
-                scope.setdefault(name.name, [])
-        scope["#all"] = [self.nodes.var(var) if var else self.nodes.number(0) for var in axes]
-        self.scope = scope
-        root = self.lower(body, scope, None, 0.0)
-        if self.given.dtype == bool and root.kind != "b":
-            root = self.nodes.call("!=", root, self.nodes.number(0))
-        elif self.given.dtype.kind in "iu" and root.kind == "f":
-            root = self.nodes.call("trunc", root)
-        of_infinity = float(np.iinfo(self.given.dtype).min) if self.given.dtype.kind in "iu" else math.inf
-        return Tree(root, tuple(axes), shape, statement.is_flat, of_infinity)
+        scope["#all"] = [self.nodes.number(0) if var is None else self.nodes.var(var) for var in axes]
+        return axes
 
     def lower(self, node: Any, scope: Scope, lane: int | None, outside: float) -> Node:
         """Return an expression as a node.

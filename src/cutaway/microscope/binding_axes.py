@@ -87,78 +87,83 @@ class Axes(Locals):
     def count_axes(self, target: tuple[Any, ...], shape: Sequence[int], body: Any) -> None:
         """Find how many axes each tuple stands for."""
         self.ranks: dict[str, int] = {"#all": len(shape)}
+        """How many axes a variable stands for."""
         self.full: dict[str, int] = {}
+        """How many axes the arrays have of which an argument names some, by `repr` of what stands after @."""
         self.several: set[str] = set()
-        self.spreading = {"#all"}
+        """Variables without dots that may stand for several axes, because they stand before an @."""
+        self.spreading = {"#all", *(item.name for item in target if is_anonymous(item))}
+        """The `..`, which broadcast."""
+        self.fixed = set(self.spreading)
+        """Of these, those of the result, whose axes no operand adds to."""
         uses = [(target, len(shape))]
         for node in syntax(body):
             if isinstance(node, tree.Read):
-                array = self.array_of(node.array, {"": []})[1]
+                array = self.array_of(node.array, {})[1]
                 if isinstance(array, (list, tuple)):
                     array = max(array, key=np.ndim, default=0.0)
-                uses.append((node.items, np.ndim(array)) if is_array(array) else ((), 0))
+                if is_array(array):
+                    uses.append((node.items, array.ndim))
             if isinstance(node, tree.Reduce):
                 for r in node.variables:
                     self.count_limit(r.variable, r.limit)
-                    if r.variable.name.startswith("#") and r.variable.is_tuple:
-                        self.spreading.add(r.variable.name)
-        for items, n in uses:
-            for item in items:
-                if isinstance(item, tree.Bounded):
-                    self.count_limit(item.variable, item.limit)
-                if isinstance(item, tree.Placed):
-                    self.full[repr(item.axes)] = max(n, self.full.get(repr(item.axes), 0))
-        for items, _ in uses:
-            for item in items:
-                if isinstance(item, tree.Placed):
-                    for name in [x.name for x in syntax(item.index) if isinstance(x, tree.Name) and "#" in x.name]:
-                        count = len(self.dims(item.axes, self.full[repr(item.axes)]))
-                        if isinstance(item.index, tree.Name) or count != 1:
-                            self.several.add(name)
-                            self.ranks[name] = max(count, self.ranks.get(name, 0))
-        anonymous = {item.name for item in target if isinstance(item, tree.Name) and item.name.startswith("#")}
-        self.spreading |= anonymous
-        changed = True
-        while changed:
-            changed = False
-            for which, (items, n) in enumerate(uses):
-                left = n
-                unknown: list[str | None] = []
-                for item in items:
-                    if isinstance(item, (tree.Placed, tree.Blank)) and item.axes is not None:
-                        full = self.full.get(repr(item.axes))
-                        if full is None:
-                            unknown.append(None)
-                        elif isinstance(item, tree.Placed) or n == full:
-                            left -= len(self.dims(item.axes, full))
-                    elif isinstance(item, tree.Blank):
-                        left -= 1
-                        if item.is_tuple:
-                            unknown.append(None)
-                    else:
-                        item = item.variable if isinstance(item, tree.Bounded) else item
-                        names = tuple_names(item, self.several)
-                        if not names:
-                            left -= 1
-                        elif (
-                            isinstance(item, tree.Name)
-                            and item.name in self.spreading
-                            and (which or item.name not in self.ranks)
-                        ):
-                            unknown.append(item.name)
-                        else:
-                            ranks = [self.ranks[name] for name in names if name in self.ranks]
-                            if ranks:
-                                left -= max(ranks)
-                            unknown += [name for name in names if name not in self.ranks] if not ranks else []
-                            for name in names if ranks else ():
-                                if name not in self.ranks:
-                                    self.ranks[name], changed = max(ranks), True
-                if len(unknown) == 1 and unknown[0] is not None and left >= 0:
-                    name = unknown[0]
-                    grows = name in self.spreading and name not in anonymous and name != "#all"
-                    if name not in self.ranks or (grows and left > self.ranks[name]):
-                        self.ranks[name], changed = left, True
+                    self.spreading |= {r.variable.name} if is_anonymous(r.variable) else set()
+        self.count_placed(uses)
+        while any([self.count_from(items, n, which == 0) for which, (items, n) in enumerate(uses)]):  # noqa: C419 - all
+            pass
+
+    def count_placed(self, uses: list[tuple[Any, int]]) -> None:
+        """Count the axes of variables before an @, and note the limits of the result's own."""
+        placed = [(item, n) for items, n in uses for item in items if isinstance(item, tree.Placed)]
+        for item, n in placed:
+            self.full[repr(item.axes)] = max(n, self.full.get(repr(item.axes), 0))
+        for item, _ in placed:
+            count = len(self.dims(item.axes, self.full[repr(item.axes)]))
+            if isinstance(item.index, tree.Name) or count != 1:
+                for part in syntax(item.index):
+                    if isinstance(part, tree.Name) and "#" in part.name:
+                        self.several.add(part.name)
+                        self.ranks[part.name] = max(count, self.ranks.get(part.name, 0))
+        for item in uses[0][0]:
+            if isinstance(item, tree.Bounded):
+                self.count_limit(item.variable, item.limit)
+
+    def count_from(self, items: Sequence[Any], n: int, is_result: bool) -> bool:
+        """Learn from one index of an array with n axes how many axes a tuple has; return whether anything was learnt."""
+        unknown: list[str | None] = []
+        learnt = False
+        for item in items:
+            if isinstance(item, (tree.Placed, tree.Blank)) and item.axes is not None:
+                full = self.full.get(repr(item.axes))
+                if full is None:
+                    unknown.append(None)
+                elif isinstance(item, tree.Placed) or n == full:
+                    n -= len(self.dims(item.axes, full))
+                continue
+            if isinstance(item, tree.Blank):
+                n -= 1
+                unknown += [None] * item.is_tuple
+                continue
+            item = item.variable if isinstance(item, tree.Bounded) else item
+            names = tuple_names(item, self.several)
+            ranks = [self.ranks[name] for name in names if name in self.ranks]
+            if not names:
+                n -= 1
+            elif isinstance(item, tree.Name) and item.name in self.spreading and not (is_result and ranks):
+                unknown.append(item.name)
+            elif not ranks:
+                unknown += names
+            else:
+                n -= max(ranks)
+                for name in names:
+                    learnt |= name not in self.ranks
+                    self.ranks.setdefault(name, max(ranks))
+        if len(unknown) == 1 and unknown[0] is not None and n >= 0:
+            name = unknown[0]
+            grows = name in self.spreading and name not in self.fixed
+            if name not in self.ranks or (grows and n > self.ranks[name]):
+                self.ranks[name], learnt = n, True
+        return learnt
 
     def count_limit(self, variable: tree.Name, limit: tree.Node | None) -> None:
         """Note that a tuple has as many axes as the list that limits it is long."""
@@ -171,7 +176,11 @@ class Axes(Locals):
                 self.ranks[variable.name] = len(value)
 
 
+def is_anonymous(item: Any) -> bool:
+    """Return whether an index is `..`."""
+    return isinstance(item, tree.Name) and item.is_tuple and item.name.startswith("#")
+
+
 def show_items(items: Sequence[Any]) -> str:
     """Return indices as a person writes them, without the marks that make names unique."""
-
     return f"[{items_text(items)}]"

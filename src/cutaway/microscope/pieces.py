@@ -90,8 +90,10 @@ def pieces(bound: Tree, evaluator: Evaluator) -> Iterator[tuple[tuple[slice, ...
         shape = [1 if v is None else evaluator.count([v])[0] for v in bound.axes]
         own = tuple(slice(None) if v is not None and v in value.vars else None for v in bound.axes)
         array = np.broadcast_to(stored(np.asarray(value.array), bound)[own], shape)
-        error = np.zeros(()) if value.error is None else np.nan_to_num(value.error, nan=0.0, posinf=np.inf)
-        rounding = np.broadcast_to(np.asarray(error)[own if value.error is not None else ()], shape)
+        error = np.zeros(()) if value.error is None else np.asarray(value.error)[own]
+        if np.isnan(error).any():
+            error = np.where(np.isnan(error), 0.0, error)
+        rounding = np.broadcast_to(error, shape)
         yield tuple(slice(0, 1) if v is None else slice(*evaluator.range(v)) for v in bound.axes), array, rounding
 
 

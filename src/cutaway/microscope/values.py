@@ -37,7 +37,8 @@ def union(*parts: tuple[Var, ...]) -> tuple[Var, ...]:
 
 def size_of(value: Array) -> Array:
     """Return the absolute value, infinities made finite."""
-    return np.minimum(np.abs(value), LARGEST)
+    size = np.abs(value)
+    return np.minimum(size, LARGEST, out=size if size.ndim and size.dtype == np.float64 else None)
 
 
 def plus(a: Array | None, b: Array | None) -> Array | None:
