@@ -28,6 +28,7 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUTAWAY_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("CUTAWAY_RUNS", str(tmp_path / "runs"))
     torch.set_num_threads(1)
+    torch.set_flush_denormal(False)  # training sets it for the whole process
 
 
 @pytest.fixture(scope="session")

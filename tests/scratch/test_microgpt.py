@@ -13,7 +13,10 @@ from cutaway.scratch import microgpt
 from cutaway.scratch.gradcheck import central_differences
 from cutaway.scratch.microgpt import ArrayGPT, ValueGPT, Vocabulary, draw_weights, learn_names, plain_dot, read_names
 
-KNOWN = "kamon ann karai jaire vialan karia yeran anna areli kaina konna keylen liole alerin earan lenne kana lara alela anton"
+KNOWN = (
+    "kamon ann karai jaire vialan karia yeran anna areli kaina "
+    "konna keylen liole alerin earan lenne kana lara alela anton"
+)
 NAMES = ["anna", "otto", "maximilianmaximilian", "eve"]
 
 

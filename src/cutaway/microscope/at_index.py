@@ -70,7 +70,7 @@ def parts_of(node: Node, evaluator: Evaluator) -> list[Part] | None:
         return [Part((node,))]
     if op in ("+", "-", "neg", "total", "rounded"):
         found = []
-        for n, arg in enumerate(args):
+        for n, arg in enumerate(args[:1] if op == "rounded" else args):
             parts = parts_of(arg, evaluator)
             if parts is None:
                 return None

@@ -137,7 +137,9 @@ class Evaluator:
         if op == "/" and node.args[1].op == "number" and is_power_of_two(node.args[1].data):
             return total
         own = size_of(result)
-        if op not in ("+", "-", "*", "/", "rounded"):
+        if op == "rounded":
+            own = own * (args[1] if len(args) > 1 else 1.0)
+        elif op not in ("+", "-", "*", "/"):
             own = own * 2.0
         if op in ("lgamma", "digamma"):  # near their zeros they are differences
             own = own + 1.0

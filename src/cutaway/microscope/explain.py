@@ -136,7 +136,12 @@ def explain(trace: Trace, address: str, index: Any = ()) -> Explanation:
         return Explanation(address, index, value, "opaque", operation.name, terms=terms, **where)
     bound = formula.bind(*trace.bind(operation), eps=eps(place.dtype) or None)
     at = bound.at(which, inside)
-    common: dict[str, Any] = {"operation": operation.name, "formula": str(formula), "latex": formula.latex(which), **where}
+    common: dict[str, Any] = {
+        "operation": operation.name,
+        "formula": str(formula),
+        "latex": formula.latex(which),
+        **where,
+    }
     if at.value is None:
         return Explanation(address, index, value, at.kind, **common)
     places = dict(operation.operands()) | {f"out{i or ''}": p for i, p in operation.outputs()}

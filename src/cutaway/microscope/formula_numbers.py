@@ -59,6 +59,8 @@ class Writer:
             return "..."
         if node.op in ("number", "var", "read", "table", "inside"):
             return show(self.scalar(node, here), least)
+        if node.op == "rounded":
+            return self.node(node.args[0], here, least)
         if node.op == "where":
             return self.node(node.args[1] if self.scalar(node.args[0], here) else node.args[2], here, least)
         if node.op == "total":

@@ -224,7 +224,8 @@ class Trace:
             phase: sum(o.phase == phase for o in self.operations) for phase in ("forward", "backward", "optimizer")
         }
         said = ", ".join(f"{n:,} {phase}" for phase, n in phases.items() if n)
-        return f"<Trace of {len(self.operations):,} operations: {said}{'; FAILED: ' + self.failure if self.failure else ''}>"
+        failed = f"; FAILED: {self.failure}" if self.failure else ""
+        return f"<Trace of {len(self.operations):,} operations: {said}{failed}>"
 
 
 def to_numpy(tensor: Tensor) -> np.ndarray[Any, Any]:
