@@ -588,6 +588,16 @@ def test_nothing_rounds_in_copies_and_whole_numbers() -> None:
     assert np.all((bind("out[i] = sum(j: [x[i,j] > 0]) * 3", (3,), np.int64, x=x).whole() or [0, 1])[1] == 0)
 
 
+def test_a_formula_can_say_what_rounds_more() -> None:
+    x = some(3)
+    for line, times in (("out[i] = rounded(x[i])", 1), ("out[i] = rounded(x[i], sqrt(25))", 5)):
+        bound = bind(line, (3,), x=x)
+        values, rounding = bound.whole() or (None, None)
+        assert np.array_equal(values, x)
+        assert np.allclose(rounding, times * np.abs(x), rtol=1e-6)
+        assert [(t.value, t.weight, t.index) for t in bound.at(0, (1,)).terms] == [(x[1], 1.0, (1,))]
+
+
 def test_infinities_do_no_harm() -> None:
     x = np.array([[0.0, -math.inf, 1.0], [-math.inf, -math.inf, -math.inf], [math.inf, 1.0, 2.0]])
     bound = bind(str(lookup("_softmax")), (3, 3), self=x, dim=1)

@@ -134,7 +134,7 @@ FUNCTIONS = {
     "round": Function(np.round, is_exact=True, kind="="),
     "trunc": Function(np.trunc, is_exact=True, kind="="),
     "frac": Function(lambda x: x - np.trunc(x), (lambda x, v: np.ones_like(v),), is_exact=True, kind="="),
-    "rounded": Function(lambda x, n=1: x + 0 * n, (lambda *a: np.ones_like(a[-1]), lambda *a: np.zeros_like(a[-1])), kind="="),
+    "rounded": Function(lambda x, *n: x, (lambda *a: np.ones_like(a[-1]), lambda *a: np.zeros_like(a[-1])), kind="="),
     "sign": Function(np.sign, latex=r"\operatorname{sign}", is_exact=True, kind="="),
     "abs": Function(np.abs, (lambda x, v: np.sign(x),), is_exact=True, kind="="),
     "neg": Function(np.negative, (lambda x, v: -np.ones_like(v),), is_exact=True, kind="="),
