@@ -25,7 +25,7 @@ run: $(BIN)/.installed ## train the default model, watch it learn, complete a li
 	@$(BIN)/cutaway train stdlib --complete 'def squares(n): return [x**2 for x in '
 
 test: check ## set up everything, run every check and test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2
 
 check: $(BIN)/.installed-dev ## style, types, layers
 	@$(BIN)/ruff check src tests

@@ -120,3 +120,14 @@ def test_what_cannot_be_asked() -> None:
         found.explain("0.weigth:grad", (0, 0))
     with pytest.raises(UsageError, match=r"0.weight has shape \[4, 2\]"):
         found.explain("0.weight", (4, 0))
+
+
+def test_what_is_not_listed_is_told() -> None:
+    found = step("gpt2")
+    whole = found.explain("transformer.h.0.mlp.c_fc.weight:grad", (3, 5))
+    part = found.explain("transformer.h.0.mlp.c_fc.weight:grad", (3, 5), most=2)
+    assert part.terms == whole.terms[:2]
+    assert part.n_terms == whole.n_terms == len(whole.terms) > 10
+    assert part.rest == pytest.approx(sum(term.value for term in whole.terms[2:]), rel=1e-9)
+    assert whole.rest == pytest.approx(0.0, abs=1e-15)
+    assert part.size == whole.size == pytest.approx(sum(abs(term.value) for term in whole.terms))

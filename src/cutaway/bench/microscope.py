@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 
 from cutaway.base.errors import UsageError
+from cutaway.base.memory import keep_freed_memory
 from cutaway.bench.alternate import Race, alternate
 from cutaway.bench.facts import Fact
 from cutaway.microscope.trace import Trace
@@ -36,6 +37,7 @@ def run_microscope_bench(
     is_quick: bool, say: Callable[[str], None] = lambda line: None
 ) -> tuple[list[Race], list[Fact]]:
     """Return the races and the facts."""
+    keep_freed_memory()  # for all sides: fresh memory may cost more than recording
     say("a small GPT: verify everything")
     small = step(dataclasses.replace(plain(), vocab_size=65), batch_size=12)
     seconds, report = timed(small.verify)
@@ -143,7 +145,7 @@ def explain_facts(found: Trace, n: int, say: Callable[[str], None]) -> list[Fact
         address = generator.choice(addresses)
         index = tuple(generator.randrange(size) for size in found.place(address).shape)
         seconds, told = timed(functools.partial(found.explain, address, index))
-        (scattered if len(told.terms) > SCATTER_FROM else usual).append(1000 * seconds)
+        (scattered if told.n_terms > SCATTER_FROM else usual).append(1000 * seconds)
     facts = [Fact(f"explain, {len(usual)} numbers: 95th percentile", statistics.quantiles(usual, n=20)[-1], "ms", 10.0)]
     if scattered:
         facts.append(

@@ -82,7 +82,7 @@ def show(trace: Trace, address: str, index: tuple[int, ...], console: Console, a
         else:
             console.print(reason_tree(reason))
     else:
-        explanation = trace.explain(address, index)
+        explanation = trace.explain(address, index, most=10**9 if arguments.all_terms else None)
         if arguments.json:
             answer_json(explanation.as_dict())
         else:
@@ -192,7 +192,7 @@ def show_number(trace: Trace, e: Explanation, console: Console, most: int | None
         console.print(e.numbers, style="dim")
     if e.terms:
         shown = e.terms[:most]
-        whole = sum(abs(term.value) for term in e.terms) or 1.0
+        whole = e.size or 1.0
         table = Table(box=None, pad_edge=False, show_edge=False)
         for head, justify in (("share", "right"), ("term", "right"), ("weight", "right"), ("number", "right")):
             table.add_column(head, justify=justify)  # type: ignore[arg-type]
@@ -202,10 +202,10 @@ def show_number(trace: Trace, e: Explanation, console: Console, most: int | None
             share = f"{abs(term.value) / whole:.1%}"
             where = Text(f"{term.address}{index_text(term.index)}", style="cyan")
             table.add_row(share, f"{term.value:.6g}", f"{term.weight:.6g}", f"{number:.6g}", where)
-        rest = e.terms[len(shown) :]
-        if rest:
-            share = f"{sum(abs(term.value) for term in rest) / whole:.1%}"
-            table.add_row(share, f"{sum(t.value for t in rest):.6g}", "", "", f"{len(rest):,} more (--all-terms)")
+        if e.n_terms > len(shown):
+            share = f"{1 - sum(abs(term.value) for term in shown) / whole:.1%}"
+            rest = e.rest + sum(term.value for term in e.terms[len(shown) :])
+            table.add_row(share, f"{rest:.6g}", "", "", f"{e.n_terms - len(shown):,} more (--all-terms)")
         console.print()
         console.print(table)
     if e.recomputed is not None:

@@ -48,7 +48,13 @@ class Explanation:
     numbers: str = ""
     """The formula with its numbers."""
     terms: list[Term] = field(default_factory=list)
-    """The largest contribution first."""
+    """The largest contribution first; of a very long sum the largest ones."""
+    n_terms: int = 0
+    """How many there are, those not listed included."""
+    rest: float = 0.0
+    """What the terms not listed add up to."""
+    size: float = 0.0
+    """What all terms add up to, signs left out."""
     recomputed: float | None = None
     """By the formula, in float64."""
     allowed: float = 0.0
@@ -101,9 +107,9 @@ class Explanation:
             weight = " * ".join(f"{address}{list(index)}" for address, index in term.others)
             weight = f"{term.weight:.6g}{f' ({weight})' if weight else ''}"
             lines.append(f"  {term.value:>14.6g} = {term.address}{list(term.index)} * {weight}")
-        if len(self.terms) > 8:
-            rest = sum(term.value for term in self.terms[8:])
-            lines.append(f"  {rest:>14.6g} = {len(self.terms) - 8:,} more terms")
+        if self.n_terms > 8:
+            rest = self.rest + sum(term.value for term in self.terms[8:])
+            lines.append(f"  {rest:>14.6g} = {self.n_terms - 8:,} more terms")
         if self.recomputed is not None:
             lines.append(f"  recomputed {self.recomputed!r}, difference {self.difference:.3g}: {self.verdict}")
         elif self.kind != "computed":
@@ -111,8 +117,15 @@ class Explanation:
         return "\n".join(lines)
 
 
-def explain(trace: Trace, address: str, index: Any = ()) -> Explanation:
+MOST_TERMS = 500
+"""Terms of a sum that are listed unless more are asked for."""
+
+
+def explain(trace: Trace, address: str, index: Any = (), most: int = MOST_TERMS) -> Explanation:
     """Return how one number was made.
+
+    Args:
+        most: how many terms to list; what the others add up to is told as `rest`.
 
     Raises:
         UsageError: no such address, or no number at that index.
@@ -152,10 +165,9 @@ def explain(trace: Trace, address: str, index: Any = ()) -> Explanation:
             *trace.names.of(places[t.operand], t.index),
             tuple(trace.names.of(places[other], index) for other, index in t.others if other in places),
         )
-        for t in at.terms
+        for t in at.largest(most)
         if t.operand in places
     ]
-    terms.sort(key=lambda term: -abs(term.value))
     allowed = SAFETY * (eps(place.dtype) * at.rounding + tiny(place.dtype))
     return Explanation(
         address,
@@ -164,6 +176,9 @@ def explain(trace: Trace, address: str, index: Any = ()) -> Explanation:
         "computed",
         numbers=at.numbers,
         terms=terms,
+        n_terms=sum(len(column.values) for column in at.columns) + at.rest_count,
+        rest=at.rest + sum(float(column.values.sum()) for column in at.columns) - sum(term.value for term in terms),
+        size=abs(at.rest) + sum(float(np.abs(column.values).sum()) for column in at.columns),
         recomputed=at.value,
         allowed=allowed,
         **common,
@@ -219,7 +234,7 @@ def why(trace: Trace, address: str, index: Any, depth: int, most: int, share: fl
     e = explain(trace, address, index)
     if depth == 0 or not e.terms or e.kind != "computed":
         return Reason(e, share, [], 0.0)
-    whole = sum(abs(term.value) for term in e.terms if np.isfinite(term.value)) or 1.0
+    whole = e.size if np.isfinite(e.size) and e.size else 1.0
     parts = [
         why(trace, term.address, term.index, depth - 1, most, abs(term.value) / whole)
         for term in e.terms[:most]

@@ -154,11 +154,15 @@ class Trace:
             raise UsageError(f"{address} has shape {list(place.shape)}; there is no number at {list(given)}")
         return place, tuple(i % size for i, size in zip(given, place.shape, strict=True))
 
-    def explain(self, address: str, index: Any = ()) -> Explanation:
-        """Return the arithmetic that made one number; see `explain.Explanation`."""
-        from cutaway.microscope.explain import explain
+    def explain(self, address: str, index: Any = (), most: int | None = None) -> Explanation:
+        """Return the arithmetic that made one number; see `explain.Explanation`.
 
-        return explain(self, address, index)
+        Args:
+            most: how many terms of a long sum to list.
+        """
+        from cutaway.microscope.explain import MOST_TERMS, explain
+
+        return explain(self, address, index, MOST_TERMS if most is None else most)
 
     def why(self, address: str, index: Any = (), depth: int = 3, most: int = 3) -> Reason:
         """Return the largest contributions to a number, theirs, and so on; see `explain.Reason`."""
