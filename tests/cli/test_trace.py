@@ -212,7 +212,7 @@ def test_impossible_arithmetic_is_one_line(
 ) -> None:
     """Only an altered trace asks for it, whatever it is."""
 
-    def impossible(*_: Any) -> None:
+    def impossible(*_: Any, **__: Any) -> None:
         raise ValueError("array is too big")
 
     monkeypatch.setattr("cutaway.microscope.trace.Trace.verify", impossible)

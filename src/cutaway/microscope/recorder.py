@@ -27,6 +27,7 @@ from cutaway.microscope.record import Cell, Memory, Operation, Place, Unseen, Wr
 
 _TORCH = str(Path(torch.__file__).parent)
 _OURS = str(Path(__file__).parent)
+_STRIDED = torch.strided
 _CONTEXTLIB = contextlib.__file__
 HIDDEN_WRITES = {
     "native_batch_norm": ("running_mean", "running_var"),
@@ -51,7 +52,7 @@ class Kind:
     has_tensors: bool
     """Whether it reads or makes any; a profiler's mark does not."""
     is_exact: bool
-    """Whether it gives the same numbers when it runs again."""
+    """Whether it computes, and gives the same numbers when it runs again."""
 
 
 @dataclass(slots=True)
@@ -88,6 +89,7 @@ class Recorder(TorchDispatchMode):
         self.knows = knows
         self.phase = "forward"
         self.path: list[str] = []
+        self.step_source = ""  # the line that called the optimizer
         self._cells: dict[int, int] = {}
         self._kinds: dict[Any, Kind] = {}
         self._makers: dict[
@@ -118,18 +120,25 @@ class Recorder(TorchDispatchMode):
             # a view whose numbers are conjugated (or negated) only when read: compute them here
             with self:
                 return LAZY_VIEWS[kind.name](torch.as_tensor(args[0]))
-        named = dict(zip(kind.arguments, args, strict=False)) | kwargs
-        read = {name: self._to_places(value) for name, value in named.items()}
+        to_places = self._to_places
+        read = {name: to_places(value) for name, value in zip(kind.arguments, args, strict=False)}
+        for name, value in kwargs.items():
+            read[name] = to_places(value)
         writes = kind.writes
-        if kind.name in HIDDEN_WRITES and named.get("training", True):
+        saved: list[Write] = []
+        if kind.name in HIDDEN_WRITES and read.get("training", True):
             writes = (*writes, *HIDDEN_WRITES[kind.name])
-        written = [place for name in writes for place in places_in(read.get(name))]
-        number = len(self.operations)
-        saved = [Write(place, self._overwritten(place), number) for place in written]
+        if writes:
+            number = len(self.operations)
+            written = [place for name in writes for place in places_in(read.get(name))]
+            saved = [Write(place, self._overwritten(place), number) for place in written]
         result = func(*args, **kwargs)
         for write in saved:
             self.memory.cells[write.place.storage].writes.append(write)
-        returned = [self._to_places(one, True) for one in (result if isinstance(result, (tuple, list)) else (result,))]
+        if isinstance(result, (tuple, list)):
+            returned = [to_places(one, True) for one in result]
+        else:
+            returned = [to_places(result, True)]
         for name in writes if kind.name in HIDDEN_WRITES else ():
             returned += [self.memory.now(place) for place in places_in(read.get(name))]
         self._write_down(kind, read, returned, writes)
@@ -151,13 +160,15 @@ class Recorder(TorchDispatchMode):
         if forward is not None:
             module, source = self.operations[forward].module, self.operations[forward].source
         else:
-            module, source = (self.path[-1] if self.path else ""), self._user_line() if node is None else ""
+            module = self.path[-1] if self.path else ""
+            source = self.step_source if phase == "optimizer" else "" if phase == "backward" else self.user_line()
         if phase == "optimizer":
-            looked_at = {p.storage for n, value in read.items() if n not in writes for p in places_in(value)}
-            for made in (p for one in returned for p in places_in(one)):
-                self._makers.pop(made.storage, None)
-                if made.storage not in looked_at and kind.is_exact:
-                    self._makers[made.storage] = made, kind.function, number
+            for made in returned:
+                if isinstance(made, Place):
+                    if kind.is_exact:
+                        self._makers[made.storage] = made, kind.function, number
+                    else:
+                        self._makers.pop(made.storage, None)
         args = {**kind.defaults, **read}
         self.operations.append(
             Operation(number, kind.name, args, returned, phase, module, source, forward, False, writes)
@@ -187,7 +198,8 @@ class Recorder(TorchDispatchMode):
             number = self._cells[key] = len(self.memory.cells)
             self.memory.cells.append(Cell(storage, is_source=not made))
         version = len(self.memory.cells[number].writes)
-        return Place(number, version, tensor.dtype, tensor.shape, tensor.stride(), int(tensor.storage_offset()))
+        place = (number, version, tensor.dtype, tensor.shape, tensor.stride(), tensor.storage_offset())
+        return tuple.__new__(Place, place)  # as Place(...) would, without its call: this runs ten times an operation
 
     def mark(self, kind: str, name: str, value: Any, operation: int | None = None, which: int = 0) -> None:
         """Name a tensor, or each of a tuple, list or dict of them."""
@@ -222,13 +234,14 @@ class Recorder(TorchDispatchMode):
 
     def _to_places(self, value: Any, made: bool = False) -> Any:
         if isinstance(value, Tensor):
-            return self.place(value, made) if value.layout is torch.strided else Unseen(value)
+            return self.place(value, made) if value.layout is _STRIDED else Unseen(value)
         if isinstance(value, (list, tuple)):
             return [self._to_places(one, made) for one in value]
         return value
 
-    def _user_line(self) -> str:
-        frame: Any = sys._getframe(3)
+    def user_line(self) -> str:
+        """Return file:line of the code that is neither PyTorch's nor ours and called what runs now."""
+        frame: Any = sys._getframe(1)
         while frame is not None:
             code = frame.f_code
             is_theirs = self._is_theirs.get(code)
@@ -248,7 +261,7 @@ def describe(func: Any, knows: Callable[[str], bool]) -> Kind:
     arguments = tuple(argument.name for argument in schema.arguments)
     defaults = {a.name: a.default_value for a in schema.arguments if a.has_default_value()}
     writes = tuple(a.name for a in schema.arguments if a.alias_info is not None and a.alias_info.is_write)
-    is_view = any(r.alias_info is not None for r in schema.returns)
+    is_view = any(r.alias_info is not None and not r.alias_info.is_write for r in schema.returns)
     decompose = None
     if not writes and not is_view and not knows(name):
         decompose = decompositions().get(func)
@@ -257,7 +270,7 @@ def describe(func: Any, knows: Callable[[str], bool]) -> Kind:
         ):
             decompose = func.decompose
     has_tensors = any("Tensor" in str(one.type) for one in (*schema.arguments, *schema.returns))
-    is_exact = not is_empty(name) and torch.Tag.nondeterministic_seeded not in func.tags
+    is_exact = not is_view and not is_empty(name) and torch.Tag.nondeterministic_seeded not in func.tags
     return Kind(func, name, arguments, defaults, writes, decompose, has_tensors, is_exact)
 
 
@@ -381,7 +394,7 @@ def watch_optimizer(
             for parameter in group["params"]:
                 recorder.mark("grad", names.get(id(parameter), ""), parameter.grad)
         state("old state")
-        recorder.phase = "optimizer"
+        recorder.phase, recorder.step_source = "optimizer", recorder.user_line()
 
     def after(*_: Any) -> None:
         recorder.phase = "forward"
