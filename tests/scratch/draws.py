@@ -145,6 +145,13 @@ def with_heads(draw: DrawFn, is_split: bool) -> Case:
 
 
 @st.composite
+def queries_and_keys(draw: DrawFn) -> Case:
+    rest, T, D = draw(shapes(0, 0, 2)), draw(st.integers(1, 4)), draw(st.integers(1, 4))
+    S = T + draw(st.integers(0, 3))
+    return Case([draw(numbers((*rest, T, D))), draw(numbers((*rest, S, D)))])
+
+
+@st.composite
 def several(draw: DrawFn) -> Case:
     shape = draw(shapes(0, 1, 3))
     axis = draw(st.integers(-len(shape), len(shape) - 1))
@@ -210,6 +217,7 @@ DRAWS: dict[str, SearchStrategy[Case]] = {
     "table, with rows": with_rows(),
     "one, with a key": with_key(),
     "positions, with heads": with_heads(is_split=False),
+    "queries and keys": queries_and_keys(),
     "heads": with_heads(is_split=True),
     "several, with an axis": several(),
     "one, with a shape": with_shape(),

@@ -12,6 +12,7 @@ import torch
 from cutaway.base.errors import UsageError
 from cutaway.scratch.array import (
     Array,
+    attention_pattern,
     concatenate,
     cross_entropy,
     embedding,
@@ -53,7 +54,7 @@ def test_every_method_is_its_operation() -> None:
         lambda: x.max(), lambda: x.softmax(), lambda: x.log_softmax(), lambda: x.reshape(3, 2), lambda: x.transpose(1, 0),
         lambda: concatenate([x, y], 1), lambda: where(np.eye(2, 3, dtype=bool), x, y), lambda: embedding(x, [1, 1]),
         lambda: cross_entropy(x, [0, 2]), lambda: layer_norm(x), lambda: rms_norm(x),
-        lambda: linear(x, y), lambda: merge_heads(split_heads(x, 3)),
+        lambda: linear(x, y), lambda: merge_heads(split_heads(x, 3)), lambda: attention_pattern(x, y),
     ]  # fmt: skip
     for way in ways:
         check = gradcheck(lambda way=way: (way() ** 2).sum(), {"x": x, "y": y})

@@ -136,6 +136,7 @@ BAD: list[tuple[str, list[tuple[int, ...]], dict[str, Any], str]] = [
         {"heads": 3},
         r"split_heads of \(3, 4\), heads 3.*4 numbers cannot be shared among 3 heads",
     ),
+    ("attention_pattern", [(3, 4), (2, 4)], {}, r"attention_pattern of \(3, 4\) and \(2, 4\): it needs axes"),
     ("merge_heads", [(3, 4)], {}, r"merge_heads of \(3, 4\): it needs axes"),
     ("reshape", [(3, 4)], {"shape": (5, 2)}, r"reshape of \(3, 4\), shape \(5, 2\)"),
     ("concatenate", [(3, 4), (3, 5)], {"axis": 0}, r"concatenate of \(3, 4\) and \(3, 5\)"),

@@ -226,6 +226,11 @@ def linear(x: Array, weight: Array) -> Array:
     return apply("linear", x, weight)
 
 
+def attention_pattern(q: Array, k: Array) -> Array:
+    """Return for each position the shares in which it reads itself and the positions before."""
+    return apply("attention_pattern", q, k)
+
+
 def split_heads(x: Array, heads: int) -> Array:
     """Return (..., T, C) as (..., H, T, D): each head its own part of the width."""
     return apply("split_heads", x, heads=heads)

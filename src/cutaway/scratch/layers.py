@@ -12,7 +12,6 @@ The parts take their weights instead of drawing them, so that two engines can sh
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -20,6 +19,7 @@ import numpy as np
 from cutaway.base.errors import ShapeError
 from cutaway.scratch.array import (
     Array,
+    attention_pattern,
     concatenate,
     embedding,
     layer_norm,
@@ -27,7 +27,6 @@ from cutaway.scratch.array import (
     merge_heads,
     rms_norm,
     split_heads,
-    where,
 )
 
 
@@ -139,8 +138,5 @@ class CausalAttention(Layer):
             if cache:
                 k, v = concatenate((cache[0], k), -2), concatenate((cache[1], v), -2)
             cache[:] = k, v
-        scores_HTS = q @ k.transpose() * (1 / math.sqrt(self.d_head))
-        T, S = scores_HTS.shape[-2:]
-        if T > 1:  # a single new position may read everything
-            scores_HTS = where(np.tri(T, S, S - T, dtype=bool), scores_HTS, -np.inf)
-        return self.o(merge_heads(scores_HTS.softmax() @ v))
+        pattern_HTS = attention_pattern(q, k)
+        return self.o(merge_heads(pattern_HTS @ v))

@@ -11,6 +11,7 @@ operand was repeated to fit the other's shape (broadcasting), its gradient is th
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -301,6 +302,26 @@ def transpose_backward(g: FloatArray, out: FloatArray, x: FloatArray, axes: tupl
     return (g.transpose([axes.index(axis) for axis in range(g.ndim)]),)
 
 
+def attention_pattern(q: FloatArray, k: FloatArray) -> FloatArray:
+    (T, D), S = q.shape[-2:], k.shape[-2]
+    if k.shape != (*q.shape[:-2], S, D) or not 1 <= T <= S or not D:
+        raise ValueError("queries and keys do not fit")
+    scores = q @ k.swapaxes(-1, -2) * (1 / math.sqrt(D))
+    return softmax(scores if T == 1 else np.where(past(T, S), scores, -np.inf))
+
+
+def attention_pattern_backward(g: FloatArray, out: FloatArray, q: FloatArray, k: FloatArray) -> tuple[FloatArray, ...]:
+    (dscores,) = softmax_backward(g, out, out)
+    dscores *= 1 / math.sqrt(q.shape[-1])
+    return dscores @ k, dscores.swapaxes(-1, -2) @ q
+
+
+@functools.cache
+def past(T: int, S: int) -> NDArray[np.bool_]:
+    """Return which of S positions each of the last T may read: itself and all before."""
+    return np.tri(T, S, S - T, dtype=bool)
+
+
 def split_heads(x: FloatArray, heads: int) -> FloatArray:
     *rest, T, C = x.shape
     if heads < 1 or C % heads:
@@ -480,6 +501,18 @@ OPERATIONS = {
             "transpose", transpose, transpose_backward,
             "out[i, j, ..] = x[axes in another order]", "dx = g, its axes put back", CALCULUS,
             "x.permute(axes)", "one, with an order of axes", "each axis named once",
+        ),
+        Operation(
+            "attention_pattern", attention_pattern, attention_pattern_backward,
+            "out[..,t,s] = exp(z[..,t,s]) / sum(j <= t + S - T: exp(z[..,t,j])) for s <= t + S - T, else 0, "
+            "z[..,t,s] = sum(d: q[..,t,d] * k[..,s,d]) / sqrt(D)",
+            "dz[..,t,s] = out[..,t,s] * (g[..,t,s] - sum(j: g[..,t,j] * out[..,t,j])); "
+            "dq[..,t,d] = sum(s: dz[..,t,s] * k[..,s,d]) / sqrt(D); dk[..,s,d] = sum(t: dz[..,t,s] * q[..,t,d]) / sqrt(D)",
+            "Vaswani et al. 2017, arXiv:1706.03762, equation 1, before the values",
+            "torch.softmax((x @ y.mT / x.shape[-1] ** 0.5).masked_fill(torch.ones(x.shape[-2], y.shape[-2]).tril("
+            "y.shape[-2] - x.shape[-2]) == 0, -torch.inf), -1)",
+            "queries and keys",
+            "axes (.., T, D) and (.., S, D), the same but for S, and S at least T",
         ),
         Operation(
             "split_heads", split_heads, split_heads_backward,
