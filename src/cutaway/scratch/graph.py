@@ -133,29 +133,60 @@ def svg(root: Value, most: int = 200) -> str:
     """Return the graph as a picture, left to right: leaves, results, the root. Beyond `most` nodes the oldest are left
     out, and boxes whose operands are missing get a dashed rim."""
     kept = _nearest(root, most)
-    column: dict[int, int] = {}
-    for value in sorted(kept.values(), key=lambda value: value.number):  # operands first
-        column[value.number] = 1 + max((column[x.number] for x in value.operands if x.number in kept), default=-1)
+    column = _columns(kept)
     rows: dict[int, int] = {}
-    place: dict[int, tuple[int, int]] = {}
-    for value in kept.values():
-        c = column[value.number]
-        place[value.number] = (12 + c * ACROSS, 12 + rows.get(c, 0) * DOWN)
+
+    def free_row(c: int) -> tuple[int, int]:
         rows[c] = rows.get(c, 0) + 1
-    width, height = 24 + max(rows) * ACROSS + BOX_WIDTH, 24 + (max(rows.values()) - 1) * DOWN + BOX_HEIGHT
+        return 12 + c * ACROSS, 12 + (rows[c] - 1) * DOWN
+
+    place = {value.number: free_row(column[value.number]) for value in kept.values()}
+    lanes: dict[tuple[int, int], tuple[int, int]] = {}  # what passes a column without a box there, one lane each
     edges, boxes = [], []
     for value in kept.values():
-        x, y = place[value.number]
-        for operand in value.operands:
-            if operand.number in kept:
-                x0, y0 = place[operand.number][0] + BOX_WIDTH, place[operand.number][1] + BOX_HEIGHT // 2
-                y1, half = y + BOX_HEIGHT // 2, (x + x0) // 2
-                edges.append(f'<path d="M{x0} {y0} C{half} {y0} {half} {y1} {x} {y1}"/>')
-        boxes.append(_box(value, x, y, all(operand.number in kept for operand in value.operands)))
+        for operand in {x.number: x for x in value.operands if x.number in kept}.values():
+            points = [place[operand.number]]
+            for c in range(column[operand.number] + 1, column[value.number]):
+                if (operand.number, c) not in lanes:
+                    lanes[operand.number, c] = free_row(c)
+                points.append(lanes[operand.number, c])
+            edges.append(_edge([*points, place[value.number]]))
+        boxes.append(_box(value, *place[value.number], all(x.number in kept for x in value.operands)))
+    width, height = 24 + max(rows) * ACROSS + BOX_WIDTH, 24 + (max(rows.values()) - 1) * DOWN + BOX_HEIGHT
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'role="img" aria-label="{escape(formula(root))}"><style>{STYLE}</style>' + "".join(edges + boxes) + "</svg>"
     )
+
+
+def _columns(kept: dict[int, Value]) -> dict[int, int]:
+    """Return each node's column: right of all its operands, a leaf just left of the first that uses it."""
+    column: dict[int, int] = {}
+    results = sorted((value for value in kept.values() if value.operands), key=lambda value: value.number)
+    for value in results:  # operands first
+        column[value.number] = 1 + max((column.get(x.number, 0) for x in value.operands), default=0)
+    for value in results:
+        for x in value.operands:
+            if x.number in kept and not x.operands:
+                column[x.number] = min(column.get(x.number, column[value.number] - 1), column[value.number] - 1)
+    for value in kept.values():
+        column.setdefault(value.number, 0)
+    return column
+
+
+def _edge(places: list[tuple[int, int]]) -> str:
+    """Return a curve from the right of the first box, through lanes, to the left of the last one."""
+    middle = BOX_HEIGHT // 2
+    x, y = places[0][0] + BOX_WIDTH, places[0][1] + middle
+    path = f"M{x} {y}"
+    for i, (left, top) in enumerate(places[1:], 1):
+        half = (x + left) // 2
+        path += f" C{half} {y} {half} {top + middle} {left} {top + middle}"
+        x, y = left, top + middle
+        if i < len(places) - 1:
+            x = left + BOX_WIDTH
+            path += f" H{x}"
+    return f'<path d="{path}"/>'
 
 
 def _nearest(root: Value, most: int) -> dict[int, Value]:
