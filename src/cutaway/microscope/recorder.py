@@ -261,6 +261,8 @@ def describe(func: Any, knows: Callable[[str], bool]) -> Kind:
     arguments = tuple(argument.name for argument in schema.arguments)
     defaults = {a.name: a.default_value for a in schema.arguments if a.has_default_value()}
     writes = tuple(a.name for a in schema.arguments if a.alias_info is not None and a.alias_info.is_write)
+    if torch.Tag.inplace_view in func.tags:  # changes the shape of a tensor, none of its numbers
+        writes = ()
     is_view = any(r.alias_info is not None and not r.alias_info.is_write for r in schema.returns)
     decompose = None
     if not writes and not is_view and not knows(name):
