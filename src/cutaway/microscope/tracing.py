@@ -14,7 +14,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from cutaway.base.errors import TraceError, UsageError
 from cutaway.base.tap import listening
 from cutaway.microscope.formula import lookup
-from cutaway.microscope.recorder import Recorder, watch_backward, watch_modules, watch_optimizer
+from cutaway.microscope.hooks import watch_backward, watch_modules, watch_optimizer
+from cutaway.microscope.recorder import Recorder
 from cutaway.microscope.trace import Trace
 
 
