@@ -716,7 +716,17 @@ def shifts(name: str, scalar: str) -> list[Draw]:
     return [call(f"{name}.Tensor", numbers, places), call(f"{name}.{scalar}", numbers, 3)]
 
 
+def grouped() -> list[Draw]:
+    """Return rows in three groups, each with its own matrix, and the product that gives those matrices' gradient."""
+    ends = torch.tensor([3, 4, 9], dtype=torch.int32)
+    return [
+        call("_grouped_mm", n(9, 8).float(), n(3, 8, 16).float(), ends),
+        call("_grouped_mm", n(9, 8).float().T, n(9, 16).float(), ends),
+    ]
+
+
 BY_HAND: dict[str, Callable[[], list[Draw]]] = {
+    "_grouped_mm": grouped,
     "bitwise_right_shift": lambda: shifts("bitwise_right_shift", "Tensor_Scalar"),
     "bitwise_left_shift": lambda: shifts("bitwise_left_shift", "Tensor_Scalar"),
     "__rshift__": lambda: shifts("__rshift__", "Scalar"),
