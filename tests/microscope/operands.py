@@ -727,6 +727,7 @@ def grouped() -> list[Draw]:
 
 BY_HAND: dict[str, Callable[[], list[Draw]]] = {
     "_grouped_mm": grouped,
+    "histc": lambda: [call("histc", n(40), 5, -1, 1.5), call("histc", torch.arange(9.0), 3, 0, 2), call("histc", n(9), 4)],
     "bitwise_right_shift": lambda: shifts("bitwise_right_shift", "Tensor_Scalar"),
     "bitwise_left_shift": lambda: shifts("bitwise_left_shift", "Tensor_Scalar"),
     "__rshift__": lambda: shifts("__rshift__", "Scalar"),
