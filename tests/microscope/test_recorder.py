@@ -287,3 +287,41 @@ def test_replaying_leaves_the_recording_alone() -> None:
     assert before.eq(0).all()
     found.replay(everything=True)
     assert torch.equal(found["1.running_mean"], before)
+
+
+class Detour(nn.Module):
+    """After the layer comes an operation that needs no gradient, and so has no node in autograd's graph."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.inner(x)
+        x.sum()
+        return y
+
+
+def test_a_gradient_belongs_to_the_operation_it_differentiates() -> None:
+    found = trace(Detour(), torch.ones(2, 4), lambda y: y.square().mean())
+    (product,) = [o for o in found.operations if o.phase == "backward" and o.name == "mm"]
+    assert product.forward is not None
+    assert found.operations[product.forward].name == "addmm"
+
+
+def test_a_weight_changed_between_two_steps_is_kept_as_it_was() -> None:
+    model, x = nn.Linear(4, 3, bias=False), torch.ones(2, 4)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+    halved = []
+    with recording(model, optimizer) as found:
+        for _ in range(2):
+            optimizer.zero_grad()
+            model(x).square().mean().backward()
+            optimizer.step()
+            with torch.no_grad():
+                model.weight.mul_(0.5)
+            halved.append(model.weight.detach().numpy().copy())
+    halvings = [o for o in found.operations if o.phase == "forward" and o.name == "mul_.Tensor"]
+    for operation, expected in zip(halvings, halved, strict=True):
+        (place,) = [place for _, place in operation.outputs()]
+        assert (found.memory.read(place).numpy() == expected).all()

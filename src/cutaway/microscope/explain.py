@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from cutaway.microscope.formula import lookup
-from cutaway.microscope.record import Index, Operation, Place
+from cutaway.microscope.record import Index, Place
 from cutaway.microscope.trace import Trace
 
 
@@ -277,8 +277,3 @@ def gradient_path(trace: Trace, address: str, index: Any, most: int = 200) -> li
         above = number(trace, *trace.check_index(address, index))
         local = term.value / above if above else term.weight
     return links[::-1]
-
-
-def operands(trace: Trace, operation: Operation) -> list[str]:
-    """Return the addresses an operation read."""
-    return [trace.names.of(place, (0,) * len(place.shape))[0] for _, place in operation.operands() if place.numel]
