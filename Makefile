@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fix check docs bench clean
+.PHONY: help run test fix check docs bench web types clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
@@ -44,6 +44,12 @@ bench: $(BIN)/.installed-dev ## measure speed and loss beside peers
 	@$(BIN)/cutaway bench train
 	@$(BIN)/cutaway bench generate
 	@$(BIN)/cutaway bench loss
+
+web: ## build the web app again
+	@cd web && npm ci --no-audit --no-fund && npm run build
+
+types: $(BIN)/.installed-dev ## write the web app's types of what the server answers again
+	@$(BIN)/python -m cutaway.server.schema build/openapi.json && cd web && npm run --silent types
 
 clean: ## remove what the commands made (never your runs)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,42 @@
+"""What the server knows: the folder of runs it looks at, and what is open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from cutaway.base.errors import RunError
+from cutaway.base.files import check_name
+from cutaway.base.runs import RunFolder, open_run
+
+
+@dataclass
+class Lab:
+    """One lab: one folder of runs."""
+
+    home: Path
+    """The folder that holds the runs; nothing outside it is ever read for, or written by, a client."""
+
+    def run(self, name: str) -> RunFolder:
+        """Return a run of the home folder by its name.
+
+        Raises:
+            UsageError: the name cannot be a folder's name.
+            RunError: there is no such run.
+        """
+        path = self.home / check_name(name, "run name")
+        if path.is_symlink() or not (path / "recipe.toml").is_file():
+            open_run(check_name(name, "run name"), self.home)
+            raise RunError(f"run {name!r} is a link out of {self.home}; the lab does not follow it")
+        return RunFolder(path)
+
+
+def _lab(request: Request) -> Lab:
+    return request.app.state.lab
+
+
+TheLab = Annotated[Lab, Depends(_lab)]
+"""A route's parameter of this type gets the lab."""

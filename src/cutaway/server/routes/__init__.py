@@ -1,0 +1,1 @@
+"""What the lab answers, a file a screen."""

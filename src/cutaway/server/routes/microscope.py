@@ -1,0 +1,7 @@
+"""What the microscope screen asks."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+router = APIRouter()

@@ -1,0 +1,7 @@
+"""What the playground screen asks."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+router = APIRouter()

@@ -1,0 +1,7 @@
+"""What the training screen asks."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+router = APIRouter()
