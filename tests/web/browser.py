@@ -58,7 +58,10 @@ def chromium() -> Iterator[Any]:
 def opened(browser: Any, address: str, viewport: dict[str, int] = DESKTOP, theme: str = "light") -> Iterator[Any]:
     """Open a page of its own; a mistake in the page, or a request to anywhere else, fails the test."""
     context = browser.new_context(
-        viewport=viewport, color_scheme=theme, reduced_motion="reduce", permissions=["clipboard-read", "clipboard-write"]
+        viewport=viewport,
+        color_scheme=theme,
+        reduced_motion="reduce",
+        permissions=["clipboard-read", "clipboard-write"],
     )
     page = context.new_page()
     page.set_default_timeout(15_000)
