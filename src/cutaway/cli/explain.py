@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +14,7 @@ import tyro
 from cutaway.base.errors import RunError, TraceError, UsageError
 from cutaway.base.runs import open_run
 from cutaway.cli.console import answer, answer_json, parse
+from cutaway.microscope.altered import altered
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -95,19 +94,6 @@ def paper() -> Console:
 
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
     return Console(highlight=False, markup=False, emoji=False, width=width)
-
-
-@contextlib.contextmanager
-def altered(trace: str) -> Iterator[None]:
-    """Turn arithmetic that cannot be, such as an altered trace may ask for, into one line."""
-    try:
-        yield
-    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise TraceError(
-            f"a number of {trace} cannot be recomputed ({type(error).__name__}: {said}); "
-            "the trace was altered, or this is a fault of Cutaway worth reporting"
-        ) from error
 
 
 def find_trace(name: str) -> Path:

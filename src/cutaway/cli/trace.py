@@ -19,6 +19,7 @@ from cutaway.cli.generate import check_exists
 if TYPE_CHECKING:
     from rich.tree import Tree
 
+    from cutaway.microscope.modules import Branch
     from cutaway.microscope.trace import Trace
 
 EXAMPLE = 'cutaway trace stdlib-1 --text "def squares(n):"'
@@ -173,57 +174,6 @@ def largest_gradient(trace: Trace) -> str:
 # ------------------------------------------------------------------------------------------------------ the tree
 
 
-@dataclass
-class Branch:
-    """One module in the tree."""
-
-    path: str
-    counts: Counter[str]
-    shapes: str
-    children: dict[str, Branch]
-
-    @property
-    def name(self) -> str:
-        """Its own name, without those of the modules around it."""
-        return self.path.rpartition(".")[2]
-
-    def likeness(self) -> Any:
-        """Return what is the same in modules that look alike: everything but their own name."""
-        children = tuple((name, child.likeness()) for name, child in self.children.items())
-        return tuple(sorted(self.counts.items())), self.shapes, children
-
-
-def branches(trace: Trace) -> Branch:
-    """Return the modules with what happened in them, the optimizer's steps counted where the weight is."""
-    counts: dict[str, Counter[str]] = {}
-    parameters = {name.rpartition(".")[0] for name, kind in trace.names.source_kinds.items() if kind == "parameter"}
-    for operation in trace.operations:
-        path = operation.module
-        if operation.phase == "optimizer":
-            address = trace.names.results.get((operation.number, 0), "")
-            path = address.partition(":")[0].rpartition(".")[0] if ":" in address else ""
-            path = path if path in parameters else ""
-        counts.setdefault(path, Counter())[operation.phase] += not operation.is_view
-    root = Branch("", counts.get("", Counter()), "", {})
-    for path in counts:
-        branch = root
-        walked = ""
-        for name in filter(None, path.split(".")):
-            walked = f"{walked}.{name}" if walked else name
-            if name not in branch.children:
-                branch.children[name] = Branch(walked, counts.get(walked, Counter()), shape_of(trace, walked), {})
-            branch = branch.children[name]
-    root.shapes = shape_of(trace, "")
-    return root
-
-
-def shape_of(trace: Trace, path: str) -> str:
-    """Return the shape of what a module returned, for people."""
-    address = f"{path}:out" if path else "output"
-    found = [a for a in (address, *(f"{address}.{i}" for i in range(3))) if a in trace]
-    return ", ".join("x".join(map(str, trace.place(a).shape)) or "one number" for a in found)
-
-
 def module_tree(trace: Trace) -> Tree:
     """Return the modules as a tree; a row of modules that look alike is shown once."""
     from rich.text import Text
@@ -247,6 +197,8 @@ def module_tree(trace: Trace) -> Tree:
             if alike:
                 names = alike[0] if len(alike) == 1 else f"{alike[0]} to {alike[-1]}"
                 tree.add(Text(f"{names}  like {first.name}", style="dim"))
+
+    from cutaway.microscope.modules import branches
 
     root = branches(trace)
     tree = Tree(label(root, str(trace.notes.get("model", "the model"))))

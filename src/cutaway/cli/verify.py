@@ -9,7 +9,8 @@ import tyro
 
 from cutaway.base.errors import UsageError
 from cutaway.cli.console import answer_json, parse, screen
-from cutaway.cli.explain import altered, find_trace, paper
+from cutaway.cli.explain import find_trace, paper
+from cutaway.microscope.altered import altered
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -82,3 +82,10 @@ def bound_json(bound: Tree) -> dict[str, Any]:
         "arrays": sorted(arrays),
         "nodes": nodes,
     }
+
+
+def plain_tree(value: Any) -> Any:
+    """Return nested lists with their numbers as JSON can say them."""
+    if isinstance(value, dict):
+        return {key: plain_tree(one) for key, one in value.items()}
+    return [plain_tree(one) for one in value] if isinstance(value, (list, tuple)) else plain(value)

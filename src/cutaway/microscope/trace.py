@@ -25,6 +25,7 @@ from cutaway.microscope.recorder import Mark
 if TYPE_CHECKING:
     from cutaway.microscope.diagnose import Finding
     from cutaway.microscope.explain import Explanation, Link, Reason
+    from cutaway.microscope.users import Use
     from cutaway.microscope.verify import Report
 
 COPIED_UP_TO_BYTES = 256 << 20
@@ -187,6 +188,12 @@ class Trace:
         from cutaway.microscope.explain import gradient_path
 
         return gradient_path(self, address, index)
+
+    def used_by(self, address: str, index: Any = (), most: int = 20) -> list[Use]:
+        """Return every later operation that reads a number, with what of its results depends on it; see `users`."""
+        from cutaway.microscope.users import used_by
+
+        return used_by(self, address, index, most)
 
     def replay(self, edits: Mapping[Any, Any] | None = None, everything: bool = False) -> Trace:
         """Return what the program would have computed with some numbers changed; see `replay.replay`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from fastapi import Depends, Request
 from cutaway.base.errors import RunError
 from cutaway.base.files import check_name
 from cutaway.base.runs import RunFolder, open_run
+from cutaway.server.traces import OpenTraces
 
 
 @dataclass
@@ -19,6 +21,11 @@ class Lab:
 
     home: Path
     """The folder that holds the runs; nothing outside it is ever read for, or written by, a client."""
+
+    @cached_property
+    def traces(self) -> OpenTraces:
+        """The traces in that folder, and those that are open."""
+        return OpenTraces(self.home)
 
     def run(self, name: str) -> RunFolder:
         """Return a run of the home folder by its name.

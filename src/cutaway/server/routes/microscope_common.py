@@ -1,0 +1,81 @@
+"""What all parts of the microscope's answers share: the trace they are about, and numbers that JSON has no word for."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from fastapi import Depends, Query
+from pydantic import BaseModel
+
+from cutaway.base.errors import UsageError
+from cutaway.microscope.altered import altered
+from cutaway.server.lab import TheLab
+from cutaway.server.traces import OpenTrace
+
+if TYPE_CHECKING:
+    from cutaway.microscope.related import Related
+
+Number = float | Literal["nan", "inf", "-inf"]
+"""A number; what JSON has no word for as text, so that infinite and undefined never look like 0 or like nothing."""
+
+
+class Cell(BaseModel):
+    """A number of a trace."""
+
+    address: str
+    index: list[int]
+
+
+def wire(value: Any) -> Number:
+    """Return a number as JSON can say it."""
+    value = float(value)
+    return value if math.isfinite(value) else "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
+
+
+def perhaps(value: float | None) -> Number | None:
+    """Return a number as JSON can say it, or None."""
+    return None if value is None else wire(value)
+
+
+def whole_numbers(text: str, what: str) -> list[int]:
+    """Return `3,7` as [3, 7].
+
+    Raises:
+        UsageError: it is something else.
+    """
+    words = [word.strip() for word in text.split(",")] if text.strip() else []
+    if len(words) > 64 or not all(word.removeprefix("-").isdecimal() and len(word) < 16 for word in words):
+        raise UsageError(f"{what} is {text[:60]!r}; expected whole numbers with commas between them, such as 0,2")
+    return [int(word) for word in words]
+
+
+def _open(
+    lab: TheLab,
+    trace: Annotated[str, Query(description="The trace: its path inside the lab's folder, names-1/traces/1.")],
+    edits: Annotated[str, Query(description='Numbers changed: [{"address", "index", "value"}] as JSON.')] = "",
+) -> OpenTrace:
+    with altered(trace):
+        return lab.traces.open(trace, edits)
+
+
+TheTrace = Annotated[OpenTrace, Depends(_open)]
+"""A route's parameter of this type gets the trace that the request names, with its edits."""
+
+
+def _index(
+    index: Annotated[str, Query(description="Which number: 3,7; empty for a tensor of one number.")] = "",
+) -> list[int]:
+    return whole_numbers(index, "index")
+
+
+TheIndex = Annotated[list[int], Depends(_index)]
+"""A route's parameter of this type gets the index that the request names."""
+
+
+def family(trace: OpenTrace, address: str) -> list[Related]:
+    """Return the tensors that belong together with one, itself included."""
+    from cutaway.microscope.related import base_of, families
+
+    found = trace.origin.once("families", None, lambda: families(trace.origin.trace))
+    return found.get(base_of(address)[0], [])
