@@ -6,7 +6,8 @@ import { theme } from '../state/theme.svelte';
 
 const LIGHT = { low: '#0b4f8a', middle: '#f6f3ec', high: '#b8500a', missing: '#8d8d8d' };
 const DARK = { low: '#5aaef5', middle: '#23262e', high: '#ff9a45', missing: '#777777' };
-const STEPS = 256;
+/** Steps of the scale on each side of zero. */
+export const STEPS = 256;
 
 function build(colors: typeof LIGHT): { table: Uint8Array; css: string[] } {
   const below = interpolateLab(colors.middle, colors.low);
