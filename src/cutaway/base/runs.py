@@ -84,14 +84,17 @@ class RunFolder:
     def is_locked(self) -> bool:
         """Whether a process is training this run now."""
         try:
-            with self.locked():
+            with self.locked(patience_seconds=0.0):
                 return False
         except RunError:
             return True
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, patience_seconds: float = 0.5) -> Iterator[None]:
         """Hold the run for writing; the operating system lets go when the process ends, however it ends.
+
+        Args:
+            patience_seconds: how long to try: who asks whether it is held, holds it for a moment.
 
         Raises:
             RunError: another process holds it.
@@ -103,12 +106,17 @@ class RunFolder:
             return
         handle = os.open(self.path, os.O_RDONLY)
         try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RunError(
-                    f"run {self.name!r} is being trained by another process; wait for it or stop it"
-                ) from None
+            until = time.monotonic() + patience_seconds
+            while True:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() >= until:
+                        raise RunError(
+                            f"run {self.name!r} is being trained by another process; wait for it or stop it"
+                        ) from None
+                    time.sleep(0.01)
             yield
         finally:
             os.close(handle)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI, Request
@@ -29,7 +31,7 @@ class Refusal(BaseModel):
 
 def create_app(lab: Lab) -> FastAPI:
     """Return the application of a lab."""
-    app = FastAPI(title="Cutaway", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
+    app = FastAPI(title="Cutaway", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     app.state.lab = lab
     for routes in (frame, playground, training, microscope):
         app.include_router(routes.router, prefix="/api", responses={400: {"model": Refusal}})
@@ -39,6 +41,16 @@ def create_app(lab: Lab) -> FastAPI:
         app.mount("/assets", StaticFiles(directory=APP_FILES / "assets"))
         app.add_api_route("/{path:path}", page, methods=["GET"], include_in_schema=False)
     return app
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """While the lab runs: look after the jobs that an earlier one left."""
+    lab: Lab = app.state.lab
+    lab.jobs.start()
+    yield
+    lab.events.close()
+    lab.jobs.close()
 
 
 def refuse(request: Request, error: Exception) -> JSONResponse:

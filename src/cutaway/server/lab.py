@@ -12,6 +12,8 @@ from fastapi import Depends, Request
 from cutaway.base.errors import RunError
 from cutaway.base.files import check_name
 from cutaway.base.runs import RunFolder, open_run
+from cutaway.server.events import Events
+from cutaway.server.jobs import Jobs
 from cutaway.server.traces import OpenTraces
 
 
@@ -26,6 +28,16 @@ class Lab:
     def traces(self) -> OpenTraces:
         """The traces in that folder, and those that are open."""
         return OpenTraces(self.home)
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        """Long work, each in a process of its own."""
+        return Jobs(self.home)
+
+    @cached_property
+    def events(self) -> Events:
+        """What changes, told to every page that listens."""
+        return Events(self.home, self.jobs)
 
     def run(self, name: str) -> RunFolder:
         """Return a run of the home folder by its name.

@@ -1,0 +1,96 @@
+"""Jobs on disk: one table in `cutaway.db`, read and written by the lab and by the processes that do the jobs.
+
+Every call opens the database anew: threads and processes share nothing but the file, and SQLite's write-ahead log lets
+them read while another writes. Only the standard library is imported, so that a job's own process starts at once.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+DATABASE = "cutaway.db"
+LOGS = ".jobs"
+"""The folder of what the jobs said, beside the runs; a run's name cannot begin with a dot."""
+BUSY_SECONDS = 20.0
+
+SCHEMA = """
+create table if not exists jobs (
+    id integer primary key autoincrement,
+    kind text not null,            -- train, trace, ...
+    target text not null,          -- the run it is about
+    words text not null,           -- the command behind `cutaway`, as JSON
+    folder text not null,          -- where the command is started
+    state text not null,           -- queued, running, done, failed, stopped
+    reason text not null default '',
+    wants_stop integer not null default 0,
+    created real not null,
+    started real,
+    ended real,
+    pid integer,                   -- of the process that does it; with `pid_started` no other process is meant
+    pid_started real
+);
+create table if not exists facts (name text primary key, value text not null);
+"""
+
+
+@contextmanager
+def opened(home: Path) -> Iterator[sqlite3.Connection]:
+    """Open the database of a home folder for one transaction."""
+    connection = sqlite3.connect(home / DATABASE, timeout=BUSY_SECONDS)
+    try:
+        connection.row_factory = sqlite3.Row
+        connection.execute("pragma journal_mode = wal")
+        connection.execute("pragma synchronous = normal")
+        with connection:
+            yield connection
+    finally:
+        connection.close()
+
+
+def make(home: Path) -> None:
+    """Make the tables where they are not."""
+    with opened(home) as database:
+        database.executescript(SCHEMA)
+
+
+def rows(home: Path, where: str = "1", *values: Any) -> list[sqlite3.Row]:
+    """Return jobs, newest first."""
+    if not (home / DATABASE).is_file():
+        return []
+    with opened(home) as database:
+        return database.execute(f"select * from jobs where {where} order by id desc", values).fetchall()
+
+
+def change(home: Path, number: int, only_in: str, **fields: Any) -> bool:
+    """Set fields of a job if it is in a state; return whether it was."""
+    names = ", ".join(f"{name} = ?" for name in fields)
+    with opened(home) as database:
+        done = database.execute(
+            f"update jobs set {names} where id = ? and state = ?", (*fields.values(), number, only_in)
+        )
+        return done.rowcount == 1
+
+
+def end(home: Path, number: int, state: str, reason: str = "") -> bool:
+    """Write how a running job ended, unless somebody wrote it before."""
+    return change(home, number, "running", state=state, reason=reason, ended=time.time())
+
+
+def log_file(home: Path, number: int) -> Path:
+    """Return where a job's output is kept."""
+    return home / LOGS / f"{number}.log"
+
+
+def tail(path: Path, size_bytes: int = 16_384) -> str:
+    """Return the end of a text file; nothing where there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - size_bytes))
+            return file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
