@@ -148,6 +148,248 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/microscope/across": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Across Number
+         * @description Return the numbers that belong to one: its gradient; of a weight also averages, update and new value.
+         */
+        get: operations["across_number_api_microscope_across_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/microscope/addresses": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Addresses
+         * @description Return the addresses that fit a query, the best first.
+         *
+         *     All words of the query must be in the address; else its letters in their order; with a mistake in it, the nearest.
+         */
+        get: operations["addresses_api_microscope_addresses_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/microscope/explain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Explain Number
+         * @description Return the arithmetic that made one number.
+         */
+        get: operations["explain_number_api_microscope_explain_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/microscope/findings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Findings
+         * @description Return what looks wrong in a trace.
+         */
+        get: operations["findings_api_microscope_findings_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/microscope/gradient_path": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Gradient Path
+         * @description Return the way of a gradient from the loss, along the largest contribution at each step.
+         */
+        get: operations["gradient_path_api_microscope_gradient_path_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/microscope/overview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Trace Overview
+         * @description Return the modules and the operations of a trace.
+         */
+        get: operations["trace_overview_api_microscope_overview_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/microscope/statistics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tensor Statistics
+         * @description Return what a tensor's numbers are like.
+         */
+        get: operations["tensor_statistics_api_microscope_statistics_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/microscope/tensor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tensor
+         * @description Return a part of a tensor: the numbers themselves where they fit, else blocks of them.
+         */
+        get: operations["tensor_api_microscope_tensor_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/microscope/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Users
+         * @description Return every later operation that reads a number.
+         */
+        get: operations["users_api_microscope_users_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/microscope/why": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Why Number
+         * @description Return the largest contributions to a number, and theirs, down to a depth.
+         */
+        get: operations["why_number_api_microscope_why_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/traces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Traces
+         * @description Return all traces of the lab, or of one run, the newest first.
+         */
+        get: operations["traces_api_traces_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/traces/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete Trace
+         * @description Delete a trace.
+         */
+        delete: operations["delete_trace_api_traces__name__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -163,6 +405,74 @@ export interface components {
             version: string;
         };
         /**
+         * AcrossNumber
+         * @description A number that belongs to another.
+         */
+        AcrossNumber: {
+            /** Address */
+            address: string;
+            /** Index */
+            index: number[];
+            /** Role */
+            role: string;
+            /** Value */
+            value: number | ("nan" | "inf" | "-inf");
+        };
+        /**
+         * AcrossNumbers
+         * @description The numbers that belong together with one, itself included.
+         */
+        AcrossNumbers: {
+            /** Numbers */
+            numbers: components["schemas"]["AcrossNumber"][];
+        };
+        /**
+         * Address
+         * @description An address that was searched for.
+         */
+        Address: {
+            /** Address */
+            address: string;
+            /** Kind */
+            kind: string;
+            /** Phase */
+            phase: string;
+            /** Shape */
+            shape: number[];
+        };
+        /**
+         * Addresses
+         * @description What a search found.
+         */
+        Addresses: {
+            /** Found */
+            found: components["schemas"]["Address"][];
+            /** Total */
+            total: number;
+        };
+        /**
+         * Axis
+         * @description An axis of a tensor.
+         */
+        Axis: {
+            /** Letter */
+            letter: string;
+            /** Meaning */
+            meaning: string;
+            /** Size */
+            size: number;
+        };
+        /**
+         * Cell
+         * @description A number of a trace.
+         */
+        Cell: {
+            /** Address */
+            address: string;
+            /** Index */
+            index: number[];
+        };
+        /**
          * Done
          * @description It was done.
          */
@@ -172,6 +482,96 @@ export interface components {
              * @default true
              */
             done: boolean;
+        };
+        /**
+         * ExplainedNumber
+         * @description The arithmetic of one number.
+         */
+        ExplainedNumber: {
+            /** Address */
+            address: string;
+            /** Allowed */
+            allowed: number | ("nan" | "inf" | "-inf");
+            /** Bound */
+            bound?: unknown;
+            /** Difference */
+            difference: number | ("nan" | "inf" | "-inf") | null;
+            /** Dtype */
+            dtype: string;
+            /** Formula */
+            formula: string;
+            /** Index */
+            index: number[];
+            /** Kind */
+            kind: string;
+            /** Latex */
+            latex: string;
+            /** Module */
+            module: string;
+            /** N Terms */
+            n_terms: number;
+            /** Numbers */
+            numbers: string;
+            /** Operation */
+            operation: string;
+            /** Phase */
+            phase: string;
+            /** Recomputed */
+            recomputed: number | ("nan" | "inf" | "-inf") | null;
+            /** Rest */
+            rest: number | ("nan" | "inf" | "-inf");
+            /** Shape */
+            shape: number[];
+            /** Size */
+            size: number | ("nan" | "inf" | "-inf");
+            /** Source */
+            source: string;
+            /** Start */
+            start: number;
+            /** Terms */
+            terms: components["schemas"]["ExplainedTerm"][];
+            /** Text */
+            text: string;
+            /** Tree */
+            tree?: unknown;
+            /** Value */
+            value: number | ("nan" | "inf" | "-inf") | null;
+            /** Verdict */
+            verdict: string;
+        };
+        /**
+         * ExplainedTerm
+         * @description One contribution to a number.
+         */
+        ExplainedTerm: {
+            /** Address */
+            address: string;
+            /** Index */
+            index: number[];
+            /** Number */
+            number: number | ("nan" | "inf" | "-inf") | null;
+            /** Others */
+            others: components["schemas"]["Cell"][];
+            /** Value */
+            value: number | ("nan" | "inf" | "-inf");
+            /** Weight */
+            weight: number | ("nan" | "inf" | "-inf");
+        };
+        /**
+         * Findings
+         * @description What looks wrong, the gravest first.
+         */
+        Findings: {
+            /** Findings */
+            findings: components["schemas"]["TraceFinding"][];
+        };
+        /**
+         * GradientPath
+         * @description The way of a gradient from the loss, along the largest contribution at each step.
+         */
+        GradientPath: {
+            /** Links */
+            links: components["schemas"]["PathLink"][];
         };
         /** HTTPValidationError */
         HTTPValidationError: {
@@ -216,6 +616,117 @@ export interface components {
             text: string;
         };
         /**
+         * ModuleRow
+         * @description A module. Modules come in the order of the tree; the path says where it belongs, "" is the model.
+         */
+        ModuleRow: {
+            /** Counts */
+            counts: number[];
+            /** Gradient */
+            gradient: number[];
+            /** Out */
+            out: number[];
+            /** Parameter Count */
+            parameter_count: number;
+            /** Parameters */
+            parameters: number[];
+            /** Path */
+            path: string;
+            /** Size Gradient */
+            size_gradient: number | ("nan" | "inf" | "-inf") | null;
+            /** Size Out */
+            size_out: number | ("nan" | "inf" | "-inf") | null;
+        };
+        /**
+         * OperationColumns
+         * @description The operations in the order they ran, one list a fact. Views are left out: they compute nothing.
+         */
+        OperationColumns: {
+            /** Forward */
+            forward: number[];
+            /** Name */
+            name: number[];
+            /** Number */
+            number: number[];
+            /** Operands */
+            operands: number[][];
+            /** Outputs */
+            outputs: number[][];
+            /** Path */
+            path: number[];
+            /** Phase */
+            phase: number[];
+            /** Source */
+            source: number[];
+        };
+        /**
+         * Overview
+         * @description A trace at a glance.
+         */
+        Overview: {
+            /** Addresses */
+            addresses: string[];
+            /** Kinds */
+            kinds: string[];
+            /** Modules */
+            modules: components["schemas"]["ModuleRow"][];
+            /** Names */
+            names: string[];
+            operations: components["schemas"]["OperationColumns"];
+            /** Paths */
+            paths: string[];
+            /** Shapes */
+            shapes: number[][];
+            /** Sources */
+            sources: string[];
+            /** Views */
+            views: number;
+        };
+        /**
+         * PathLink
+         * @description A gradient on the way from the loss.
+         */
+        PathLink: {
+            /** Address */
+            address: string;
+            /** Index */
+            index: number[];
+            /** Local */
+            local: number | ("nan" | "inf" | "-inf");
+            /** Value */
+            value: number | ("nan" | "inf" | "-inf");
+        };
+        /**
+         * ReasonNode
+         * @description A number in the tree of what made a number. Nodes come parents first; the root's parent is -1.
+         */
+        ReasonNode: {
+            /** Address */
+            address: string;
+            /** Index */
+            index: number[];
+            /** Kind */
+            kind: string;
+            /** Left Out */
+            left_out: number | ("nan" | "inf" | "-inf");
+            /** Operation */
+            operation: string;
+            /** Parent */
+            parent: number;
+            /** Share */
+            share: number | ("nan" | "inf" | "-inf");
+            /** Value */
+            value: number | ("nan" | "inf" | "-inf") | null;
+        };
+        /**
+         * Reasons
+         * @description The largest contributions to a number, and theirs.
+         */
+        Reasons: {
+            /** Nodes */
+            nodes: components["schemas"]["ReasonNode"][];
+        };
+        /**
          * Refusal
          * @description What the lab answers instead of what was asked for.
          */
@@ -227,6 +738,18 @@ export interface components {
              * @default
              */
             field: string;
+        };
+        /**
+         * Relative
+         * @description A tensor that belongs to another: its gradient, the optimizer's state.
+         */
+        Relative: {
+            /** Address */
+            address: string;
+            /** Role */
+            role: string;
+            /** Shape */
+            shape: number[];
         };
         /**
          * RunNow
@@ -247,6 +770,173 @@ export interface components {
             status: string;
             /** Total Steps */
             total_steps: number | null;
+        };
+        /**
+         * TensorMeta
+         * @description What is said of a part of a tensor. Arrays: `values`, or in blocks `mean`, `low`, `high` and `strange`.
+         */
+        TensorMeta: {
+            /** Address */
+            address: string;
+            /** At */
+            at: number[];
+            /** Axes */
+            axes: components["schemas"]["Axis"][];
+            /** Block Columns */
+            block_columns: number;
+            /** Block Rows */
+            block_rows: number;
+            /** Columns */
+            columns: number | null;
+            /** Dtype */
+            dtype: string;
+            /** First Column */
+            first_column: number;
+            /** First Row */
+            first_row: number;
+            /** Kind */
+            kind: string;
+            /** Last Column */
+            last_column: number;
+            /** Last Row */
+            last_row: number;
+            /** Module */
+            module: string;
+            /** Number */
+            number: number;
+            /** Operands */
+            operands: string[];
+            /** Operation */
+            operation: string;
+            /** Phase */
+            phase: string;
+            /** Related */
+            related: components["schemas"]["Relative"][];
+            /** Rows */
+            rows: number | null;
+            /** Shape */
+            shape: number[];
+            /** Shown */
+            shown: string;
+            /** Source */
+            source: string;
+            statistics: components["schemas"]["TensorStatistics"] | null;
+        };
+        /**
+         * TensorStatistics
+         * @description What a tensor's finite numbers are like; null: it has none.
+         */
+        TensorStatistics: {
+            /** Count */
+            count: number;
+            /** Counts */
+            counts: number[];
+            /** Deviation */
+            deviation: number | null;
+            /** Edges */
+            edges: number[];
+            /** Finite */
+            finite: number;
+            /** Infinite */
+            infinite: number;
+            /** Maximum */
+            maximum: number | null;
+            /** Mean */
+            mean: number | null;
+            /** Minimum */
+            minimum: number | null;
+            /** Norm */
+            norm: number | ("nan" | "inf" | "-inf") | null;
+            /** Quantiles */
+            quantiles: number[];
+            /** Sampled */
+            sampled: number;
+            /** Undefined */
+            undefined: number;
+            /** Zeros */
+            zeros: number;
+        };
+        /**
+         * TraceFacts
+         * @description A trace, as a line of a list.
+         */
+        TraceFacts: {
+            /** Addresses */
+            addresses: number;
+            /** Checkpoint */
+            checkpoint: number | null;
+            /** Failure */
+            failure: string;
+            /** Loss */
+            loss: number | ("nan" | "inf" | "-inf") | null;
+            /** Model */
+            model: string;
+            /** Name */
+            name: string;
+            /** Operations */
+            operations: {
+                [key: string]: number;
+            };
+            /** Problem */
+            problem: string;
+            /** Recorded */
+            recorded: number;
+            /** Run */
+            run: string;
+            /** Size Bytes */
+            size_bytes: number;
+            /** Text */
+            text: string;
+            /** Tokens */
+            tokens: string[];
+        };
+        /**
+         * TraceFinding
+         * @description Something to look at.
+         */
+        TraceFinding: {
+            /** Address */
+            address: string;
+            /** Index */
+            index: number[];
+            /** Kind */
+            kind: string;
+            /** Message */
+            message: string;
+        };
+        /**
+         * UsedBy
+         * @description An operation that reads a number, and what of one of its results depends on it.
+         */
+        UsedBy: {
+            /** Address */
+            address: string;
+            /** Argument */
+            argument: string;
+            /** Count */
+            count: number | null;
+            /** First */
+            first: number[][];
+            /** Module */
+            module: string;
+            /** Name */
+            name: string;
+            /** Operation */
+            operation: number;
+            /** Phase */
+            phase: string;
+            /** Shape */
+            shape: number[];
+            /** Value */
+            value: number | ("nan" | "inf" | "-inf") | null;
+        };
+        /**
+         * Users
+         * @description Who used a number.
+         */
+        Users: {
+            /** Uses */
+            uses: components["schemas"]["UsedBy"][];
         };
         /** ValidationError */
         ValidationError: {
@@ -533,6 +1223,565 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    across_number_api_microscope_across_get: {
+        parameters: {
+            query: {
+                address: string;
+                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
+                trace: string;
+                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
+                edits?: string;
+                /** @description Which number: 3,7; empty for a tensor of one number. */
+                index?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AcrossNumbers"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    addresses_api_microscope_addresses_get: {
+        parameters: {
+            query: {
+                query?: string;
+                phase?: string;
+                module?: string;
+                limit?: number;
+                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
+                trace: string;
+                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
+                edits?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Addresses"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    explain_number_api_microscope_explain_get: {
+        parameters: {
+            query: {
+                address: string;
+                /** @description The first term to send. */
+                start?: number;
+                /** @description How many terms to send. */
+                most?: number;
+                /** @description Send the formula as nested lists too. */
+                tree?: boolean;
+                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
+                trace: string;
+                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
+                edits?: string;
+                /** @description Which number: 3,7; empty for a tensor of one number. */
+                index?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExplainedNumber"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    findings_api_microscope_findings_get: {
+        parameters: {
+            query: {
+                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
+                trace: string;
+                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
+                edits?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Findings"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    gradient_path_api_microscope_gradient_path_get: {
+        parameters: {
+            query: {
+                address: string;
+                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
+                trace: string;
+                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
+                edits?: string;
+                /** @description Which number: 3,7; empty for a tensor of one number. */
+                index?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GradientPath"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    trace_overview_api_microscope_overview_get: {
+        parameters: {
+            query: {
+                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
+                trace: string;
+                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
+                edits?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Overview"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    tensor_statistics_api_microscope_statistics_get: {
+        parameters: {
+            query: {
+                address: string;
+                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
+                trace: string;
+                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
+                edits?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TensorStatistics"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    tensor_api_microscope_tensor_get: {
+        parameters: {
+            query: {
+                address: string;
+                /** @description Another trace: what is shown is its numbers less these. */
+                other?: string | null;
+                other_edits?: string;
+                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
+                trace: string;
+                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
+                edits?: string;
+                /** @description Axis of the rows; left out: the last but one; -1: none. */
+                rows?: number | null;
+                /** @description Axis of the columns; left out: the last. */
+                columns?: number | null;
+                /** @description An index for every axis, 0,3,0,0; left out: all 0. */
+                at?: string;
+                first_row?: number;
+                /** @description One after the last; left out: to the end. */
+                last_row?: number | null;
+                first_column?: number;
+                last_column?: number | null;
+                /** @description How many cells at most; more are put together in blocks. */
+                most?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Arrays; what is said about them has this form. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TensorMeta"];
+                    "application/x-cutaway-arrays": unknown;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    users_api_microscope_users_get: {
+        parameters: {
+            query: {
+                address: string;
+                /** @description How many indices to send of each. */
+                most?: number;
+                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
+                trace: string;
+                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
+                edits?: string;
+                /** @description Which number: 3,7; empty for a tensor of one number. */
+                index?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Users"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    why_number_api_microscope_why_get: {
+        parameters: {
+            query: {
+                address: string;
+                depth?: number;
+                /** @description How many contributions to follow of each number. */
+                most?: number;
+                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
+                trace: string;
+                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
+                edits?: string;
+                /** @description Which number: 3,7; empty for a tensor of one number. */
+                index?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Reasons"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    traces_api_traces_get: {
+        parameters: {
+            query?: {
+                run?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TraceFacts"][];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    delete_trace_api_traces__name__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
                 };
             };
             /** @description Bad Request */
