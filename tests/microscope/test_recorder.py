@@ -325,3 +325,69 @@ def test_a_weight_changed_between_two_steps_is_kept_as_it_was() -> None:
     for operation, expected in zip(halvings, halved, strict=True):
         (place,) = [place for _, place in operation.outputs()]
         assert (found.memory.read(place).numpy() == expected).all()
+
+
+def wide_step() -> tuple[nn.Linear, torch.optim.Optimizer, torch.Tensor]:
+    torch.manual_seed(0)
+    model = nn.Linear(150, 130)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, foreach=False)
+    x = torch.randn(4, 150)
+    model(x).square().mean().backward()
+    optimizer.step()
+    return model, optimizer, x
+
+
+def test_what_an_optimizer_overwrites_is_kept_without_a_copy_and_nothing_else_changes() -> None:
+    """Large weights and averages get fresh memory while recorded; training goes on with the same bits."""
+    (mine, my_optimizer, x), (plain, its_optimizer, _) = wide_step(), wide_step()
+    before = {"weight": mine.weight.detach().clone(), **clones(my_optimizer.state[mine.weight])}
+    weight, average = mine.weight.data_ptr(), my_optimizer.state[mine.weight]["exp_avg"]
+    at = average.data_ptr()
+    with recording(mine, my_optimizer) as found:
+        for _ in range(2):
+            mine(x).square().mean().backward()
+            my_optimizer.step()
+    assert (mine.weight.data_ptr(), average.data_ptr()) != (weight, at), "nothing was moved: this test tests nothing"
+    assert my_optimizer.state[mine.weight]["exp_avg"] is average
+    for _ in range(2):
+        plain(x).square().mean().backward()
+        its_optimizer.step()
+    torch.testing.assert_close(found["weight"], before["weight"], rtol=0, atol=0)
+    torch.testing.assert_close(found["weight:exp_avg:before"], before["exp_avg"], rtol=0, atol=0)
+    torch.testing.assert_close(found["weight:exp_avg_sq:before"], before["exp_avg_sq"], rtol=0, atol=0)
+    torch.testing.assert_close(found["weight:new#2"], plain.weight.detach(), rtol=0, atol=0)
+    assert diff(found, found.replay(everything=True)) == []
+    for model, optimizer in ((mine, my_optimizer), (plain, its_optimizer)):
+        model(x).square().mean().backward()
+        optimizer.step()
+    torch.testing.assert_close(mine.weight, plain.weight, rtol=0, atol=0)
+    torch.testing.assert_close(average, its_optimizer.state[plain.weight]["exp_avg"], rtol=0, atol=0)
+    torch.testing.assert_close(found["weight"], before["weight"], rtol=0, atol=0)
+
+
+def clones(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in state.items()}
+
+
+def test_memory_that_somebody_else_looks_at_stays_where_it_is() -> None:
+    model, optimizer, x = wide_step()
+    average = optimizer.state[model.weight]["exp_avg"]
+    seen_weight, seen_average = model.weight.detach().numpy(), average.numpy()
+    found = trace(model, x, lambda y: y.square().mean(), optimizer)
+    assert (seen_weight == model.weight.detach().numpy()).all()
+    assert (seen_average == average.numpy()).all()
+    assert not torch.equal(found["weight"], model.weight)
+    shared, optimizer, x = wide_step()
+    at = shared.share_memory().weight.data_ptr()
+    trace(shared, x, lambda y: y.square().mean(), optimizer)
+    assert shared.weight.data_ptr() == at
+
+
+def test_large_moved_weights_are_guarded_too() -> None:
+    model, optimizer, x = wide_step()
+    found = trace(model, x, lambda y: y.square().mean(), optimizer, keep=False)
+    torch.testing.assert_close(found["weight:new"], model.weight.detach(), rtol=0, atol=0)
+    model(x).square().mean().backward()
+    optimizer.step()
+    with pytest.raises(TraceError, match="changed after the recording"):
+        found["weight:new"]

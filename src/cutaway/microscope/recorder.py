@@ -35,6 +35,8 @@ HIDDEN_WRITES = {
 """Arguments a kernel writes to although its schema does not say so (while training)."""
 
 
+WORTH_MOVING_BYTES = 1 << 16
+"""Smaller tensors are copied sooner than moved."""
 LAZY_VIEWS = {"_conj": torch.ops.aten._conj_physical.default, "_neg_view": torch.ops.aten.neg.default}
 
 
@@ -52,6 +54,8 @@ class Kind:
     """Whether it reads or makes any; a profiler's mark does not."""
     is_exact: bool
     """Whether it computes, and gives the same numbers when it runs again."""
+    aside: Any = None
+    """Of an operation that overwrites its first operand: the one that puts the same numbers into fresh memory."""
 
 
 @dataclass(slots=True)
@@ -97,6 +101,7 @@ class Recorder(TorchDispatchMode):
         self._nodes: dict[int, int] = {}  # autograd's sequence number -> the operation it was made for
         self._last_sequence = -1
         self._is_theirs: dict[Any, bool] = {}
+        self._holders: dict[int, int] = {}  # storage -> how many of our marks hold a tensor in it
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -119,8 +124,10 @@ class Recorder(TorchDispatchMode):
             # a view whose numbers are conjugated (or negated) only when read: compute them here
             with self:
                 return LAZY_VIEWS[kind.name](torch.as_tensor(args[0]))
-        to_places = self._to_places
-        read = {name: to_places(value) for name, value in zip(kind.arguments, args, strict=False)}
+        to_places, place = self._to_places, self.place
+        read = dict(kind.defaults)
+        for name, value in zip(kind.arguments, args, strict=False):
+            read[name] = place(value) if type(value) is Tensor and value.layout is _STRIDED else to_places(value)
         for name, value in kwargs.items():
             read[name] = to_places(value)
         writes = kind.writes
@@ -130,6 +137,8 @@ class Recorder(TorchDispatchMode):
         if writes:
             number = len(self.operations)
             written = [place for name in writes for place in places_in(read.get(name))]
+            if kind.aside is not None and self.phase == "optimizer" and self.may_move(args[0], read[writes[0]]):
+                return self._write_aside(kind, read, args, kwargs)
             saved = [Write(place, self._overwritten(place), number) for place in written]
         result = func(*args, **kwargs)
         for write in saved:
@@ -168,9 +177,8 @@ class Recorder(TorchDispatchMode):
                         self._makers[made.storage] = made, kind.function, number
                     else:
                         self._makers.pop(made.storage, None)
-        args = {**kind.defaults, **read}
         self.operations.append(
-            Operation(number, kind.name, args, returned, phase, module, source, forward, False, writes)
+            Operation(number, kind.name, read, returned, phase, module, source, forward, False, writes)
         )
 
     def _overwritten(self, place: Place) -> Tensor | Callable[[], Tensor]:
@@ -187,6 +195,39 @@ class Recorder(TorchDispatchMode):
         # weakly: a trace must go when its last user does, and not wait for the garbage collector
         operation, memory = self.operations[number], weakref.ref(self.memory)
         return lambda: run_again(function, operation, memory(), made)
+
+    def may_move(self, tensor: Tensor, place: Place) -> bool:
+        """Whether a tensor may get other memory: nobody but itself, our cell and our marks looks at what it has."""
+        if place.storage in self._makers or tensor.device.type != "cpu":
+            return False
+        storage = tensor.untyped_storage()
+        return (
+            tensor.is_contiguous()
+            and tensor.nbytes == storage.nbytes() >= WORTH_MOVING_BYTES
+            and torch._C._storage_Use_Count(storage._cdata) == 2 + self._holders.get(place.storage, 0)
+            and not storage.is_shared()
+        )
+
+    def _write_aside(self, kind: Kind, read: dict[str, Any], args: Any, kwargs: Any) -> Tensor:
+        """Overwrite a tensor by giving it fresh memory with the new numbers.
+
+        What was there stays where it is: nothing is copied, and the kernel reads and writes as much as in place.
+        """
+        tensor, place = args[0], read[kind.writes[0]]
+        cell = self.memory.cells[place.storage]
+        old = cell.storage
+        fresh = kind.aside(*args, **kwargs)
+        if fresh.dtype != tensor.dtype or fresh.shape != tensor.shape or fresh.stride() != tensor.stride():
+            before = tensor.clone()
+            tensor.copy_(fresh)
+        else:
+            before = place.look(old)
+            tensor.set_(fresh)
+            cell.storage = tensor.untyped_storage()
+            self._cells[cell.storage._cdata] = self._cells.pop(old._cdata)
+        cell.writes.append(Write(place, before, len(self.operations)))
+        self._write_down(kind, read, [self.place(tensor)], kind.writes)
+        return tensor
 
     def place(self, tensor: Tensor, made: bool = False) -> Place:
         """Return where a tensor is now."""
@@ -205,11 +246,14 @@ class Recorder(TorchDispatchMode):
         if isinstance(value, Tensor):
             if value.layout is torch.strided and not torch._C._functorch.is_functorch_wrapped_tensor(value):
                 n = len(self.operations) if operation is None else operation
-                holder = None
+                place, holder = self.place(value), None
                 if kind in SHARED:
-                    with torch._C._DisableTorchDispatch():
-                        holder = value.detach()
-                self.marks.append(Mark(kind, name, self.place(value), n, which, holder))
+                    holder = value
+                    if value.requires_grad:  # the tensor itself would keep autograd's graph
+                        with torch._C._DisableTorchDispatch():
+                            holder = value.detach()
+                        self._holders[place.storage] = self._holders.get(place.storage, 0) + 1
+                self.marks.append(Mark(kind, name, place, n, which, holder))
         elif isinstance(value, Mapping):
             for key, one in value.items():
                 self.mark(kind, f"{name}.{key}" if name else str(key), one)
@@ -272,7 +316,17 @@ def describe(func: Any, knows: Callable[[str], bool]) -> Kind:
             decompose = func.decompose
     has_tensors = any("Tensor" in str(one.type) for one in (*schema.arguments, *schema.returns))
     is_exact = not is_view and not is_empty(name) and torch.Tag.nondeterministic_seeded not in func.tags
-    return Kind(func, name, arguments, defaults, writes, decompose, has_tensors, is_exact)
+    return Kind(func, name, arguments, defaults, writes, decompose, has_tensors, is_exact, aside_of(func, writes))
+
+
+def aside_of(func: Any, writes: tuple[str, ...]) -> Any:
+    """Return the operation that computes the same as one that overwrites its first operand, into fresh memory."""
+    schema = func._schema
+    plain = schema.name.removeprefix("aten::")
+    if writes != ("self",) or schema.arguments[0].name != "self" or not plain.endswith("_") or plain.endswith("__"):
+        return None
+    packet = getattr(torch.ops.aten, plain[:-1], None)
+    return getattr(packet, schema.overload_name or "default", None) if packet is not None else None
 
 
 def run_again(function: Any, operation: Operation, memory: Memory | None, made: Place) -> Tensor:

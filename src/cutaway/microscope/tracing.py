@@ -57,6 +57,9 @@ def recording(
         raise
     finally:
         if collects:
+            if not gc.get_freeze_count():
+                gc.freeze()  # and back: what was recorded now counts as old, and is not searched for garbage at once
+                gc.unfreeze()
             gc.enable()
         torch.backends.mha.set_fastpath_enabled(fastpath)
         undo()
