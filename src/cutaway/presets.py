@@ -189,5 +189,7 @@ def with_changes(recipe: Recipe, changed: Recipe) -> Recipe:
         raise ConfigError(f"{' and '.join(f'train.{b}' for b in set_now)} are both set; expected one budget")
     if set_now:
         dropped: dict[str, Any] = {name: None for name in old if name not in set_now}
-        return dataclasses.replace(changed, train=dataclasses.replace(changed.train, **dropped))
+        changed = dataclasses.replace(changed, train=dataclasses.replace(changed.train, **dropped))
+    if changed.model != recipe.model or changed.train.batch_size != recipe.train.batch_size:
+        changed = dataclasses.replace(changed, fit=False)  # a size given by hand stays as it is
     return changed

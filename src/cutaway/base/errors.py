@@ -11,9 +11,14 @@ from collections.abc import Iterable
 
 
 class CutawayError(Exception):
-    """Something the user can understand and mend."""
+    """Something the user can understand and mend.
+
+    Attributes:
+        field: the setting it is about, where a form should show it there.
+    """
 
     exit_code = 1
+    field = ""
 
 
 class UsageError(CutawayError):

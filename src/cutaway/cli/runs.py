@@ -8,11 +8,10 @@ from typing import Annotated, Any
 
 import tyro
 
-from cutaway.base.config import read_toml
-from cutaway.base.errors import RunError, UsageError, suggest
+from cutaway.base.errors import UsageError, suggest
 from cutaway.base.runs import RunFolder, list_runs, open_run, runs_folder
 from cutaway.cli.console import answer, answer_json, parse
-from cutaway.recipe import Recipe
+from cutaway.run_facts import differences, facts
 
 ACTIONS = ("list", "show", "compare", "remove")
 EXAMPLE = "cutaway runs compare stdlib-1 stdlib-2"
@@ -40,17 +39,16 @@ def main(argv: list[str]) -> int:
         raise UsageError(f"`cutaway runs {action}` needs {'two or more runs' if action == 'compare' else 'a run'}")
     runs = [open_run(name) for name in names] if names else list_runs()
     if action == "list":
-        facts = [describe(run) for run in runs]
+        described = [describe(run) for run in runs]
         if arguments.json:
-            answer_json({"folder": str(runs_folder()), "runs": facts})
-        elif not facts:
+            answer_json({"folder": str(runs_folder()), "runs": described})
+        elif not described:
             answer(f"no runs in {runs_folder()}; make one: cutaway train stdlib")
         else:
-            answer(table(facts))
+            answer(table(described))
     elif action == "show":
-        facts = [describe(run) | {"recipe": str(run.recipe_file)} for run in runs]
         if arguments.json:
-            answer_json({"runs": facts})
+            answer_json({"runs": [describe(run) | {"recipe": str(run.recipe_file)} for run in runs]})
         else:
             answer("\n\n".join(show(run) for run in runs))
     elif action == "compare":
@@ -69,30 +67,18 @@ def main(argv: list[str]) -> int:
 
 
 def describe(run: RunFolder) -> dict[str, Any]:
-    """Return the facts of one run."""
-    metrics, summary = run.metrics(), run.summary() or {}
-    measured = [line for line in metrics if "validation_loss" in line]
-    best = min(measured, key=lambda line: line["validation_loss"], default=None)
-    return {
-        "name": run.name,
-        "status": run.status(),
-        "steps": metrics[-1]["step"] if metrics else 0,
-        "loss": metrics[-1]["loss"] if metrics else None,
-        "validation_loss": summary.get("validation_loss", best["validation_loss"] if best else None),
-        "bits_per_byte": summary.get("bits_per_byte", best["bits_per_byte"] if best else None),
-        "seconds": metrics[-1]["seconds"] if metrics else 0.0,
-        "parameters": summary.get("parameters"),
-        **({"reason": summary["reason"]} if "reason" in summary else {}),
-    }
+    """Return the facts of one run; what is not known is left out where the table does not need it."""
+    known = dataclasses.asdict(facts(run))
+    return {name: value for name, value in known.items() if value is not None or name in COLUMNS}
 
 
 COLUMNS = ("name", "status", "steps", "loss", "validation_loss", "bits_per_byte", "seconds", "parameters")
 
 
-def table(facts: list[dict[str, Any]]) -> str:
+def table(described: list[dict[str, Any]]) -> str:
     """Return runs as a plain table, aligned, without colour."""
     heads = [column.replace("_", " ") for column in COLUMNS]
-    rows = [[cell(fact[column]) for column in COLUMNS] for fact in facts]
+    rows = [[cell(fact[column]) for column in COLUMNS] for fact in described]
     widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
     lines = []
     for row in [heads, *rows]:
@@ -113,15 +99,14 @@ def cell(value: Any) -> str:
 
 def show(run: RunFolder) -> str:
     """Return one run's facts, its losses as a line of blocks, and its last sample."""
-    facts = describe(run)
-    lines = [f"{name.replace('_', ' '):<16} {cell(facts[name])}" for name in COLUMNS]
-    if "reason" in facts:
-        lines.append(f"{'reason':<16} {facts['reason']}")
+    known = describe(run)
+    lines = [f"{name.replace('_', ' '):<16} {cell(known[name])}" for name in COLUMNS]
+    lines += [f"{name:<16} {known[name]}" for name in ("reason", "advice") if name in known]
     losses = [line["validation_loss"] for line in run.metrics() if "validation_loss" in line]
     if len(losses) > 1:
         lines.append(f"{'held-out loss':<16} {losses[0]:.3f} {blocks(losses)} {losses[-1]:.3f}")
     lines.append(f"{'folder':<16} {run.path}")
-    if facts["status"] in ("stopped", "failed"):
+    if known["status"] in ("stopped", "failed"):
         lines.append(f"{'go on':<16} cutaway train {run.path}")
     if samples := run.samples():
         lines += ["", f"last sample (step {samples[-1]['step']:,}):", samples[-1]["text"]]
@@ -133,31 +118,6 @@ def blocks(values: list[float]) -> str:
     low, high = min(values), max(values)
     marks = "\u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
     return "".join(marks[round((value - low) / max(high - low, 1e-12) * 7)] for value in values)
-
-
-def differences(runs: list[RunFolder]) -> dict[str, list[Any]]:
-    """Return the settings in which the runs' recipes differ, with each run's value."""
-    flat = []
-    for run in runs:
-        try:
-            flat.append(flatten(dataclasses.asdict(read_toml(Recipe, run.recipe_file))))
-        except UsageError as error:
-            raise RunError(f"the recipe of run {run.name!r} cannot be read: {error}") from None
-    names = sorted(set().union(*flat))
-    return {
-        name: [settings.get(name) for settings in flat]
-        for name in names
-        if len({repr(settings.get(name)) for settings in flat}) > 1
-    }
-
-
-def flatten(settings: dict[str, Any], path: str = "") -> dict[str, Any]:
-    """Return nested settings by their dotted names."""
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        place = f"{path}.{name}" if path else name
-        flat |= flatten(value, place) if isinstance(value, dict) else {place: value}
-    return flat
 
 
 def difference_text(runs: list[RunFolder]) -> str:

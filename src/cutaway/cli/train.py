@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,8 +52,6 @@ def main(argv: list[str]) -> int:
         TrainArguments, rest, f"train {target}", f"{EXAMPLE}\npresets:  {', '.join(PRESETS)}", TrainArguments(base)
     )
     recipe = with_changes(base, arguments.recipe)
-    if recipe.model != base.model or recipe.train.batch_size != base.train.batch_size:
-        recipe = dataclasses.replace(recipe, fit=False)  # a size given by hand stays as it is
     is_named = any(word == "--name" or word.startswith("--name=") for word in rest)
     name = recipe.name if is_named else None
     if name is not None:

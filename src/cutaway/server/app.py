@@ -56,7 +56,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 def refuse(request: Request, error: Exception) -> JSONResponse:
     """Answer with the one line of an error the person can mend."""
     status = 404 if isinstance(error, RunError | TraceError) else 400 if isinstance(error, UsageError) else 422
-    return JSONResponse(Refusal(error=" ".join(str(error).split())).model_dump(), status)
+    return JSONResponse(
+        Refusal(error=" ".join(str(error).split()), field=getattr(error, "field", "")).model_dump(), status
+    )
 
 
 def refuse_request(request: Request, error: Exception) -> JSONResponse:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from cutaway.base.columns import ColumnCache
 from cutaway.base.errors import RunError
 from cutaway.base.files import check_name
 from cutaway.base.runs import RunFolder, open_run
@@ -23,6 +24,11 @@ class Lab:
 
     home: Path
     """The folder that holds the runs; nothing outside it is ever read for, or written by, a client."""
+
+    @cached_property
+    def columns(self) -> ColumnCache:
+        """What the runs have measured, as far as it was read."""
+        return ColumnCache()
 
     @cached_property
     def traces(self) -> OpenTraces:

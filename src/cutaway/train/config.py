@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -80,17 +81,30 @@ class TrainConfig:
     def __post_init__(self) -> None:
         budgets = {name: getattr(self, name) for name in ("minutes", "steps", "epochs", "tokens")}
         for name, value in budgets.items():
-            if value is not None and value <= 0:
+            if value is not None and not 0 < value < math.inf:
                 raise ConfigError(f"train.{name} is {value}; expected more than 0")
         for name in ("batch_size", "accumulate", "threads", "validate_every", "checkpoint_every", "validation_tokens"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"train.{name} is {value}; expected 1 or more")
+        for name in (
+            "learning_rate",
+            "muon_learning_rate",
+            "ngram_learning_rate",
+            "weight_decay",
+            "clip_norm",
+            "epsilon",
+        ):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigError(f"train.{name} is {getattr(self, name)}; expected 0 or more")
+        for name in ("sample_every", "final_validation_tokens"):
+            if (getattr(self, name) or 0) < 0:
+                raise ConfigError(f"train.{name} is {getattr(self, name)}; expected 0 or more")
         if self.batch_size % self.accumulate:
             raise ConfigError(
                 f"train.batch_size {self.batch_size} cannot be worked through in train.accumulate {self.accumulate} "
                 f"equal parts; expected a number that divides it"
             )
-        for name in ("warmup_fraction", "decay_fraction", "final_fraction", "beta1", "beta2"):
+        for name in ("warmup_fraction", "decay_fraction", "final_fraction", "muon_momentum", "beta1", "beta2"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"train.{name} is {getattr(self, name)}; expected a share from 0 to 1")

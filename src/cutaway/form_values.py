@@ -1,0 +1,189 @@
+"""A filled form: from the texts a person typed to a recipe, what is wrong with them, and the command they amount to."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from cutaway.base.errors import ConfigError, CutawayError, suggest
+from cutaway.form import GROUPS, SETTLED, as_text, dashed, describe_type
+from cutaway.presets import with_changes
+from cutaway.recipe import Recipe
+
+BUILT_IN_SOURCES = ("stdlib", "stdlib_names")
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What a filled form says."""
+
+    recipe: Recipe
+    """With the settings that are right; those that are wrong keep the preset's value."""
+    errors: dict[str, str]
+    """What is wrong, in one line, by the setting's path."""
+    words: list[str]
+    """The changed settings as words of the command line."""
+
+    def command(self, target: str, name: str | None = None) -> str:
+        """Return the command that does the same."""
+        return shlex.join(["cutaway", *train_words(target, self.words, name)])
+
+
+def train_words(target: str, words: list[str], name: str | None = None) -> list[str]:
+    """Return the words after `cutaway`."""
+    return ["train", target, *(["--name", name] if name else []), *words]
+
+
+def fill(base: Recipe, values: Mapping[str, str]) -> Filled:
+    """Read a form's values on top of a recipe.
+
+    Args:
+        values: text by path; settings left out keep the recipe's value.
+    """
+    errors: dict[str, str] = {}
+    changed: dict[str, Any] = {}
+    for path, text in values.items():
+        try:
+            value = read_value(base, path, text)
+            if value != current(base, path):
+                changed[path] = value
+        except ConfigError as error:
+            errors[path] = str(error)
+    recipe = base
+    while True:
+        try:
+            recipe = with_changes(base, _replaced(base, changed))
+            break
+        except ConfigError as error:
+            path = _culprit(str(error), changed)
+            errors[path] = str(error)
+            changed = {other: value for other, value in changed.items() if other != path} if path in changed else {}
+    errors |= {path: line for path, line in check_together(recipe).items() if path not in errors}
+    return Filled(recipe, errors, [word for path, value in changed.items() for word in _words(path, value)])
+
+
+def current(recipe: Recipe, path: str) -> Any:
+    """Return a recipe's value of a setting."""
+    config, name = _find(recipe, path)
+    return getattr(config, name)
+
+
+def _find(recipe: Recipe, path: str) -> tuple[Any, str]:
+    """Return the dataclass that has a setting, and its name there.
+
+    Raises:
+        ConfigError: there is no such setting, or it is not a person's to set.
+    """
+    table, _, name = path.replace("-", "_").rpartition(".")
+    config = getattr(recipe, table) if table in GROUPS else recipe if not table else None
+    known = [field.name for field in dataclasses.fields(config)] if config is not None else []
+    if name not in known or f"{table}.{name}" in SETTLED or describe_type(type(config), name) is None:
+        raise ConfigError(f"there is no setting {path!r}{suggest(name, known)}")
+    return config, name
+
+
+def read_value(recipe: Recipe, path: str, text: str) -> Any:
+    """Return a typed text as the value of a setting.
+
+    Raises:
+        ConfigError: it is not of the kind the setting takes.
+    """
+    config, name = _find(recipe, path)
+    described = describe_type(type(config), name)
+    assert described is not None
+    kind, is_optional, choices = described
+    said = text.strip()
+    if is_optional and not said:
+        return None
+    place = path.replace("-", "_")
+    try:
+        if kind == "whole":
+            return int(said.replace("_", "").replace(",", ""))
+        if kind == "number":
+            return float(said)
+        if kind == "list":
+            item = get_args(get_type_hints(type(config))[name])[0]
+            parts = text.split("\n") if item is str else re.split(r"[,\s]+", said.strip("()[]"))
+            return tuple(item(part) for part in parts if part)
+    except ValueError:
+        expected = {"whole": "a whole number", "number": "a number"}.get(kind, "whole numbers, separated by commas")
+        raise ConfigError(f"{place} is {said!r}; expected {expected}") from None
+    if kind == "flag":
+        if said not in ("true", "false"):
+            raise ConfigError(f"{place} is {said!r}; expected true or false")
+        return said == "true"
+    if kind == "choice":
+        if said not in choices:
+            raise ConfigError(f"{place} is {said!r}; expected one of {', '.join(choices)}")
+        return said
+    if get_type_hints(type(config))[name] is not str:  # a number or a formula
+        try:
+            return float(said)
+        except ValueError:
+            return said
+    return text if name == "prompt" else said
+
+
+def _replaced(base: Recipe, changed: dict[str, Any]) -> Recipe:
+    tables: dict[str, dict[str, Any]] = {}
+    for path, value in changed.items():
+        table, _, name = path.replace("-", "_").rpartition(".")
+        tables.setdefault(table, {})[name] = value
+    outer = tables.pop("", {})
+    inner = {table: dataclasses.replace(getattr(base, table), **fields) for table, fields in tables.items()}
+    return dataclasses.replace(base, **outer, **inner)
+
+
+def _culprit(message: str, changed: dict[str, Any]) -> str:
+    """Return the setting a message is about: the first one it names that was changed, else the first it names."""
+    named = [dashed(path) for path in re.findall(r"\b(?:data|model|train|generate|objective)\.\w+", message)]
+    ours = [path for path in named if path in changed]
+    return (ours or named or list(changed) or [""])[0]
+
+
+def check_together(recipe: Recipe) -> dict[str, str]:
+    """Return what is wrong with settings that are right one by one, as far as it can be said at once."""
+    errors: dict[str, str] = {}
+    train, data = recipe.train, recipe.data
+    if not any((train.minutes, train.steps, train.epochs, train.tokens)):
+        errors["train.minutes"] = (
+            "how long to train is not said; set one of train.minutes, train.steps, train.epochs, train.tokens"
+        )
+    if data.source not in BUILT_IN_SOURCES:
+        path = Path(data.source).expanduser()
+        if not data.source:
+            errors["data.source"] = "data.source is empty; expected stdlib, stdlib_names, a file, a folder or a pattern"
+        elif not any(sign in data.source for sign in "*?[") and not path.exists():
+            errors["data.source"] = f"there is no file or folder {data.source!r}"
+        elif path.is_file() and data.documents == "file" and data.tokenizer == "characters":
+            size, context = path.stat().st_size, recipe.model.context_length
+            if size * (1 - data.validation_fraction) < context + 1:
+                errors["model.context-length"] = (
+                    f"the text has at most {size:,} characters, too few for one window of context {context}; "
+                    f"use more text or a smaller model.context-length"
+                )
+    return errors
+
+
+def _words(path: str, value: Any) -> list[str]:
+    flag = f"--{path}"
+    if isinstance(value, bool):
+        table, _, name = path.rpartition(".")
+        return [flag] if value else [f"--{table}.no-{name}" if table else f"--no-{name}"]
+    if value is None:
+        return [flag, "None"]
+    if isinstance(value, tuple):
+        return [flag, *map(str, value)]
+    text = as_text(value)
+    return [f"{flag}={text}"] if text.startswith("-") or not text else [flag, text]
+
+
+def with_field(error: CutawayError, field: str) -> CutawayError:
+    """Return the error, marked with the setting it is about."""
+    error.field = field
+    return error

@@ -1,0 +1,217 @@
+"""What there is to say about runs, read from their folders without torch: facts, reasons, differences of recipes."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from cutaway.base.columns import JsonColumns
+from cutaway.base.config import read_toml
+from cutaway.base.errors import RunError, UsageError
+from cutaway.base.runs import RunFolder
+from cutaway.models.count import count_parameters
+from cutaway.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """The facts of one run. None: not known (yet)."""
+
+    name: str
+    status: str
+    """`running`, `finished`, `failed` or `stopped` (can be continued)."""
+    steps: int
+    """Optimizer updates made."""
+    total_steps: int | None
+    """Updates its recipe asks for."""
+    tokens: int
+    loss: float | None
+    """Of the last step, in nats a token."""
+    validation_loss: float | None
+    """Of the best weights."""
+    bits_per_byte: float | None
+    """Of the best weights."""
+    best_step: int | None
+    """The step with the lowest validation loss."""
+    seconds: float
+    """Time trained."""
+    parameters: int | None
+    created: str
+    """UTC, ISO 8601."""
+    ended: str | None
+    reason: str | None
+    """Why it failed or ended early, in one line."""
+    advice: str | None
+    """What to do about it."""
+    source: str | None
+    """The text it learns from."""
+    has_model: bool
+    """Whether weights were saved that can write and be recorded."""
+    checkpoints: list[int]
+    """Steps of the checkpoints there are."""
+    traces: list[str]
+    """Names of the recordings of its steps."""
+    parent: str | None
+    """The run it branched from."""
+    parent_step: int | None
+    """The step at which it branched."""
+
+
+def facts(run: RunFolder, columns: JsonColumns | None = None) -> RunFacts:
+    """Return the facts of one run.
+
+    Args:
+        columns: of its metrics.jsonl, up to date, when they were read already.
+    """
+    columns = columns or JsonColumns(run.path / "metrics.jsonl").refresh()
+    status, summary = run.status(), run.summary() or {}
+    if status == "running":
+        summary = {}  # that of an earlier session
+    try:
+        recipe: Recipe | None = read_toml(Recipe, run.recipe_file)
+    except UsageError:
+        recipe = None
+    steps = int(columns.last("step") or 0)
+    total = recipe.train.steps if recipe else None
+    reason = summary.get("reason") or _silent_end(status, summary, steps, total)
+    best_step, validation_loss, bits_per_byte = _best(columns)
+    start = getattr(recipe, "start", None)
+    return RunFacts(
+        name=run.name,
+        status=status,
+        steps=steps,
+        total_steps=total,
+        tokens=int(columns.last("tokens") or 0),
+        loss=finite(columns.last("loss")),
+        validation_loss=finite(summary.get("validation_loss", validation_loss)),
+        bits_per_byte=finite(summary.get("bits_per_byte", bits_per_byte)),
+        best_step=best_step,
+        seconds=columns.last("seconds") or 0.0,
+        parameters=summary.get("parameters") or _parameters(recipe),
+        created=_created(run),
+        ended=summary.get("ended"),
+        reason=reason,
+        advice=advice(run, status, reason),
+        source=recipe.data.source if recipe else None,
+        has_model=(run.model_folder / "config.json").is_file(),
+        checkpoints=checkpoint_steps(run),
+        traces=trace_names(run),
+        parent=run_name(start.run) if start and start.run else None,
+        parent_step=start.step if start and start.run else None,
+    )
+
+
+def finite(value: float | None) -> float | None:
+    """Return the number, or None where it is none (JSON has no word for those)."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def run_name(path: str) -> str:
+    """Return the name of the run in a folder."""
+    return re.split(r"[/\\]", path.rstrip("/\\"))[-1]
+
+
+def _best(columns: JsonColumns) -> tuple[int | None, float | None, float | None]:
+    rows, losses = columns.measured("validation_loss")
+    if not len(rows) or not (losses == losses).any():
+        return None, None, None
+    row = int(rows[min(range(len(losses)), key=lambda i: losses[i] if losses[i] == losses[i] else math.inf)])
+    names = ("step", "validation_loss", "bits_per_byte")
+    step, loss, bits = (float(columns.dense(name, row)[0]) for name in names)
+    return int(step), loss, bits
+
+
+def _parameters(recipe: Recipe | None) -> int | None:
+    if recipe is None or recipe.model.vocab_size is None:
+        return None
+    return count_parameters(recipe.model).total
+
+
+def _created(run: RunFolder) -> str:
+    """Return when the run started: its recipe says so in its first line, else the file's time."""
+    with run.recipe_file.open(encoding="utf-8", errors="replace") as file:
+        if found := re.search(r"started (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)", file.readline()):
+            return found[1]
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(run.recipe_file.stat().st_mtime))
+
+
+def checkpoint_steps(run: RunFolder) -> list[int]:
+    """Return the steps of the whole checkpoints, earliest first."""
+    if not run.checkpoints_folder.is_dir():
+        return []
+    return sorted(int(path.name) for path in run.checkpoints_folder.iterdir() if path.name.isdigit())
+
+
+def trace_names(run: RunFolder) -> list[str]:
+    """Return the names of the recordings in a run's folder."""
+    folder = run.path / "traces"
+    if not folder.is_dir():
+        return []
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _silent_end(status: str, summary: dict[str, Any], steps: int, total: int | None) -> str | None:
+    if status != "stopped" or summary or (total is not None and steps >= total):
+        return None
+    return "the process was killed (out of memory?) or the machine went off: it left no word"
+
+
+ADVICE = (
+    (
+        "not a finite number",
+        "branch from the last good checkpoint with a lower train.learning-rate or train.muon-learning-rate",
+    ),
+    ("disk is full", "free some room, then resume: nothing of the last checkpoint is lost"),
+    ("was killed", "resume it; if memory ran out, a smaller train.batch-size or a larger train.accumulate needs less"),
+    ("out of memory", "start it again with a smaller train.batch-size, a larger train.accumulate or a smaller model"),
+    ("has changed since", "put the text back as it was, or start a new run with the same recipe"),
+    ("checkpoint", "remove the checkpoint that it names, then resume from the one before"),
+)
+
+
+def advice(run: RunFolder, status: str, reason: str | None) -> str | None:
+    """Return what to do about a run that did not finish."""
+    if status not in ("failed", "stopped"):
+        return None
+    for sign, what_to_do in ADVICE:
+        if reason and sign in reason:
+            return what_to_do
+    if checkpoint_steps(run):
+        return "resume it: it goes on from its last checkpoint exactly as if it had not stopped"
+    return "resume it: it has no checkpoint yet and begins again"
+
+
+def read_recipe(run: RunFolder) -> Recipe:
+    """Return a run's recipe.
+
+    Raises:
+        RunError: it cannot be read.
+    """
+    try:
+        return read_toml(Recipe, run.recipe_file)
+    except UsageError as error:
+        raise RunError(f"the recipe of run {run.name!r} cannot be read: {error}") from None
+
+
+def differences(runs: list[RunFolder]) -> dict[str, list[Any]]:
+    """Return the settings in which the runs' recipes differ, with each run's value."""
+    flat = [flatten(dataclasses.asdict(read_recipe(run))) for run in runs]
+    names = sorted(set().union(*flat))
+    return {
+        name: [settings.get(name) for settings in flat]
+        for name in names
+        if len({repr(settings.get(name)) for settings in flat}) > 1
+    }
+
+
+def flatten(settings: dict[str, Any], path: str = "") -> dict[str, Any]:
+    """Return nested settings by their dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        place = f"{path}.{name}" if path else name
+        flat |= flatten(value, place) if isinstance(value, dict) else {place: value}
+    return flat
