@@ -24,6 +24,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Check
+         * @description Say what is wrong with a filled form, before anything starts.
+         */
+        post: operations["check_api_check_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/compare": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Compare
+         * @description Return the facts of several runs and the differences of their recipes.
+         */
+        get: operations["compare_api_compare_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/events": {
         parameters: {
             query?: never;
@@ -56,6 +96,26 @@ export interface paths {
          * @description Return how far a run is: what a page that was away compares with what it has.
          */
         get: operations["run_now_api_events__name__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/form": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Preset Form
+         * @description Return a preset as a form.
+         */
+        get: operations["preset_form_api_form_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -350,6 +410,170 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/presets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Presets
+         * @description Return the recipes to start from.
+         */
+        get: operations["presets_api_presets_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Runs
+         * @description Return all runs, newest first.
+         */
+        get: operations["runs_api_runs_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runs/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Run
+         * @description Return one run: its facts and its recipe.
+         */
+        get: operations["run_api_runs__name__get"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete
+         * @description Delete a run and everything in it; one that trains is not deleted.
+         */
+        delete: operations["delete_api_runs__name__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runs/{name}/attention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Attention
+         * @description Return where each head looks in one fixed text.
+         */
+        get: operations["attention_api_runs__name__attention_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runs/{name}/histograms": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Histograms
+         * @description Return how the numbers of each layer were spread at each measured step.
+         */
+        get: operations["histograms_api_runs__name__histograms_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runs/{name}/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Metrics
+         * @description Return what a run has measured since a row.
+         */
+        get: operations["metrics_api_runs__name__metrics_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runs/{name}/metrics.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Metrics Csv
+         * @description Return what a run has measured as a table for other programs; an empty cell was not measured.
+         */
+        get: operations["metrics_csv_api_runs__name__metrics_csv_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runs/{name}/samples": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Samples
+         * @description Return everything a run has written so far.
+         */
+        get: operations["samples_api_runs__name__samples_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/traces": {
         parameters: {
             query?: never;
@@ -451,6 +675,24 @@ export interface components {
             total: number;
         };
         /**
+         * AttentionMeta
+         * @description Where each head looks in one fixed text. The array: `pattern` [step, layer, head, writes, reads].
+         */
+        AttentionMeta: {
+            /** Heads */
+            heads: number;
+            /** Layers */
+            layers: number;
+            /** Sent */
+            sent: number[];
+            /** Steps */
+            steps: number[];
+            /** Text */
+            text: string;
+            /** Tokens */
+            tokens: string[];
+        };
+        /**
          * Axis
          * @description An axis of a tensor.
          */
@@ -471,6 +713,46 @@ export interface components {
             address: string;
             /** Index */
             index: number[];
+        };
+        /**
+         * Check
+         * @description What is wrong with a filled form, and what it amounts to.
+         */
+        Check: {
+            /** Command */
+            command: string;
+            /** Errors */
+            errors: {
+                [key: string]: string;
+            };
+            /** Name */
+            name: string;
+            /** Parameters */
+            parameters: number;
+        };
+        /**
+         * Comparison
+         * @description Several runs side by side, in the order asked for.
+         */
+        Comparison: {
+            /** Differences */
+            differences: components["schemas"]["Difference"][];
+            /** Runs */
+            runs: components["schemas"]["RunFacts"][];
+        };
+        /**
+         * Difference
+         * @description One setting in which runs differ.
+         */
+        Difference: {
+            /** Doc */
+            doc: string;
+            /** Label */
+            label: string;
+            /** Path */
+            path: string;
+            /** Values */
+            values: (string | null)[];
         };
         /**
          * Done
@@ -558,12 +840,89 @@ export interface components {
             weight: number | ("nan" | "inf" | "-inf");
         };
         /**
+         * FilledForm
+         * @description What a person filled in.
+         */
+        FilledForm: {
+            /**
+             * Name
+             * @default
+             */
+            name: string;
+            /** Preset */
+            preset: string;
+            /**
+             * Values
+             * @default {}
+             */
+            values: {
+                [key: string]: string;
+            };
+        };
+        /**
          * Findings
          * @description What looks wrong, the gravest first.
          */
         Findings: {
             /** Findings */
             findings: components["schemas"]["TraceFinding"][];
+        };
+        /**
+         * Form
+         * @description A preset as a form.
+         */
+        Form: {
+            /** Groups */
+            groups: components["schemas"]["FormGroup"][];
+            /** Preset */
+            preset: string;
+        };
+        /**
+         * FormField
+         * @description One setting.
+         */
+        FormField: {
+            /** Choices */
+            choices: string[];
+            /** Doc */
+            doc: string;
+            /** High */
+            high: number | null;
+            /** Is Optional */
+            is_optional: boolean;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "number" | "whole" | "choice" | "flag" | "text" | "list";
+            /** Label */
+            label: string;
+            /** Low */
+            low: number | null;
+            /** Path */
+            path: string;
+            /** Placeholder */
+            placeholder: string;
+            /** Unit */
+            unit: string;
+            /** Value */
+            value: string;
+        };
+        /**
+         * FormGroup
+         * @description The settings of one part of a recipe.
+         */
+        FormGroup: {
+            /** Doc */
+            doc: string;
+            /** Fields */
+            fields: components["schemas"]["FormField"][];
+            /** Kind */
+            kind: string;
+            /** Name */
+            name: string;
+            /** Title */
+            title: string;
         };
         /**
          * GradientPath
@@ -577,6 +936,25 @@ export interface components {
         HTTPValidationError: {
             /** Detail */
             detail?: components["schemas"]["ValidationError"][];
+        };
+        /**
+         * HistogramsMeta
+         * @description How the numbers of each layer were spread at each measured step.
+         *
+         *     The arrays: `edges` (bins + 1; the same for all, growing with the size of the number), `counts` [step, layer, bin],
+         *     and by [step, layer] `below`, `above` (counts outside the edges), `not_finite`, `total`, `mean`, `std`, `lowest`,
+         *     `highest`. A number on an edge counts to the bin farther from zero.
+         */
+        HistogramsMeta: {
+            /** Layers */
+            layers: string[];
+            /** Steps */
+            steps: number[];
+            /**
+             * What
+             * @enum {string}
+             */
+            what: "weights" | "gradients" | "updates" | "activations";
         };
         /**
          * Job
@@ -614,6 +992,32 @@ export interface components {
         Log: {
             /** Text */
             text: string;
+        };
+        /**
+         * Metric
+         * @description One column.
+         */
+        Metric: {
+            /** Meaning */
+            meaning: string;
+            /** Name */
+            name: string;
+            /** Unit */
+            unit: string;
+        };
+        /**
+         * MetricsMeta
+         * @description What was measured, a row a step. The arrays: every metric, NaN where it was not measured.
+         */
+        MetricsMeta: {
+            /** First */
+            first: number;
+            /** Metrics */
+            metrics: components["schemas"]["Metric"][];
+            /** Rows */
+            rows: number;
+            /** Version */
+            version: string;
         };
         /**
          * ModuleRow
@@ -697,6 +1101,28 @@ export interface components {
             value: number | ("nan" | "inf" | "-inf");
         };
         /**
+         * Preset
+         * @description A recipe to start from.
+         */
+        Preset: {
+            /** Budget */
+            budget: string;
+            /** Family */
+            family: string;
+            /** Is Fitted */
+            is_fitted: boolean;
+            /** Name */
+            name: string;
+            /** Needs Text */
+            needs_text: boolean;
+            /** Parameters */
+            parameters: number;
+            /** Source */
+            source: string;
+            /** Summary */
+            summary: string;
+        };
+        /**
          * ReasonNode
          * @description A number in the tree of what made a number. Nodes come parents first; the root's parent is -1.
          */
@@ -752,6 +1178,75 @@ export interface components {
             shape: number[];
         };
         /**
+         * Removed
+         * @description What was deleted.
+         */
+        Removed: {
+            /** Name */
+            name: string;
+        };
+        /**
+         * RunDetails
+         * @description One run.
+         */
+        RunDetails: {
+            facts: components["schemas"]["RunFacts"];
+            /** Groups */
+            groups: components["schemas"]["FormGroup"][];
+            /** Recipe */
+            recipe: string;
+            /** Validation Targets */
+            validation_targets: number | null;
+        };
+        /**
+         * RunFacts
+         * @description The facts of one run. None: not known (yet).
+         */
+        RunFacts: {
+            /** Advice */
+            advice: string | null;
+            /** Best Step */
+            best_step: number | null;
+            /** Bits Per Byte */
+            bits_per_byte: number | null;
+            /** Checkpoints */
+            checkpoints: number[];
+            /** Created */
+            created: string;
+            /** Ended */
+            ended: string | null;
+            /** Has Model */
+            has_model: boolean;
+            /** Loss */
+            loss: number | null;
+            /** Name */
+            name: string;
+            /** Parameters */
+            parameters: number | null;
+            /** Parent */
+            parent: string | null;
+            /** Parent Step */
+            parent_step: number | null;
+            /** Reason */
+            reason: string | null;
+            /** Seconds */
+            seconds: number;
+            /** Source */
+            source: string | null;
+            /** Status */
+            status: string;
+            /** Steps */
+            steps: number;
+            /** Tokens */
+            tokens: number;
+            /** Total Steps */
+            total_steps: number | null;
+            /** Traces */
+            traces: string[];
+            /** Validation Loss */
+            validation_loss: number | null;
+        };
+        /**
          * RunNow
          * @description How far a run is.
          */
@@ -770,6 +1265,38 @@ export interface components {
             status: string;
             /** Total Steps */
             total_steps: number | null;
+        };
+        /**
+         * Runs
+         * @description All runs, newest first.
+         */
+        Runs: {
+            /** Folder */
+            folder: string;
+            /** Runs */
+            runs: components["schemas"]["RunFacts"][];
+        };
+        /**
+         * Sample
+         * @description What the model wrote after some step.
+         */
+        Sample: {
+            /** Prompt */
+            prompt: string;
+            /** Seed */
+            seed: number;
+            /** Step */
+            step: number;
+            /** Text */
+            text: string;
+        };
+        /**
+         * Samples
+         * @description Every sample, oldest first: all of the same prompt and seed.
+         */
+        Samples: {
+            /** Samples */
+            samples: components["schemas"]["Sample"][];
         };
         /**
          * TensorMeta
@@ -989,6 +1516,89 @@ export interface operations {
             };
         };
     };
+    check_api_check_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FilledForm"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Check"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    compare_api_compare_get: {
+        parameters: {
+            query: {
+                /** @description Names, separated by commas. */
+                runs: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Comparison"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     events_api_events_get: {
         parameters: {
             query?: never;
@@ -1034,6 +1644,46 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RunNow"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    preset_form_api_form_get: {
+        parameters: {
+            query?: {
+                preset?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Form"];
                 };
             };
             /** @description Bad Request */
@@ -1702,6 +2352,356 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Reasons"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    presets_api_presets_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preset"][];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    runs_api_runs_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Runs"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    run_api_runs__name__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunDetails"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    delete_api_runs__name__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Removed"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    attention_api_runs__name__attention_get: {
+        parameters: {
+            query?: {
+                /** @description One of the steps; left out: all, or the last if that is much. */
+                step?: number | null;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Arrays; what is said about them has this form. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AttentionMeta"];
+                    "application/x-cutaway-arrays": unknown;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    histograms_api_runs__name__histograms_get: {
+        parameters: {
+            query?: {
+                what?: "weights" | "gradients" | "updates" | "activations";
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Arrays; what is said about them has this form. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HistogramsMeta"];
+                    "application/x-cutaway-arrays": unknown;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    metrics_api_runs__name__metrics_get: {
+        parameters: {
+            query?: {
+                from?: number;
+                /** @description Names of metrics, separated by commas; left out: all. */
+                only?: string;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Arrays; what is said about them has this form. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MetricsMeta"];
+                    "application/x-cutaway-arrays": unknown;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    metrics_csv_api_runs__name__metrics_csv_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": unknown;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    samples_api_runs__name__samples_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Samples"];
                 };
             };
             /** @description Bad Request */
