@@ -18,3 +18,15 @@ export async function askArrays<Meta>(path: string, query: Query = {}, signal?: 
 export function indexText(index: readonly number[]): string {
   return index.join(',');
 }
+
+export interface Overview {
+  modules: { path: string; out: number[]; gradient: number[]; parameters: number[]; parameter_count: number; counts: number[]; size_out: number | string | null; size_gradient: number | string | null }[];
+  addresses: string[];
+  shapes: number[][];
+  kinds: string[];
+  names: string[];
+  paths: string[];
+  sources: string[];
+  operations: { number: number[]; name: number[]; phase: number[]; path: number[]; source: number[]; outputs: number[][]; operands: number[][]; forward: number[] };
+  views: number;
+}

@@ -1,0 +1,46 @@
+// The overview of a trace, asked for once: panels that show it, search in it or mark something in it share it.
+
+import { get } from '../../api/client';
+import type { Overview } from './api';
+import { overviewModel, type OverviewModel } from './OverviewModel';
+import { about } from './state';
+
+const KEPT = 4;
+const known = new Map<string, Promise<OverviewModel>>();
+
+/** Return the overview of a trace with these edits. */
+export function load(asked: { trace: string; edits?: string }): Promise<OverviewModel> {
+  const key = `${asked.trace} ${asked.edits ?? ''}`;
+  const before = known.get(key);
+  if (before) return before;
+  const made = get<Overview>('/microscope/overview', asked).then(overviewModel);
+  known.set(key, made);
+  made.catch(() => known.delete(key));
+  for (const old of [...known.keys()].slice(0, -KEPT)) known.delete(old);
+  return made;
+}
+
+/** The overview of the open trace: what was there stays until what was asked for comes. */
+export class OverviewData {
+  model = $state.raw<OverviewModel>();
+  error = $state('');
+
+  constructor() {
+    $effect(() => {
+      const asked = about();
+      let isGone = false;
+      load(asked)
+        .then((model) => {
+          if (isGone) return;
+          this.model = model;
+          this.error = '';
+        })
+        .catch((error: unknown) => {
+          if (!isGone) this.error = error instanceof Error ? error.message : String(error);
+        });
+      return () => {
+        isGone = true;
+      };
+    });
+  }
+}
