@@ -123,17 +123,27 @@ def branch_json(trace: Trace, table: Table, branch: Branch) -> dict[str, Any]:
         for name in one.parameters:
             if trace.names.source_kinds.get(name) == "parameter":
                 seen[trace.place(name)] = None  # a shared weight counts once
-    gradients = [f"{address}:grad" for address in branch.out if f"{address}:grad" in trace]
+    out = [computed_as(trace, address) for address in branch.out]
+    gradients = [f"{address}:grad" for address in out if f"{address}:grad" in trace]
     return {
         "path": branch.path,
-        "out": [table.address(a, trace.place(a)) for a in branch.out],
+        "out": [table.address(a, trace.place(a)) for a in out],
         "gradient": [table.address(a, trace.place(a)) for a in gradients],
         "parameters": [table.address(a, trace.place(a)) for a in branch.parameters],
         "parameter_count": sum(place.numel for place in seen),
         "counts": [branch.counts.get(phase, 0) for phase in PHASES],
-        "size_out": size(trace, branch.out),
+        "size_out": size(trace, out),
         "size_gradient": size(trace, gradients),
     }
+
+
+def computed_as(trace: Trace, address: str) -> str:
+    """Return the address under which the whole of a tensor was computed: its gradient and its readers go by that one."""
+    place = trace.place(address)
+    if not place.numel:
+        return address
+    known = trace.names.of(place, (0,) * len(place.shape))[0]
+    return known if trace.place(known).numel == place.numel else address
 
 
 def size(trace: Trace, addresses: list[str]) -> float | None:

@@ -13,7 +13,7 @@ export function load(asked: { trace: string; edits?: string }): Promise<Overview
   const key = `${asked.trace} ${asked.edits ?? ''}`;
   const before = known.get(key);
   if (before) return before;
-  const made = get<Overview>('/microscope/overview', asked).then(overviewModel);
+  const made = get<Overview>('/microscope/overview', asked).then((wire) => overviewModel(wire));
   known.set(key, made);
   made.catch(() => known.delete(key));
   for (const old of [...known.keys()].slice(0, -KEPT)) known.delete(old);

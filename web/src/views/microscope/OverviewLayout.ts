@@ -66,7 +66,7 @@ export function layout(model: OverviewModel, open: ReadonlySet<string>, rowHeigh
   };
   const tensor = (address: number, path: string, operation?: OperationNode): Cell | undefined => (address < 0 ? undefined : { address, operation, ...said(model, address, path, operation) });
   const made = (operation: OperationNode | undefined, path: string): Cell | undefined =>
-    operation && (tensor(operation.outputs[0] ?? -1, path, operation) ?? { address: -1, operation, text: shortName(operation.name), shape: '', by: '' });
+    operation && (tensor(operation.outputs[0] ?? -1, path, operation) ?? { address: -1, operation, text: '', shape: '', by: shortName(operation.name) });
 
   const walkWeight = (weight: WeightNode, path: string, depth: number, parent: number): void => {
     const last = weight.steps.at(-1);
@@ -161,7 +161,7 @@ export function shortName(name: string): string {
 /** Return an address without the module it is in. */
 export function local(address: string, path: string): string {
   if (!path) return address;
-  if (address.startsWith(`${path}:`) || address.startsWith(`${path}.`)) return address.slice(path.length).replace(/^\./, '');
+  if (address.startsWith(`${path}:`) || address.startsWith(`${path}.`)) return address.slice(path.length).replace(/^[.:]/, '');
   return address;
 }
 
@@ -171,9 +171,9 @@ function said(model: OverviewModel, address: number, path: string, operation: Op
   if (!operation) return { text: local(whole, path), shape, by: '' };
   const name = shortName(operation.name);
   const between = /:(?:backward|update)\.(.*)$/.exec(whole);
-  if (between) return { text: between[1] ?? name, shape, by: '' };
-  const near = local(whole, path);
-  if (near === name || near.startsWith(`${name}#`)) return { text: near, shape, by: '' };
+  const near = between?.[1] ?? local(whole, path);
+  if (near === name || near.startsWith(`${name}#`)) return { text: near.slice(name.length), shape, by: name };
+  if (between) return { text: '', shape, by: near };
   // a name that lies further out, or in another module: its last two parts say enough
   const short = near === whole && path ? near.split('.').slice(-2).join('.') : near;
   return { text: short, shape, by: name };

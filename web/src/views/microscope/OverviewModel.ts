@@ -1,7 +1,7 @@
 // The overview's wire form as a tree: modules within modules, each with its weights and operations in the program's order.
 // A backward operation belongs to the row of the forward one it differentiates, the optimizer's to the weight it updates.
 
-import type { Overview } from './api';
+import { plain, type Overview } from './api';
 
 export interface OperationNode {
   /** Its place in the program's order, views left out. */
@@ -83,12 +83,7 @@ export interface OverviewModel {
 
 const ALIKE_FROM = 3;
 
-/** Return what may come as text because JSON has no word for it. */
-export function number(value: number | string | null): number | null {
-  return typeof value === 'string' ? Number(value.replace('inf', 'Infinity')) : value;
-}
-
-export function overviewModel(wire: Overview): OverviewModel {
+export function overviewModel(wire: Overview, title = 'The model'): OverviewModel {
   const { operations: columns } = wire;
   const operations: OperationNode[] = columns.number.map((operationNumber, at) => ({
     at,
@@ -112,6 +107,7 @@ export function overviewModel(wire: Overview): OverviewModel {
     }
   }
   const root = tree(wire, operations, addressNumber);
+  root.label = title;
   const around = new Map<string, readonly string[]>();
   const rowOf = new Map<number, string>();
   index(root.items, [root.id], around, rowOf);
@@ -134,8 +130,8 @@ function tree(wire: Overview, operations: readonly OperationNode[], addressNumbe
       label: one.path.slice(one.path.lastIndexOf('.') + 1),
       out: one.out[0] ?? -1,
       gradient: one.gradient[0] ?? -1,
-      sizeOut: number(one.size_out),
-      sizeGradient: number(one.size_gradient),
+      sizeOut: plain(one.size_out),
+      sizeGradient: plain(one.size_gradient),
       parameterCount: one.parameter_count,
       counts: [...one.counts],
       items: [],

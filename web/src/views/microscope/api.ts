@@ -1,6 +1,6 @@
 // What the microscope asks the lab. Every question carries the trace and the edits, so an answer is of the replay that is shown.
 
-import { arrays, get, type Query } from '../../api/client';
+import { arrays, get, type Query, type Wire } from '../../api/client';
 import type { Arrays } from '../../api/arrays';
 import { about } from './state';
 
@@ -19,14 +19,12 @@ export function indexText(index: readonly number[]): string {
   return index.join(',');
 }
 
-export interface Overview {
-  modules: { path: string; out: number[]; gradient: number[]; parameters: number[]; parameter_count: number; counts: number[]; size_out: number | string | null; size_gradient: number | string | null }[];
-  addresses: string[];
-  shapes: number[][];
-  kinds: string[];
-  names: string[];
-  paths: string[];
-  sources: string[];
-  operations: { number: number[]; name: number[]; phase: number[]; path: number[]; source: number[]; outputs: number[][]; operands: number[][]; forward: number[] };
-  views: number;
+export type Overview = Wire<'Overview'>;
+export type TraceFacts = Wire<'TraceFacts'>;
+export type Finding = Wire<'TraceFinding'>;
+export type FoundAddress = Wire<'Address'>;
+
+/** Return a number that may have come as a word, because JSON has none for it. */
+export function plain(value: number | string | null): number | null {
+  return typeof value === 'string' ? Number(value.replace('inf', 'Infinity')) : value;
 }

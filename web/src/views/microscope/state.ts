@@ -56,7 +56,7 @@ export const state = linked({
   run: text(),
   /** The open trace, by its path inside the lab's folder: `stdlib-1/traces/1`. */
   trace: text(),
-  /** A second trace, compared with the first; `edits` compares the trace with itself before the edits. */
+  /** A second trace, compared with the first; the name of the first itself: that one as it was before the edits. */
   other: text(),
   /** Which tensor is looked at, and which of its numbers. */
   address: text(),
@@ -78,6 +78,8 @@ export const state = linked({
   search: text(),
   /** Which way one came: the spots before this one, for the breadcrumb. */
   way: list(spot, [], ';'),
+  /** How much of a wide screen the overview takes, in percent. */
+  split: whole(46, 20, 80),
   /** The list of traces is shown although one is open. */
   choosing: flag(),
 });
