@@ -206,7 +206,7 @@ class Playground:
 
     def scores(self) -> Scores:
         """Compute loss and share of right answers on all points, and on those held out."""
-        return self._now().scores()
+        return self.now().scores()
 
     def history(self) -> dict[str, Any]:
         """Return the recorded scores as lists, a row for each step kept and a column for each network."""
@@ -225,7 +225,7 @@ class Playground:
 
     def snapshot(self, point: int | None = None) -> Snapshot:
         """Compute all numbers of the step that leads on from here, for the batch or for one point."""
-        return self._now().snapshot(point)
+        return self.now().snapshot(point)
 
     def formula(
         self,
@@ -245,7 +245,7 @@ class Playground:
         Raises:
             UsageError: there is no such kind, unit, weight or point.
         """
-        return self._now().formula(kind, layer, unit, source, point, self._check_network(network))
+        return self.now().formula(kind, layer, unit, source, point, self._check_network(network))
 
     def path_strengths(self, network: int = 0) -> list[Path]:
         """Return the product of the weights along every way from an input to the output, the strongest first."""
@@ -253,7 +253,7 @@ class Playground:
 
     def boundary(self, n: int = 50) -> Boundary:
         """Compute every network's output on n x n places of the plane, which holds all points."""
-        return self._now().boundary(n)
+        return self.now().boundary(n)
 
     def as_dict(self) -> dict[str, Any]:
         """Return all it takes to make this playground and its history again, as a JSON object."""
@@ -272,12 +272,13 @@ class Playground:
     def _check_network(self, network: int) -> int:
         return whole(network, "network", 0, len(self.seeds) - 1)
 
-    def _now(self) -> Moment:
+    def now(self) -> Moment:
+        """Return the present: networks, points and the batch of the step that leads on."""
         return Moment(self.network, self._state, self._data, self._batches.at(self._state.step))
 
     def _advance(self) -> bool:
         """Make one step, then the edits recorded there; keep the state if the step is new and due."""
-        history, before, now = self._history, self._state, self._now()
+        history, before, now = self._history, self._state, self.now()
         stopped = [k for k, diverged in history.diverged.items() if diverged.step <= before.step]
         running = [k for k in range(len(self.seeds)) if k not in stopped]
         if not running:

@@ -66,3 +66,18 @@ def first_nonfinite(step: Step, k: int, points: NDArray[np.intp]) -> tuple[Phase
             index = tuple(int(i) for i in bad[0])
             return named.phase, named.name_at(index, points), float(array[index])
     return None
+
+
+def loudest_updates(step: Step) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Return for each network the weight whose update is largest beside the weight itself, and how many times as large.
+
+    Only weights whose update is at least a tenth of the network's largest count: a weight that happens to be near 0 is
+    many times smaller than any update, and tells nothing.
+    """
+    before_KP, update_KP = step.before.parameters_KP, np.abs(step.update["update"])
+    with np.errstate(all="ignore"):
+        times_KP = update_KP / np.abs(before_KP)
+        times_KP[~(update_KP >= 0.1 * update_KP.max(axis=1, keepdims=True))] = 0
+    times_KP[~np.isfinite(times_KP)] = 0
+    p_K = times_KP.argmax(axis=1)
+    return p_K, times_KP[np.arange(len(p_K)), p_K]

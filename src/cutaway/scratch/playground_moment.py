@@ -150,6 +150,10 @@ class Moment:
 
     def boundary(self, n: int) -> Boundary:
         """Compute every network's output on n x n places of the plane, which holds all points."""
+        return self.unit_maps(n)[-1]
+
+    def unit_maps(self, n: int) -> list[Boundary]:
+        """Compute what every unit says at n x n places of the plane, layer by layer, the output last."""
         whole(n, "the size of the grid", 2, 256)
         reach = max(1.25, 1.1 * min(float(np.abs(self.data.x_N2).max()), 1e300))
         line = np.linspace(-reach, reach, n)
@@ -157,4 +161,5 @@ class Moment:
         with np.errstate(all="ignore"):
             layers = self.network.layers(self.state.parameters_KP)
             run = forward(self.network, layers, np.stack([x1_YX.ravel(), x2_YX.ravel()], axis=1)[None])
-        return Boundary(line, line, run.a[-1].reshape(-1, n, n))
+        units = [a[:, :, unit] for a in run.a[1:] for unit in range(a.shape[2])]
+        return [Boundary(line, line, a.reshape(-1, n, n)) for a in units]

@@ -65,6 +65,14 @@ class Network:
         whole(source, f"source of a weight of layer {layer}", 1, i)
         return w + (unit - 1) * i + source - 1
 
+    def places(self) -> list[tuple[int, int, int | None]]:
+        """Return layer, unit and source (None: the bias) of every number of the row: the inverse of `position`."""
+        found: list[tuple[int, int, int | None]] = []
+        for layer, (o, i, _, _) in enumerate(self.spans, start=1):
+            found += [(layer, unit, source) for unit in range(1, o + 1) for source in range(1, i + 1)]
+            found += [(layer, unit, None) for unit in range(1, o + 1)]
+        return found
+
     def activation_of(self, layer: int) -> Activation:
         """Return what the units of a layer do with their sum."""
         return ACTIVATIONS["sigmoid" if layer == len(self.spans) else self.activation]

@@ -15,6 +15,7 @@ from cutaway.base.files import check_name
 from cutaway.base.runs import RunFolder, open_run
 from cutaway.server.events import Events
 from cutaway.server.jobs import Jobs
+from cutaway.server.playgrounds import Playgrounds
 from cutaway.server.traces import OpenTraces
 
 
@@ -34,6 +35,11 @@ class Lab:
     def traces(self) -> OpenTraces:
         """The traces in that folder, and those that are open."""
         return OpenTraces(self.home)
+
+    @cached_property
+    def playgrounds(self) -> Playgrounds:
+        """The playgrounds at hand."""
+        return Playgrounds()
 
     @cached_property
     def jobs(self) -> Jobs:
