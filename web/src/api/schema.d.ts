@@ -24,6 +24,392 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Check
+         * @description Say what is wrong with a filled form, before anything starts.
+         */
+        post: operations["check_api_check_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/compare": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Compare
+         * @description Return the facts of several runs and the differences of their recipes.
+         */
+        get: operations["compare_api_compare_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Events
+         * @description Tell what changes, as it changes (server-sent events).
+         */
+        get: operations["events_api_events_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/events/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Run Now
+         * @description Return how far a run is: what a page that was away compares with what it has.
+         */
+        get: operations["run_now_api_events__name__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/form": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Preset Form
+         * @description Return a preset as a form.
+         */
+        get: operations["preset_form_api_form_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Jobs
+         * @description Return the queue, newest first.
+         */
+        get: operations["jobs_api_jobs_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/jobs/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Job
+         * @description Return one job.
+         */
+        get: operations["job_api_jobs__number__get"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete Job
+         * @description Forget a job that has ended.
+         */
+        delete: operations["delete_job_api_jobs__number__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/jobs/{number}/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Job Log
+         * @description Return the end of what a job said.
+         */
+        get: operations["job_log_api_jobs__number__log_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/jobs/{number}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stop Job
+         * @description Ask a job to end.
+         */
+        post: operations["stop_job_api_jobs__number__stop_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/microscope/across": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Across Number
+         * @description Return the numbers that belong to one: its gradient; of a weight also averages, update and new value.
+         */
+        get: operations["across_number_api_microscope_across_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/microscope/addresses": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Addresses
+         * @description Return the addresses that fit a query, the best first.
+         *
+         *     All words of the query must be in the address; else its letters in their order; with a mistake in it, the nearest.
+         */
+        get: operations["addresses_api_microscope_addresses_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/microscope/explain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Explain Number
+         * @description Return the arithmetic that made one number.
+         */
+        get: operations["explain_number_api_microscope_explain_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/microscope/findings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Findings
+         * @description Return what looks wrong in a trace.
+         */
+        get: operations["findings_api_microscope_findings_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/microscope/gradient_path": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Gradient Path
+         * @description Return the way of a gradient from the loss, along the largest contribution at each step.
+         */
+        get: operations["gradient_path_api_microscope_gradient_path_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/microscope/overview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Trace Overview
+         * @description Return the modules and the operations of a trace.
+         */
+        get: operations["trace_overview_api_microscope_overview_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/microscope/statistics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tensor Statistics
+         * @description Return what a tensor's numbers are like.
+         */
+        get: operations["tensor_statistics_api_microscope_statistics_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/microscope/tensor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tensor
+         * @description Return a part of a tensor: the numbers themselves where they fit, else blocks of them.
+         */
+        get: operations["tensor_api_microscope_tensor_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/microscope/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Users
+         * @description Return every later operation that reads a number.
+         */
+        get: operations["users_api_microscope_users_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/microscope/why": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Why Number
+         * @description Return the largest contributions to a number, and theirs, down to a depth.
+         */
+        get: operations["why_number_api_microscope_why_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/playground/by-hand": {
         parameters: {
             query?: never;
@@ -124,6 +510,210 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/presets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Presets
+         * @description Return the recipes to start from.
+         */
+        get: operations["presets_api_presets_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Runs
+         * @description Return all runs, newest first.
+         */
+        get: operations["runs_api_runs_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runs/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Run
+         * @description Return one run: its facts and its recipe.
+         */
+        get: operations["run_api_runs__name__get"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete
+         * @description Delete a run and everything in it; one that trains is not deleted.
+         */
+        delete: operations["delete_api_runs__name__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runs/{name}/attention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Attention
+         * @description Return where each head looks in one fixed text.
+         */
+        get: operations["attention_api_runs__name__attention_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runs/{name}/histograms": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Histograms
+         * @description Return how the numbers of each layer were spread at each measured step.
+         */
+        get: operations["histograms_api_runs__name__histograms_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runs/{name}/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Metrics
+         * @description Return what a run has measured since a row.
+         */
+        get: operations["metrics_api_runs__name__metrics_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runs/{name}/metrics.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Metrics Csv
+         * @description Return what a run has measured as a table for other programs; an empty cell was not measured.
+         */
+        get: operations["metrics_csv_api_runs__name__metrics_csv_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runs/{name}/samples": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Samples
+         * @description Return everything a run has written so far.
+         */
+        get: operations["samples_api_runs__name__samples_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/traces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Traces
+         * @description Return all traces of the lab, or of one run, the newest first.
+         */
+        get: operations["traces_api_traces_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/traces/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete Trace
+         * @description Delete a trace.
+         */
+        delete: operations["delete_trace_api_traces__name__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -137,6 +727,82 @@ export interface components {
             home: string;
             /** Version */
             version: string;
+        };
+        /**
+         * AcrossNumber
+         * @description A number that belongs to another.
+         */
+        AcrossNumber: {
+            /** Address */
+            address: string;
+            /** Index */
+            index: number[];
+            /** Role */
+            role: string;
+            /** Value */
+            value: number | ("nan" | "inf" | "-inf");
+        };
+        /**
+         * AcrossNumbers
+         * @description The numbers that belong together with one, itself included.
+         */
+        AcrossNumbers: {
+            /** Numbers */
+            numbers: components["schemas"]["AcrossNumber"][];
+        };
+        /**
+         * Address
+         * @description An address that was searched for.
+         */
+        Address: {
+            /** Address */
+            address: string;
+            /** Kind */
+            kind: string;
+            /** Phase */
+            phase: string;
+            /** Shape */
+            shape: number[];
+        };
+        /**
+         * Addresses
+         * @description What a search found.
+         */
+        Addresses: {
+            /** Found */
+            found: components["schemas"]["Address"][];
+            /** Total */
+            total: number;
+        };
+        /**
+         * AttentionMeta
+         * @description Where each head looks in one fixed text. The array: `pattern` [step, layer, head, writes, reads].
+         */
+        AttentionMeta: {
+            /** Heads */
+            heads: number;
+            /** Layers */
+            layers: number;
+            /** Sent */
+            sent: number[];
+            /** Steps */
+            steps: number[];
+            /** Text */
+            text: string;
+            /** Tokens */
+            tokens: string[];
+        };
+        /**
+         * Axis
+         * @description An axis of a tensor.
+         */
+        Axis: {
+            /** Letter */
+            letter: string;
+            /** Meaning */
+            meaning: string;
+            /** Size */
+            size: number;
         };
         /**
          * ByHand
@@ -203,6 +869,16 @@ export interface components {
             weight: number;
         };
         /**
+         * Cell
+         * @description A number of a trace.
+         */
+        Cell: {
+            /** Address */
+            address: string;
+            /** Index */
+            index: number[];
+        };
+        /**
          * ChangeWire
          * @description What was changed at one step.
          */
@@ -236,16 +912,14 @@ export interface components {
             ][];
         };
         /**
-         * Check
-         * @description A gradient, by backpropagation and by moving the weight.
+         * Comparison
+         * @description Several runs side by side, in the order asked for.
          */
-        Check: {
-            /** Approximate */
-            approximate: number | null;
-            /** Difference */
-            difference: number | null;
-            /** Exact */
-            exact: number | null;
+        Comparison: {
+            /** Differences */
+            differences: components["schemas"]["Difference"][];
+            /** Runs */
+            runs: components["schemas"]["RunFacts"][];
         };
         /**
          * Crowd
@@ -283,6 +957,31 @@ export interface components {
              * @enum {string}
              */
             vary: "seed" | "learning_rate";
+        };
+        /**
+         * Difference
+         * @description One setting in which runs differ.
+         */
+        Difference: {
+            /** Doc */
+            doc: string;
+            /** Label */
+            label: string;
+            /** Path */
+            path: string;
+            /** Values */
+            values: (string | null)[];
+        };
+        /**
+         * Done
+         * @description It was done.
+         */
+        Done: {
+            /**
+             * Done
+             * @default true
+             */
+            done: boolean;
         };
         /**
          * ExplainAsked
@@ -324,6 +1023,80 @@ export interface components {
             unit: number;
         };
         /**
+         * ExplainedNumber
+         * @description The arithmetic of one number.
+         */
+        ExplainedNumber: {
+            /** Address */
+            address: string;
+            /** Allowed */
+            allowed: number | ("nan" | "inf" | "-inf");
+            /** Bound */
+            bound?: unknown;
+            /** Difference */
+            difference: number | ("nan" | "inf" | "-inf") | null;
+            /** Dtype */
+            dtype: string;
+            /** Formula */
+            formula: string;
+            /** Index */
+            index: number[];
+            /** Kind */
+            kind: string;
+            /** Latex */
+            latex: string;
+            /** Module */
+            module: string;
+            /** N Terms */
+            n_terms: number;
+            /** Numbers */
+            numbers: string;
+            /** Operation */
+            operation: string;
+            /** Phase */
+            phase: string;
+            /** Recomputed */
+            recomputed: number | ("nan" | "inf" | "-inf") | null;
+            /** Rest */
+            rest: number | ("nan" | "inf" | "-inf");
+            /** Shape */
+            shape: number[];
+            /** Size */
+            size: number | ("nan" | "inf" | "-inf");
+            /** Source */
+            source: string;
+            /** Start */
+            start: number;
+            /** Terms */
+            terms: components["schemas"]["ExplainedTerm"][];
+            /** Text */
+            text: string;
+            /** Tree */
+            tree?: unknown;
+            /** Value */
+            value: number | ("nan" | "inf" | "-inf") | null;
+            /** Verdict */
+            verdict: string;
+        };
+        /**
+         * ExplainedTerm
+         * @description One contribution to a number.
+         */
+        ExplainedTerm: {
+            /** Address */
+            address: string;
+            /** Index */
+            index: number[];
+            /** Number */
+            number: number | ("nan" | "inf" | "-inf") | null;
+            /** Others */
+            others: components["schemas"]["Cell"][];
+            /** Value */
+            value: number | ("nan" | "inf" | "-inf");
+            /** Weight */
+            weight: number | ("nan" | "inf" | "-inf");
+        };
+        /**
          * Explanation
          * @description How the numbers of a unit or a weight are made at a step.
          */
@@ -332,11 +1105,96 @@ export interface components {
             at_batch: components["schemas"]["Formula"][];
             /** At Point */
             at_point: components["schemas"]["Formula"][];
-            check: components["schemas"]["Check"] | null;
+            check: components["schemas"]["cutaway__server__playground_wire__Check"] | null;
             /** Step */
             step: number;
             /** Table */
             table: components["schemas"]["Named"][];
+        };
+        /**
+         * FilledForm
+         * @description What a person filled in.
+         */
+        FilledForm: {
+            /**
+             * Name
+             * @default
+             */
+            name: string;
+            /** Preset */
+            preset: string;
+            /**
+             * Values
+             * @default {}
+             */
+            values: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * Findings
+         * @description What looks wrong, the gravest first.
+         */
+        Findings: {
+            /** Findings */
+            findings: components["schemas"]["TraceFinding"][];
+        };
+        /**
+         * Form
+         * @description A preset as a form.
+         */
+        Form: {
+            /** Groups */
+            groups: components["schemas"]["FormGroup"][];
+            /** Preset */
+            preset: string;
+        };
+        /**
+         * FormField
+         * @description One setting.
+         */
+        FormField: {
+            /** Choices */
+            choices: string[];
+            /** Doc */
+            doc: string;
+            /** High */
+            high: number | null;
+            /** Is Optional */
+            is_optional: boolean;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "number" | "whole" | "choice" | "flag" | "text" | "list";
+            /** Label */
+            label: string;
+            /** Low */
+            low: number | null;
+            /** Path */
+            path: string;
+            /** Placeholder */
+            placeholder: string;
+            /** Unit */
+            unit: string;
+            /** Value */
+            value: string;
+        };
+        /**
+         * FormGroup
+         * @description The settings of one part of a recipe.
+         */
+        FormGroup: {
+            /** Doc */
+            doc: string;
+            /** Fields */
+            fields: components["schemas"]["FormField"][];
+            /** Kind */
+            kind: string;
+            /** Name */
+            name: string;
+            /** Title */
+            title: string;
         };
         /**
          * Formula
@@ -419,6 +1277,14 @@ export interface components {
              */
             unit_grid: number;
         };
+        /**
+         * GradientPath
+         * @description The way of a gradient from the loss, along the largest contribution at each step.
+         */
+        GradientPath: {
+            /** Links */
+            links: components["schemas"]["PathLink"][];
+        };
         /** HTTPValidationError */
         HTTPValidationError: {
             /** Detail */
@@ -435,6 +1301,25 @@ export interface components {
             layer: number;
             /** Phase */
             phase: string;
+        };
+        /**
+         * HistogramsMeta
+         * @description How the numbers of each layer were spread at each measured step.
+         *
+         *     The arrays: `edges` (bins + 1; the same for all, growing with the size of the number), `counts` [step, layer, bin],
+         *     and by [step, layer] `below`, `above` (counts outside the edges), `not_finite`, `total`, `mean`, `std`, `lowest`,
+         *     `highest`. A number on an edge counts to the bin farther from zero.
+         */
+        HistogramsMeta: {
+            /** Layers */
+            layers: string[];
+            /** Steps */
+            steps: number[];
+            /**
+             * What
+             * @enum {string}
+             */
+            what: "weights" | "gradients" | "updates" | "activations";
         };
         /**
          * History
@@ -466,6 +1351,91 @@ export interface components {
             ][];
         };
         /**
+         * Job
+         * @description One command of the queue.
+         */
+        Job: {
+            /** Command */
+            command: string;
+            /** Created */
+            created: number;
+            /** Ended */
+            ended: number | null;
+            /** Id */
+            id: number;
+            /** Kind */
+            kind: string;
+            /** Reason */
+            reason: string;
+            /** Said */
+            said: string;
+            /** Started */
+            started: number | null;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "queued" | "running" | "done" | "failed" | "stopped";
+            /** Target */
+            target: string;
+        };
+        /**
+         * Log
+         * @description The end of what a job said.
+         */
+        Log: {
+            /** Text */
+            text: string;
+        };
+        /**
+         * Metric
+         * @description One column.
+         */
+        Metric: {
+            /** Meaning */
+            meaning: string;
+            /** Name */
+            name: string;
+            /** Unit */
+            unit: string;
+        };
+        /**
+         * MetricsMeta
+         * @description What was measured, a row a step. The arrays: every metric, NaN where it was not measured.
+         */
+        MetricsMeta: {
+            /** First */
+            first: number;
+            /** Metrics */
+            metrics: components["schemas"]["Metric"][];
+            /** Rows */
+            rows: number;
+            /** Version */
+            version: string;
+        };
+        /**
+         * ModuleRow
+         * @description A module. Modules come in the order of the tree; the path says where it belongs, "" is the model.
+         */
+        ModuleRow: {
+            /** Counts */
+            counts: number[];
+            /** Gradient */
+            gradient: number[];
+            /** Out */
+            out: number[];
+            /** Parameter Count */
+            parameter_count: number;
+            /** Parameters */
+            parameters: number[];
+            /** Path */
+            path: string;
+            /** Size Gradient */
+            size_gradient: number | ("nan" | "inf" | "-inf") | null;
+            /** Size Out */
+            size_out: number | ("nan" | "inf" | "-inf") | null;
+        };
+        /**
          * Named
          * @description One number of the optimizer's table.
          */
@@ -476,6 +1446,117 @@ export interface components {
             text: string;
             /** Value */
             value: number | null;
+        };
+        /**
+         * OperationColumns
+         * @description The operations in the order they ran, one list a fact. Views are left out: they compute nothing.
+         */
+        OperationColumns: {
+            /** Forward */
+            forward: number[];
+            /** Name */
+            name: number[];
+            /** Number */
+            number: number[];
+            /** Operands */
+            operands: number[][];
+            /** Outputs */
+            outputs: number[][];
+            /** Path */
+            path: number[];
+            /** Phase */
+            phase: number[];
+            /** Source */
+            source: number[];
+        };
+        /**
+         * Overview
+         * @description A trace at a glance.
+         */
+        Overview: {
+            /** Addresses */
+            addresses: string[];
+            /** Kinds */
+            kinds: string[];
+            /** Modules */
+            modules: components["schemas"]["ModuleRow"][];
+            /** Names */
+            names: string[];
+            operations: components["schemas"]["OperationColumns"];
+            /** Paths */
+            paths: string[];
+            /** Shapes */
+            shapes: number[][];
+            /** Sources */
+            sources: string[];
+            /** Views */
+            views: number;
+        };
+        /**
+         * PathLink
+         * @description A gradient on the way from the loss.
+         */
+        PathLink: {
+            /** Address */
+            address: string;
+            /** Index */
+            index: number[];
+            /** Local */
+            local: number | ("nan" | "inf" | "-inf");
+            /** Value */
+            value: number | ("nan" | "inf" | "-inf");
+        };
+        /**
+         * Preset
+         * @description A recipe to start from.
+         */
+        Preset: {
+            /** Budget */
+            budget: string;
+            /** Family */
+            family: string;
+            /** Is Fitted */
+            is_fitted: boolean;
+            /** Name */
+            name: string;
+            /** Needs Text */
+            needs_text: boolean;
+            /** Parameters */
+            parameters: number;
+            /** Source */
+            source: string;
+            /** Summary */
+            summary: string;
+        };
+        /**
+         * ReasonNode
+         * @description A number in the tree of what made a number. Nodes come parents first; the root's parent is -1.
+         */
+        ReasonNode: {
+            /** Address */
+            address: string;
+            /** Index */
+            index: number[];
+            /** Kind */
+            kind: string;
+            /** Left Out */
+            left_out: number | ("nan" | "inf" | "-inf");
+            /** Operation */
+            operation: string;
+            /** Parent */
+            parent: number;
+            /** Share */
+            share: number | ("nan" | "inf" | "-inf");
+            /** Value */
+            value: number | ("nan" | "inf" | "-inf") | null;
+        };
+        /**
+         * Reasons
+         * @description The largest contributions to a number, and theirs.
+         */
+        Reasons: {
+            /** Nodes */
+            nodes: components["schemas"]["ReasonNode"][];
         };
         /**
          * Refusal
@@ -489,6 +1570,139 @@ export interface components {
              * @default
              */
             field: string;
+        };
+        /**
+         * Relative
+         * @description A tensor that belongs to another: its gradient, the optimizer's state.
+         */
+        Relative: {
+            /** Address */
+            address: string;
+            /** Role */
+            role: string;
+            /** Shape */
+            shape: number[];
+        };
+        /**
+         * Removed
+         * @description What was deleted.
+         */
+        Removed: {
+            /** Name */
+            name: string;
+        };
+        /**
+         * RunDetails
+         * @description One run.
+         */
+        RunDetails: {
+            facts: components["schemas"]["RunFacts"];
+            /** Groups */
+            groups: components["schemas"]["FormGroup"][];
+            /** Recipe */
+            recipe: string;
+            /** Validation Targets */
+            validation_targets: number | null;
+        };
+        /**
+         * RunFacts
+         * @description The facts of one run. None: not known (yet).
+         */
+        RunFacts: {
+            /** Advice */
+            advice: string | null;
+            /** Best Step */
+            best_step: number | null;
+            /** Bits Per Byte */
+            bits_per_byte: number | null;
+            /** Checkpoints */
+            checkpoints: number[];
+            /** Created */
+            created: string;
+            /** Ended */
+            ended: string | null;
+            /** Has Model */
+            has_model: boolean;
+            /** Loss */
+            loss: number | null;
+            /** Name */
+            name: string;
+            /** Parameters */
+            parameters: number | null;
+            /** Parent */
+            parent: string | null;
+            /** Parent Step */
+            parent_step: number | null;
+            /** Reason */
+            reason: string | null;
+            /** Seconds */
+            seconds: number;
+            /** Source */
+            source: string | null;
+            /** Status */
+            status: string;
+            /** Steps */
+            steps: number;
+            /** Tokens */
+            tokens: number;
+            /** Total Steps */
+            total_steps: number | null;
+            /** Traces */
+            traces: string[];
+            /** Validation Loss */
+            validation_loss: number | null;
+        };
+        /**
+         * RunNow
+         * @description How far a run is.
+         */
+        RunNow: {
+            /** Checkpoints */
+            checkpoints: number;
+            /** Made */
+            made: string;
+            /** Rows */
+            rows: number;
+            /** Run */
+            run: string;
+            /** Samples */
+            samples: number;
+            /** Status */
+            status: string;
+            /** Total Steps */
+            total_steps: number | null;
+        };
+        /**
+         * Runs
+         * @description All runs, newest first.
+         */
+        Runs: {
+            /** Folder */
+            folder: string;
+            /** Runs */
+            runs: components["schemas"]["RunFacts"][];
+        };
+        /**
+         * Sample
+         * @description What the model wrote after some step.
+         */
+        Sample: {
+            /** Prompt */
+            prompt: string;
+            /** Seed */
+            seed: number;
+            /** Step */
+            step: number;
+            /** Text */
+            text: string;
+        };
+        /**
+         * Samples
+         * @description Every sample, oldest first: all of the same prompt and seed.
+         */
+        Samples: {
+            /** Samples */
+            samples: components["schemas"]["Sample"][];
         };
         /**
          * SituationWire
@@ -533,6 +1747,91 @@ export interface components {
             value: string;
         };
         /**
+         * TensorMeta
+         * @description What is said of a part of a tensor. Arrays: `values`, or in blocks `mean`, `low`, `high` and `strange`.
+         */
+        TensorMeta: {
+            /** Address */
+            address: string;
+            /** At */
+            at: number[];
+            /** Axes */
+            axes: components["schemas"]["Axis"][];
+            /** Block Columns */
+            block_columns: number;
+            /** Block Rows */
+            block_rows: number;
+            /** Columns */
+            columns: number | null;
+            /** Dtype */
+            dtype: string;
+            /** First Column */
+            first_column: number;
+            /** First Row */
+            first_row: number;
+            /** Kind */
+            kind: string;
+            /** Last Column */
+            last_column: number;
+            /** Last Row */
+            last_row: number;
+            /** Module */
+            module: string;
+            /** Number */
+            number: number;
+            /** Operands */
+            operands: string[];
+            /** Operation */
+            operation: string;
+            /** Phase */
+            phase: string;
+            /** Related */
+            related: components["schemas"]["Relative"][];
+            /** Rows */
+            rows: number | null;
+            /** Shape */
+            shape: number[];
+            /** Shown */
+            shown: string;
+            /** Source */
+            source: string;
+            statistics: components["schemas"]["TensorStatistics"] | null;
+        };
+        /**
+         * TensorStatistics
+         * @description What a tensor's finite numbers are like; null: it has none.
+         */
+        TensorStatistics: {
+            /** Count */
+            count: number;
+            /** Counts */
+            counts: number[];
+            /** Deviation */
+            deviation: number | null;
+            /** Edges */
+            edges: number[];
+            /** Finite */
+            finite: number;
+            /** Infinite */
+            infinite: number;
+            /** Maximum */
+            maximum: number | null;
+            /** Mean */
+            mean: number | null;
+            /** Minimum */
+            minimum: number | null;
+            /** Norm */
+            norm: number | ("nan" | "inf" | "-inf") | null;
+            /** Quantiles */
+            quantiles: number[];
+            /** Sampled */
+            sampled: number;
+            /** Undefined */
+            undefined: number;
+            /** Zeros */
+            zeros: number;
+        };
+        /**
          * Term
          * @description One summand.
          */
@@ -543,6 +1842,88 @@ export interface components {
             symbols: string;
             /** Value */
             value: number | null;
+        };
+        /**
+         * TraceFacts
+         * @description A trace, as a line of a list.
+         */
+        TraceFacts: {
+            /** Addresses */
+            addresses: number;
+            /** Checkpoint */
+            checkpoint: number | null;
+            /** Failure */
+            failure: string;
+            /** Loss */
+            loss: number | ("nan" | "inf" | "-inf") | null;
+            /** Model */
+            model: string;
+            /** Name */
+            name: string;
+            /** Operations */
+            operations: {
+                [key: string]: number;
+            };
+            /** Problem */
+            problem: string;
+            /** Recorded */
+            recorded: number;
+            /** Run */
+            run: string;
+            /** Size Bytes */
+            size_bytes: number;
+            /** Text */
+            text: string;
+            /** Tokens */
+            tokens: string[];
+        };
+        /**
+         * TraceFinding
+         * @description Something to look at.
+         */
+        TraceFinding: {
+            /** Address */
+            address: string;
+            /** Index */
+            index: number[];
+            /** Kind */
+            kind: string;
+            /** Message */
+            message: string;
+        };
+        /**
+         * UsedBy
+         * @description An operation that reads a number, and what of one of its results depends on it.
+         */
+        UsedBy: {
+            /** Address */
+            address: string;
+            /** Argument */
+            argument: string;
+            /** Count */
+            count: number | null;
+            /** First */
+            first: number[][];
+            /** Module */
+            module: string;
+            /** Name */
+            name: string;
+            /** Operation */
+            operation: number;
+            /** Phase */
+            phase: string;
+            /** Shape */
+            shape: number[];
+            /** Value */
+            value: number | ("nan" | "inf" | "-inf") | null;
+        };
+        /**
+         * Users
+         * @description Who used a number.
+         */
+        Users: {
+            /** Uses */
+            uses: components["schemas"]["UsedBy"][];
         };
         /** ValidationError */
         ValidationError: {
@@ -574,6 +1955,34 @@ export interface components {
             source: number | null;
             /** Unit */
             unit: number;
+        };
+        /**
+         * Check
+         * @description A gradient, by backpropagation and by moving the weight.
+         */
+        cutaway__server__playground_wire__Check: {
+            /** Approximate */
+            approximate: number | null;
+            /** Difference */
+            difference: number | null;
+            /** Exact */
+            exact: number | null;
+        };
+        /**
+         * Check
+         * @description What is wrong with a filled form, and what it amounts to.
+         */
+        cutaway__server__routes__start__Check: {
+            /** Command */
+            command: string;
+            /** Errors */
+            errors: {
+                [key: string]: string;
+            };
+            /** Name */
+            name: string;
+            /** Parameters */
+            parameters: number;
         };
     };
     responses: never;
@@ -609,6 +2018,864 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    check_api_check_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FilledForm"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["cutaway__server__routes__start__Check"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    compare_api_compare_get: {
+        parameters: {
+            query: {
+                /** @description Names, separated by commas. */
+                runs: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Comparison"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    events_api_events_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    run_now_api_events__name__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunNow"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    preset_form_api_form_get: {
+        parameters: {
+            query?: {
+                preset?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Form"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    jobs_api_jobs_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"][];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    job_api_jobs__number__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    delete_job_api_jobs__number__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Done"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    job_log_api_jobs__number__log_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Log"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    stop_job_api_jobs__number__stop_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    across_number_api_microscope_across_get: {
+        parameters: {
+            query: {
+                address: string;
+                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
+                trace: string;
+                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
+                edits?: string;
+                /** @description Which number: 3,7; empty for a tensor of one number. */
+                index?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AcrossNumbers"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    addresses_api_microscope_addresses_get: {
+        parameters: {
+            query: {
+                query?: string;
+                phase?: string;
+                module?: string;
+                limit?: number;
+                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
+                trace: string;
+                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
+                edits?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Addresses"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    explain_number_api_microscope_explain_get: {
+        parameters: {
+            query: {
+                address: string;
+                /** @description The first term to send. */
+                start?: number;
+                /** @description How many terms to send. */
+                most?: number;
+                /** @description Send the formula as nested lists too. */
+                tree?: boolean;
+                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
+                trace: string;
+                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
+                edits?: string;
+                /** @description Which number: 3,7; empty for a tensor of one number. */
+                index?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExplainedNumber"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    findings_api_microscope_findings_get: {
+        parameters: {
+            query: {
+                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
+                trace: string;
+                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
+                edits?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Findings"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    gradient_path_api_microscope_gradient_path_get: {
+        parameters: {
+            query: {
+                address: string;
+                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
+                trace: string;
+                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
+                edits?: string;
+                /** @description Which number: 3,7; empty for a tensor of one number. */
+                index?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GradientPath"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    trace_overview_api_microscope_overview_get: {
+        parameters: {
+            query: {
+                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
+                trace: string;
+                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
+                edits?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Overview"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    tensor_statistics_api_microscope_statistics_get: {
+        parameters: {
+            query: {
+                address: string;
+                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
+                trace: string;
+                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
+                edits?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TensorStatistics"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    tensor_api_microscope_tensor_get: {
+        parameters: {
+            query: {
+                address: string;
+                /** @description Another trace: what is shown is its numbers less these. */
+                other?: string | null;
+                other_edits?: string;
+                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
+                trace: string;
+                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
+                edits?: string;
+                /** @description Axis of the rows; left out: the last but one; -1: none. */
+                rows?: number | null;
+                /** @description Axis of the columns; left out: the last. */
+                columns?: number | null;
+                /** @description An index for every axis, 0,3,0,0; left out: all 0. */
+                at?: string;
+                first_row?: number;
+                /** @description One after the last; left out: to the end. */
+                last_row?: number | null;
+                first_column?: number;
+                last_column?: number | null;
+                /** @description How many cells at most; more are put together in blocks. */
+                most?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Arrays; what is said about them has this form. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TensorMeta"];
+                    "application/x-cutaway-arrays": unknown;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    users_api_microscope_users_get: {
+        parameters: {
+            query: {
+                address: string;
+                /** @description How many indices to send of each. */
+                most?: number;
+                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
+                trace: string;
+                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
+                edits?: string;
+                /** @description Which number: 3,7; empty for a tensor of one number. */
+                index?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Users"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    why_number_api_microscope_why_get: {
+        parameters: {
+            query: {
+                address: string;
+                depth?: number;
+                /** @description How many contributions to follow of each number. */
+                most?: number;
+                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
+                trace: string;
+                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
+                edits?: string;
+                /** @description Which number: 3,7; empty for a tensor of one number. */
+                index?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Reasons"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
         };
@@ -804,6 +3071,436 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["History"];
                     "application/x-cutaway-arrays": unknown;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    presets_api_presets_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preset"][];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    runs_api_runs_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Runs"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    run_api_runs__name__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunDetails"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    delete_api_runs__name__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Removed"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    attention_api_runs__name__attention_get: {
+        parameters: {
+            query?: {
+                /** @description One of the steps; left out: all, or the last if that is much. */
+                step?: number | null;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Arrays; what is said about them has this form. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AttentionMeta"];
+                    "application/x-cutaway-arrays": unknown;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    histograms_api_runs__name__histograms_get: {
+        parameters: {
+            query?: {
+                what?: "weights" | "gradients" | "updates" | "activations";
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Arrays; what is said about them has this form. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HistogramsMeta"];
+                    "application/x-cutaway-arrays": unknown;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    metrics_api_runs__name__metrics_get: {
+        parameters: {
+            query?: {
+                from?: number;
+                /** @description Names of metrics, separated by commas; left out: all. */
+                only?: string;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Arrays; what is said about them has this form. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MetricsMeta"];
+                    "application/x-cutaway-arrays": unknown;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    metrics_csv_api_runs__name__metrics_csv_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": unknown;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    samples_api_runs__name__samples_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Samples"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    traces_api_traces_get: {
+        parameters: {
+            query?: {
+                run?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TraceFacts"][];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    delete_trace_api_traces__name__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
                 };
             };
             /** @description Bad Request */
