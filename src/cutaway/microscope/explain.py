@@ -55,6 +55,10 @@ class Explanation:
     """What the terms not listed add up to."""
     size: float = 0.0
     """What all terms add up to, signs left out."""
+    adds_up: bool = False
+    """Whether the terms, what is left out and the constant add up to the number; else they are first-order shares."""
+    constant: float = 0.0
+    """What the formula adds that comes from no number."""
     recomputed: float | None = None
     """By the formula, in float64."""
     allowed: float = 0.0
@@ -179,6 +183,8 @@ def explain(trace: Trace, address: str, index: Any = (), most: int = MOST_TERMS)
         n_terms=sum(len(column.values) for column in at.columns) + at.rest_count,
         rest=at.rest + sum(float(column.values.sum()) for column in at.columns) - sum(term.value for term in terms),
         size=abs(at.rest) + sum(float(np.abs(column.values).sum()) for column in at.columns),
+        adds_up=at.kind == "sum of products",
+        constant=at.constant,
         recomputed=at.value,
         allowed=allowed,
         **common,

@@ -1029,10 +1029,14 @@ export interface components {
         ExplainedNumber: {
             /** Address */
             address: string;
+            /** Adds Up */
+            adds_up: boolean;
             /** Allowed */
             allowed: number | ("nan" | "inf" | "-inf");
             /** Bound */
             bound?: unknown;
+            /** Constant */
+            constant: number | ("nan" | "inf" | "-inf");
             /** Difference */
             difference: number | ("nan" | "inf" | "-inf") | null;
             /** Dtype */

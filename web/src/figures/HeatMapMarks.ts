@@ -1,7 +1,7 @@
 // What stands on a heat map: indices along its edges, lines between large cells, numbers in them, the cursor.
 
 import { short } from '../lib/numbers';
-import { code, unshare, valueAt, type Block, type Scale } from './HeatMapPaint';
+import { code, valueAt, type Block, type Scale } from './HeatMapPaint';
 import { STEPS } from '../lib/colors';
 import type { Frame } from './HeatMapView';
 
@@ -176,10 +176,4 @@ export function drawOutline(to: CanvasRenderingContext2D, frame: Frame, gutter: 
     }
   }
   to.restore();
-}
-
-/** Return the numbers that a legend names, from the lowest to the largest. */
-export function legendNumbers(scale: Scale, isSigned: boolean): number[] {
-  const shares = isSigned ? [-1, -0.5, 0, 0.5, 1] : [0, 0.5, 1];
-  return shares.map((at) => unshare(at, scale));
 }

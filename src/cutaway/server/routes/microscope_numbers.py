@@ -60,6 +60,10 @@ class ExplainedNumber(BaseModel):
     """What the terms after the last one sent add up to."""
     size: Number
     """What all terms add up to, signs left out: a term's share is its size of this."""
+    adds_up: bool
+    """Whether the terms, the rest and the constant add up to the number; else they are first-order shares."""
+    constant: Number
+    """What the formula adds that comes from no number."""
     recomputed: Number | None
     difference: Number | None
     allowed: Number
@@ -205,6 +209,8 @@ def explained(trace: OpenTrace, address: str, index: list[int], start: int, most
         n_terms=max(found.n_terms, len(found.terms)),
         rest=wire(found.rest + sum(term.value for term in more)),
         size=wire(found.size),
+        adds_up=found.adds_up,
+        constant=wire(found.constant),
         recomputed=perhaps(found.recomputed),
         difference=perhaps(found.difference),
         allowed=wire(found.allowed),

@@ -62,3 +62,8 @@ export function spotHref(address: string, index: readonly number[] = [], edits?:
 export function touches(edit: Edit, address: string, index: readonly number[]): boolean {
   return edit.address === address && (edit.index === null || (edit.index.length === index.length && edit.index.every((one, i) => one === null || one === index[i])));
 }
+
+/** Return a line of a program without the folders it lies in. */
+export function lineOf(source: string): string {
+  return source.split(/[\\/]/).at(-1) ?? source;
+}
