@@ -13,6 +13,7 @@ import sys
 from cutaway.base.errors import CutawayError, UsageError, suggest
 
 VERBS = {
+    "lab": "open the lab in the browser: playground, training, microscope (also `cutaway` alone)",
     "scratch": "deep learning with no framework: a GPT that invents names, one training step by hand",
     "train": "train a language model: a preset, a recipe file, or a run to continue",
     "generate": "let a run or a model folder write",
@@ -28,18 +29,20 @@ VERBS = {
 USAGE = """\
 cutaway: build, train and open up real neural networks
 
-usage: cutaway VERB [arguments]     cutaway VERB --help     cutaway --version
+usage: cutaway     cutaway VERB [arguments]     cutaway VERB --help     cutaway --version
 
 {verbs}
 
-start here:  cutaway train stdlib
+start here:  cutaway
 """
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 failed, 2 bad usage."""
     arguments = sys.argv[1:] if argv is None else argv
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
+    if not arguments:
+        arguments = ["lab"]
+    if arguments[0] in ("-h", "--help", "help"):
         width = max(map(len, VERBS))
         print(USAGE.format(verbs="\n".join(f"  {verb:<{width}}  {what}" for verb, what in VERBS.items())), end="")
         return 0

@@ -6,18 +6,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
 
 from cutaway.base.errors import CutawayError, RunError, TraceError, UsageError
 from cutaway.server.lab import Lab
-from cutaway.server.routes import frame, microscope, playground, training
+from cutaway.server.routes import frame, login, microscope, playground, training
+from cutaway.server.safety import Access
 
 APP_FILES = Path(__file__).parent / "app_files"
 """The web app as built by `web/`; a wheel holds it."""
+NOT_BUILT = "the web app is not built: `make web` builds it (it brings its own Node where there is none)"
 
 
 class Refusal(BaseModel):
@@ -29,17 +31,20 @@ class Refusal(BaseModel):
     """The setting it is about, if one."""
 
 
-def create_app(lab: Lab) -> FastAPI:
-    """Return the application of a lab."""
+def create_app(lab: Lab, access: Access | None = None) -> FastAPI:
+    """Return the application of a lab, without the checks of who asks (`safety.protected` puts them before it)."""
     app = FastAPI(title="Cutaway", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     app.state.lab = lab
-    for routes in (frame, playground, training, microscope):
+    app.state.access = access or Access()
+    for routes in (frame, login, playground, training, microscope):
         app.include_router(routes.router, prefix="/api", responses={400: {"model": Refusal}})
     app.add_exception_handler(CutawayError, refuse)
     app.add_exception_handler(RequestValidationError, refuse_request)
+    app.add_exception_handler(Exception, refuse_mistake)
+    app.add_api_route("/api/{path:path}", nothing_here, methods=["GET", "POST", "DELETE"], include_in_schema=False)
     if APP_FILES.is_dir():
         app.mount("/assets", StaticFiles(directory=APP_FILES / "assets"))
-        app.add_api_route("/{path:path}", page, methods=["GET"], include_in_schema=False)
+    app.add_api_route("/{path:path}", page, methods=["GET"], include_in_schema=False)
     return app
 
 
@@ -69,8 +74,20 @@ def refuse_request(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse(Refusal(error=f"{place}: {first['msg']}", field=place).model_dump(), 400)
 
 
-def page(path: str) -> FileResponse:
+def refuse_mistake(request: Request, error: Exception) -> JSONResponse:
+    """Answer what should not have happened; the traceback is in the terminal."""
+    said = f"the lab made a mistake ({type(error).__name__}: {error}); the terminal it runs in says more"
+    return JSONResponse(Refusal(error=" ".join(said.split())).model_dump(), 500)
+
+
+def nothing_here(path: str) -> JSONResponse:
+    """Answer a question the lab does not know."""
+    return JSONResponse(Refusal(error=f"the lab knows no /api/{path}").model_dump(), 404)
+
+
+def page(path: str) -> Response:
     """Return one of the app's files; every other address is a screen of the one page."""
-    file = APP_FILES / path
-    is_ours = "/" not in path and file.is_file()
-    return FileResponse(file if is_ours else APP_FILES / "index.html")
+    if not (APP_FILES / "index.html").is_file():
+        return PlainTextResponse(f"{NOT_BUILT}\n", 503)
+    ours = {file.name for file in APP_FILES.iterdir() if file.is_file()}
+    return FileResponse(APP_FILES / (path if path in ours else "index.html"))

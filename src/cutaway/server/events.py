@@ -37,6 +37,7 @@ class Events:
     def __init__(self, home: Path, jobs: Jobs) -> None:
         self.home, self.jobs = home, jobs
         self.clients: set[Queue] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._tails: dict[str, RunTail] = {}
         self._jobs_said = b""
@@ -45,6 +46,7 @@ class Events:
 
     async def stream(self) -> AsyncIterator[bytes]:
         """Yield the events for one client, beginning with how things are."""
+        self._loop = asyncio.get_running_loop()
         queue: Queue = asyncio.Queue(QUEUED_AT_MOST)
         self.clients.add(queue)
         try:
@@ -68,9 +70,10 @@ class Events:
             self.clients.discard(queue)
 
     def close(self) -> None:
-        """End every client's stream."""
-        for queue in list(self.clients):
-            self._let_go(queue)
+        """End every client's stream; from any thread."""
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(lambda: [self._let_go(queue) for queue in list(self.clients)])
 
     def now(self, run: RunFolder) -> RunNow:
         """Return how far a run is, watched or not."""
@@ -105,7 +108,7 @@ class Events:
         """Return the events that say how things are now, and the number of the last news in them."""
         with self._lock:
             running = [tail for tail in self._tails.values() if tail.status == "running"]
-            told = self._jobs_event() + b"".join(_run_event(tail, tail.now().rows, b"", False) for tail in running)
+            told = self._jobs_event() + b"".join(_run_event(tail, *tail.last_row(), False) for tail in running)
             return self._number, told
 
     def _jobs_event(self) -> bytes:
@@ -133,7 +136,7 @@ class Events:
             is_new = tail is None or tail.made != identity(run)
             if tail is None or is_new:
                 tail = self._tails[name] = RunTail.open(run)
-                told.append(_run_event(tail, tail.now().rows, b"", False))
+                told.append(_run_event(tail, *tail.last_row(), False))
                 continue
             first, new, went_back = tail.new_rows()
             if tail.look_around() or new or went_back:

@@ -100,6 +100,17 @@ class RunTail:
         self.n_rows += new.count(b"\n")
         return first, new, went_back
 
+    def last_row(self) -> tuple[int, bytes]:
+        """Return the index of the last line seen, and the line; nothing where there is none."""
+        rows = self.now().rows
+        try:
+            with (self.run.path / "metrics.jsonl").open("rb") as file:
+                file.seek(max(0, self.read - BLOCK))
+                lines = file.read(min(self.read, BLOCK)).splitlines()
+        except OSError:
+            return rows, b""
+        return (rows - 1, lines[-1]) if rows and lines else (rows, b"")
+
     def now(self) -> RunNow:
         """Return how far the run is."""
         if self.n_rows is None:

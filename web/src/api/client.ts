@@ -42,6 +42,7 @@ async function ask(method: string, path: string, query?: Query, body?: unknown, 
     throw new LabError('The lab does not answer. Is `cutaway` still running in the terminal?', 0);
   }
   if (answer.ok) return answer;
+  if (answer.status === 401) window.dispatchEvent(new Event('cutaway-locked'));
   const said: unknown = await answer.json().catch(() => null);
   const { error, field } = (said ?? {}) as { error?: string; field?: string };
   throw new LabError(error ?? `The lab answered ${answer.status} ${answer.statusText}.`, answer.status, field ?? '');

@@ -134,7 +134,9 @@ function listen(): void {
   opened.onopen = () => pass({ kind: 'connected', connected: true });
   opened.onerror = () => {
     pass({ kind: 'connected', connected: false });
-    if (opened.readyState === EventSource.CLOSED) setTimeout(() => source === opened && listen(), RETRY_MS);
+    if (opened.readyState !== EventSource.CLOSED) return; // else it tries again by itself
+    void get('/about').catch(() => undefined); // is it the password?
+    setTimeout(() => source === opened && listen(), RETRY_MS);
   };
 }
 
