@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from cutaway.base.errors import ConfigError, CutawayError, suggest
+from cutaway.base.errors import ConfigError, suggest
 from cutaway.form import GROUPS, SETTLED, as_text, dashed, describe_type
 from cutaway.presets import with_changes
 from cutaway.recipe import Recipe
@@ -26,8 +26,13 @@ class Filled:
     """With the settings that are right; those that are wrong keep the preset's value."""
     errors: dict[str, str]
     """What is wrong, in one line, by the setting's path."""
-    words: list[str]
-    """The changed settings as words of the command line."""
+    changed: dict[str, Any]
+    """The settings that differ from the preset's."""
+
+    @property
+    def words(self) -> list[str]:
+        """The changed settings as words of the command line."""
+        return [word for path, value in self.changed.items() for word in _words(path, value)]
 
     def command(self, target: str, name: str | None = None) -> str:
         """Return the command that does the same."""
@@ -60,11 +65,11 @@ def fill(base: Recipe, values: Mapping[str, str]) -> Filled:
             recipe = with_changes(base, _replaced(base, changed))
             break
         except ConfigError as error:
-            path = _culprit(str(error), changed)
+            path = culprit(str(error), changed)
             errors[path] = str(error)
             changed = {other: value for other, value in changed.items() if other != path} if path in changed else {}
     errors |= {path: line for path, line in check_together(recipe).items() if path not in errors}
-    return Filled(recipe, errors, [word for path, value in changed.items() for word in _words(path, value)])
+    return Filled(recipe, errors, changed)
 
 
 def current(recipe: Recipe, path: str) -> Any:
@@ -139,7 +144,7 @@ def _replaced(base: Recipe, changed: dict[str, Any]) -> Recipe:
     return dataclasses.replace(base, **outer, **inner)
 
 
-def _culprit(message: str, changed: dict[str, Any]) -> str:
+def culprit(message: str, changed: dict[str, Any]) -> str:
     """Return the setting a message is about: the first one it names that was changed, else the first it names."""
     named = [dashed(path) for path in re.findall(r"\b(?:data|model|train|generate|objective)\.\w+", message)]
     ours = [path for path in named if path in changed]
@@ -181,9 +186,3 @@ def _words(path: str, value: Any) -> list[str]:
         return [flag, *map(str, value)]
     text = as_text(value)
     return [f"{flag}={text}"] if text.startswith("-") or not text else [flag, text]
-
-
-def with_field(error: CutawayError, field: str) -> CutawayError:
-    """Return the error, marked with the setting it is about."""
-    error.field = field
-    return error

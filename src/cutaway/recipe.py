@@ -17,6 +17,16 @@ from cutaway.train.config import TrainConfig
 
 
 @dataclass(frozen=True)
+class StartConfig:
+    """With which weights a run begins."""
+
+    run: str = ""
+    """Begin with a checkpoint of this run (a name or a folder) and its optimizer's memory; empty: random weights."""
+    step: int = 0
+    """The step of that checkpoint; steps are counted on from there."""
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Data, model, objective, training and generation: all there is to say about a run."""
 
@@ -32,6 +42,8 @@ class Recipe:
     """How the weights are found."""
     generate: SamplingConfig = field(default_factory=SamplingConfig)
     """How samples are drawn."""
+    start: StartConfig = field(default_factory=StartConfig)
+    """With which weights it begins."""
     fit: bool = False
     """Whether size, context and batch are chosen for a budget in minutes on this machine when the run starts."""
     prompt: str = ""

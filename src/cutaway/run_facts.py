@@ -79,7 +79,7 @@ def facts(run: RunFolder, columns: JsonColumns | None = None) -> RunFacts:
     total = recipe.train.steps if recipe else None
     reason = summary.get("reason") or _silent_end(status, summary, steps, total)
     best_step, validation_loss, bits_per_byte = _best(columns)
-    start = getattr(recipe, "start", None)
+    start = recipe.start if recipe else None
     return RunFacts(
         name=run.name,
         status=status,

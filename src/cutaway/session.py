@@ -6,7 +6,9 @@ objective to the one trainer (`train/trainer.py`).
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import shutil
 import time
 from collections.abc import Callable
 from functools import cached_property
@@ -16,16 +18,18 @@ from typing import Any
 import torch
 
 from cutaway.base.config import to_toml
-from cutaway.base.errors import RunError, TokenizerError
+from cutaway.base.errors import CutawayError, RunError, TokenizerError
 from cutaway.base.files import write_text
 from cutaway.base.memory import keep_freed_memory
-from cutaway.base.runs import RunFolder, create_run, timestamp
+from cutaway.base.runs import RunFolder, create_run, runs_folder, timestamp
+from cutaway.branch import Branch, check_changes, find_branch, inherit
 from cutaway.budget import fitted, make_objective, propose_sizes, read_text, settled_steps
 from cutaway.generate.decode import generate
 from cutaway.interop.hub_folder import save_folder
 from cutaway.models.build import build, build_empty
 from cutaway.models.decoder import Decoder
 from cutaway.recipe import Recipe
+from cutaway.run_facts import read_recipe
 from cutaway.text.batches import EncodedCorpus
 from cutaway.text.corpus import Corpus
 from cutaway.text.tokenizer import Tokenizer
@@ -42,6 +46,9 @@ SHORT_SAMPLES = 8
 class Session:
     """Text, tokenizer, model and recipe, ready to train."""
 
+    branch: Branch | None = None
+    """Where a new run begins, unless with random weights."""
+
     def __init__(
         self,
         recipe: Recipe,
@@ -57,8 +64,11 @@ class Session:
         self.objective = make_objective(recipe, self.model, encoded, self.write)
 
     @classmethod
-    def prepare(cls, recipe: Recipe, world: World, watcher: Watcher, is_settled: bool = False) -> Session:
+    def prepare(
+        cls, recipe: Recipe, world: World, watcher: Watcher, is_settled: bool = False, runs: Path | None = None
+    ) -> Session:
         """Read the text, learn the tokenizer, build the model, and settle what the recipe leaves open."""
+        branch = None if is_settled else find_branch(recipe, runs or runs_folder())
         torch.set_num_threads(recipe.train.threads or 1)
         torch.set_flush_denormal(True)
         keep_freed_memory()
@@ -77,7 +87,8 @@ class Session:
             watcher.say(f"size `{best.rung.name}`: expect about {best.bits_per_byte:.2f} bits a byte")
             recipe = fitted(recipe, best.rung)
         session = cls(recipe, corpus, encoded, tokenizer, world, watcher)
-        session.check_text(is_settled)
+        session.branch = branch
+        session.check_text(is_settled or branch is not None)
         if not is_settled:
             session.settle(time.perf_counter() - started)
         return session
@@ -118,6 +129,8 @@ class Session:
             seconds_spent += time.perf_counter() - started
             self.watcher.say(pace.describe())
         steps = settled_steps(config, self.objective, pace.seconds_per_step if pace else 0.0, seconds_spent)
+        if self.branch and config.minutes is not None:
+            steps += self.branch.step  # the budget is for what is left to do
         settled = dataclasses.replace(
             config,
             minutes=None,
@@ -132,6 +145,8 @@ class Session:
         settled = world.tell(settled)
         data = dataclasses.replace(self.recipe.data, text_hash=self.corpus.hash)
         self.recipe = dataclasses.replace(self.recipe, data=data, model=self.model.config, train=settled, fit=False)
+        if self.branch:
+            check_changes(read_recipe(self.branch.parent), self.recipe)
 
     def create(self, name: str | None, folder: Path | None) -> RunFolder:
         """Make the run's folder and write the complete recipe into it (on the first rank; the others are told its
@@ -141,7 +156,14 @@ class Session:
     def _create(self, name: str | None, folder: Path | None) -> RunFolder:
         run = create_run(name, self.recipe.name, folder)
         heading = f"Recipe of run {run.name}, started {timestamp()}.\nRepeat it: cutaway train {run.recipe_file}"
-        write_text(run.recipe_file, to_toml(self.recipe, heading))
+        try:
+            if self.branch:
+                heading += f"\nIt branched from run {self.branch.parent.name} at step {self.branch.step}."
+                inherit(self.branch, run)
+            write_text(run.recipe_file, to_toml(self.recipe, heading))
+        except BaseException:
+            shutil.rmtree(run.path, ignore_errors=True)  # a folder without a recipe is not a run
+            raise
         return run
 
     def train(self, run: RunFolder) -> Outcome:
@@ -152,17 +174,23 @@ class Session:
             return self._train(run)
 
     def _train(self, run: RunFolder) -> Outcome:
+        if self.world.is_first:
+            run.remove_summary()  # a run that trains has not ended; one that leaves no summary was killed
         trainer = Trainer(
             self.objective, self.recipe.train, run, self.world, self.watcher, self._export_to(run), self.rebuild
         )
         if list_checkpoints(run.checkpoints_folder):
             trainer.resume()
             self.watcher.say(f"going on from step {trainer.state.step} of {trainer.total_steps}")
+            if self.world.tell(bool(trainer.state.best_step) and not run.model_folder.is_dir()):
+                trainer.export_best()
         try:
             outcome = trainer.train()
         except Exception as error:
             if self.world.is_first:
-                run.write_summary({"status": "failed", "reason": " ".join(str(error).split()), "ended": timestamp()})
+                reason = " ".join(str(error).split()) or type(error).__name__
+                with contextlib.suppress(CutawayError):  # a full disk takes no summary either: the first error counts
+                    run.write_summary({"status": "failed", "reason": reason, "ended": timestamp()})
             raise
         if self.world.is_first:
             run.write_summary(self.summarize(outcome))

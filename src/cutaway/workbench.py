@@ -102,7 +102,7 @@ def train(
     recipe = target if isinstance(target, Recipe) else find_recipe(str(target))
     recipe = with_changes(recipe, dataclasses.replace(recipe, train=_replace(recipe.train, settings)))
     with joined(recipe.train.device) as world:
-        session = Session.prepare(recipe, world, watcher or Watcher())
+        session = Session.prepare(recipe, world, watcher or Watcher(), runs=runs)
         run = Run(session.create(name, runs).path)
         session.train(run)
     return run

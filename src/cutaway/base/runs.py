@@ -74,6 +74,10 @@ class RunFolder:
         """Record how the run ended."""
         write_text(self.path / "summary.json", json.dumps(summary, indent=2) + "\n")
 
+    def remove_summary(self) -> None:
+        """Forget how the run ended the last time: it goes on."""
+        (self.path / "summary.json").unlink(missing_ok=True)
+
     def status(self) -> str:
         """Return `running`, `finished`, `failed` or `stopped` (can be continued)."""
         if self.is_locked():

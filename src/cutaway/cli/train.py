@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from cutaway.base.runs import free_path, open_run
+from cutaway.base.errors import UsageError
+from cutaway.base.runs import free_path, open_run, runs_folder
+from cutaway.branch import branch_recipe, find_branch
 from cutaway.cli.console import answer, answer_json, parse, screen
 from cutaway.presets import PRESETS, find_recipe, with_changes
 from cutaway.recipe import Recipe
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 COMPLETION = {"temperature": 0.4, "max_tokens": 120}
 """How `--complete` writes: short and careful."""
+BRANCH_EXAMPLE = "cutaway train runs/stdlib-1 --from-step 200 --train.learning-rate 0.001 --name calmer"
 EXAMPLE = "cutaway train stdlib --train.minutes 5 --model.d-model 192"
 
 
@@ -28,8 +31,8 @@ EXAMPLE = "cutaway train stdlib --train.minutes 5 --model.d-model 192"
 class TrainArguments:
     """Train a language model.
 
-    The first word is a preset, a recipe file (TOML), or the folder of a stopped run to go on with. Every setting below
-    belongs to the recipe and starts from the preset's value.
+    The first word is a preset, a recipe file (TOML), or the folder of a run: to go on with it, or (with --from-step) to
+    branch from one of its checkpoints. Every setting below belongs to the recipe and starts from the preset's value.
     """
 
     recipe: Annotated[Recipe, tyro.conf.arg(name="")]
@@ -46,12 +49,19 @@ def main(argv: list[str]) -> int:
     target, rest = (argv[0], argv[1:]) if argv and not argv[0].startswith("-") else ("stdlib", argv)
     console = screen()
     if is_run(target):
-        return go_on(target, rest, console)
-    base = find_recipe(target)
-    arguments = parse(
-        TrainArguments, rest, f"train {target}", f"{EXAMPLE}\npresets:  {', '.join(PRESETS)}", TrainArguments(base)
-    )
+        step = step_to_branch_from(rest)
+        if step is None:
+            return go_on(target, rest, console)
+        base = branch_recipe(open_run(target), step, runs_folder())
+        arguments: TrainArguments = parse(
+            BranchArguments, rest, f"train {target}", BRANCH_EXAMPLE, BranchArguments(base, from_step=step)
+        )
+    else:
+        base = find_recipe(target)
+        presets = f"presets:  {', '.join(PRESETS)}"
+        arguments = parse(TrainArguments, rest, f"train {target}", f"{EXAMPLE}\n{presets}", TrainArguments(base))
     recipe = with_changes(base, arguments.recipe)
+    find_branch(recipe, runs_folder())
     is_named = any(word == "--name" or word.startswith("--name=") for word in rest)
     name = recipe.name if is_named else None
     if name is not None:
@@ -75,8 +85,33 @@ def is_run(target: str) -> bool:
 
 
 @dataclass(frozen=True)
+class BranchArguments(TrainArguments):
+    """Begin a new run with a checkpoint of this one, with some settings changed; with none it makes the same numbers.
+
+    Settings of `train` (but not the optimizer and the seed), dropout, `generate` and the prompt can change. train.steps
+    counts the steps before the branch too; train.minutes is for what is left.
+    """
+
+    from_step: int = 0
+    """The step of the checkpoint."""
+
+
+def step_to_branch_from(words: list[str]) -> int | None:
+    """Return the number after --from-step, or None where it is not among the words."""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        flag, _, value = word.partition("=")
+        if flag in ("--from-step", "--from_step"):
+            value = value or following
+            if not value.isdigit():
+                raise UsageError(f"--from-step is {value!r}; expected the step of a checkpoint, a whole number")
+            return int(value)
+    return None
+
+
+@dataclass(frozen=True)
 class ResumeArguments:
-    """Go on with a stopped run, exactly as it would have gone on."""
+    """Go on with a stopped run, exactly as it would have gone on; with --from-step STEP, begin a new run with that
+    checkpoint instead and change what you like (`cutaway train RUN --from-step STEP --help`)."""
 
     complete: str = ""
     """When done, complete this text and show it."""

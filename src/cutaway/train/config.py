@@ -75,6 +75,8 @@ class TrainConfig:
     """Steps between samples; left out: whenever the loss is validated. 0: never."""
     checkpoint_every: int | None = None
     """Steps between checkpoints; left out: whenever the loss is validated."""
+    keep_checkpoints: Literal["few", "all"] = "few"
+    """Which checkpoints stay on the disk: a `few` (the last and the best), or `all`, to branch from any of them."""
     seed: int = 0
     """Initial weights, order of the data, dropout: all follow from this."""
 

@@ -104,6 +104,18 @@ class Trainer:
             self.state, weights, memories = load_checkpoint(checkpoints[-1])
             restore(self.objective.model, self.optimizers, weights, memories)
 
+    def export_best(self) -> None:
+        """Write the best weights so far for others to load (every rank must ask)."""
+        folder = self.run.checkpoints_folder
+        last = load_checkpoint(folder / str(self.state.step))
+        best = load_checkpoint(folder / str(self.state.best_step))
+        for (_, weights, memories), wants_export in ((best, True), (last, False)):
+            restore(self.objective.model, self.optimizers, weights, memories)
+            if wants_export:
+                model = self.whole_model()
+                if self.world.is_first:
+                    self.export(model)
+
     def train(self) -> Outcome:
         """Run the loop to its end, or until somebody asks it to stop.
 
@@ -276,7 +288,8 @@ class Trainer:
         if self.world.is_first:
             folder = self.run.checkpoints_folder
             save_checkpoint(folder, self.state, weights, memories)
-            prune(folder, {self.state.step, self.state.best_step})
+            if self.config.keep_checkpoints == "few":
+                prune(folder, {self.state.step, self.state.best_step})
         self.world.wait()
 
     def _event(self, share: float, loss: float, norm: float, recent: deque[tuple[float, int]]) -> StepEvent:

@@ -11,6 +11,7 @@ from cutaway import run_facts
 from cutaway.base.columns import JsonColumns
 from cutaway.base.errors import CutawayError, UsageError
 from cutaway.base.runs import RunFolder, list_runs
+from cutaway.branch import is_free
 from cutaway.form import FormGroup, as_text, dashed, describe_settings, form
 from cutaway.run_facts import RunFacts
 from cutaway.server.lab import TheLab
@@ -33,6 +34,8 @@ class RunDetails(BaseModel):
     """The recipe as its file says it: TOML with a comment above every setting."""
     groups: list[FormGroup]
     """The recipe's settings with their meaning; empty when the recipe cannot be read."""
+    changeable: list[str]
+    """The settings that may change in a branch."""
     validation_targets: int | None
     """Held-out tokens on which the final loss was measured; None before the end."""
 
@@ -106,9 +109,13 @@ def run(lab: TheLab, name: str) -> RunDetails:
         groups = form(run_facts.read_recipe(found))
     except CutawayError:
         groups = []
+    paths = [setting.path for group in groups for setting in group.fields]
+    changeable = [path for path in paths if is_free(path.replace("-", "_"))]
     targets = (found.summary() or {}).get("validation_targets")
     text = found.recipe_file.read_text(encoding="utf-8", errors="replace")
-    return RunDetails(facts=facts_of(lab, found), recipe=text, groups=groups, validation_targets=targets)
+    return RunDetails(
+        facts=facts_of(lab, found), recipe=text, groups=groups, changeable=changeable, validation_targets=targets
+    )
 
 
 @router.delete("/runs/{name}")

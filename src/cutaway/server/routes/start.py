@@ -11,14 +11,17 @@ from pydantic import BaseModel
 from cutaway.base.errors import CutawayError, RunError, UsageError, suggest
 from cutaway.base.runs import free_path
 from cutaway.form import FormGroup, form
-from cutaway.form_values import Filled, fill
+from cutaway.form_values import Filled, fill, train_words
 from cutaway.models.count import count_parameters
 from cutaway.presets import PRESETS, given_budgets
 from cutaway.recipe import Recipe
+from cutaway.server.jobs import Job
 from cutaway.server.lab import TheLab
+from cutaway.server.routes.uploads import UPLOADS
 
 router = APIRouter()
 
+UNFINISHED = ("queued", "running")
 CHARACTERS_OF_A_TEXT = 100
 """About how many different characters a text has: enough to say how large a model will be."""
 
@@ -133,25 +136,54 @@ def check(lab: TheLab, filled: FilledForm) -> Check:
     )
 
 
+@router.post("/runs")
+def start(lab: TheLab, filled: FilledForm) -> Job:
+    """Start a run: put its command into the queue."""
+    said, errors, name = checked(lab, filled)
+    refuse_first(errors)
+    return lab.jobs.submit(train_words(filled.preset, said.words, name), "train", name)
+
+
+def refuse_first(errors: dict[str, str]) -> None:
+    """Refuse a form with its first mistake.
+
+    Raises:
+        UsageError: there is one; it says in which field.
+    """
+    for place, line in errors.items():
+        error = UsageError(line)
+        error.field = place
+        raise error
+
+
 def checked(lab: TheLab, filled: FilledForm) -> tuple[Filled, dict[str, str], str]:
     """Return what a form says, what is wrong with it, and what its run will be called."""
-    base = preset_recipe(filled.preset)
-    said = fill(base, filled.values)
-    errors, name = dict(said.errors), filled.name
-    if name:
-        try:
-            free_path(name, lab.home)
-        except CutawayError as error:
-            taken = isinstance(error, RunError)
-            errors["name"] = f"a run {name!r} exists already; take another name" if taken else str(error)
-    else:
-        name = free_name(lab, said.recipe.name)
-    return said, errors, name
+    said = fill(preset_recipe(filled.preset), filled.values)
+    return said, said.errors | name_error(lab, filled.name), filled.name or free_name(lab, said.recipe.name)
+
+
+def name_error(lab: TheLab, name: str) -> dict[str, str]:
+    """Return what is wrong with the name a person gave to a run."""
+    if not name:
+        return {}
+    try:
+        free_path(name, lab.home)
+    except RunError:
+        return {"name": f"a run {name!r} exists already; take another name"}
+    except CutawayError as error:
+        return {"name": str(error)}
+    is_taken = name == UPLOADS or name in waiting_names(lab)
+    return {"name": f"the name {name!r} is taken; take another"} if is_taken else {}
+
+
+def waiting_names(lab: TheLab) -> set[str]:
+    """Return the names of runs that have no folder yet but are in the queue."""
+    return {job.target for job in lab.jobs.list() if job.state in UNFINISHED}
 
 
 def free_name(lab: TheLab, stem: str) -> str:
     """Return the first free of stem-1, stem-2, ..."""
-    number = 1
-    while (lab.home / f"{stem}-{number}").exists():
+    waiting, number = waiting_names(lab), 1
+    while (lab.home / f"{stem}-{number}").exists() or f"{stem}-{number}" in waiting:
         number += 1
     return f"{stem}-{number}"

@@ -1,12 +1,12 @@
-"""What the training screen asks: runs (`runs.py`), how they are going (`progress.py`), and the form to start one
-(`start.py`)."""
+"""What the training screen asks: the form to start a run (`start.py`, `uploads.py`), runs (`runs.py`), how they are going
+(`progress.py`), and to stop, go on and branch (`going_on.py`)."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter
 
-from cutaway.server.routes import progress, runs, start
+from cutaway.server.routes import going_on, progress, runs, start, uploads
 
 router = APIRouter()
-for part in (start, runs, progress):
+for part in (start, uploads, runs, progress, going_on):
     router.include_router(part.router)
