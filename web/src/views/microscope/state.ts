@@ -79,7 +79,7 @@ export const state = linked({
   /** Which way one came: the spots before this one, for the breadcrumb. */
   way: list(spot, [], ';'),
   /** How much of a wide screen the overview takes, in percent. */
-  split: whole(46, 20, 80),
+  split: whole(38, 20, 80),
   /** The list of traces is shown although one is open. */
   choosing: flag(),
 });
