@@ -11,10 +11,10 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 import cutaway
-from cutaway.microscope.replay import diff
+from cutaway.microscope.diff import diff
 
 torch.manual_seed(0)
-words = "the cat sat on the mat".split()
+words = ["the", "cat", "sat", "on", "the", "mat"]
 vocabulary = sorted(set(words))
 config = GPT2Config(
     vocab_size=len(vocabulary), n_positions=8, n_embd=16, n_layer=2, n_head=4, bos_token_id=0, eos_token_id=0,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 from torch.utils.checkpoint import checkpoint
 
-from cutaway.microscope.replay import diff
+from cutaway.microscope.diff import diff
 from cutaway.microscope.tracing import trace
 
 

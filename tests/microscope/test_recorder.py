@@ -10,8 +10,8 @@ from microscope.zoo import OPTIMIZERS, ZOO, Specimen, specimen
 from torch import nn
 
 from cutaway.base.errors import TraceError, UsageError
+from cutaway.microscope.diff import diff
 from cutaway.microscope.record import is_empty
-from cutaway.microscope.replay import diff
 from cutaway.microscope.trace import Trace
 from cutaway.microscope.tracing import call, recording, trace
 

@@ -24,9 +24,10 @@ from torch import nn
 
 from cutaway.base.errors import CutawayError, TraceError, UsageError
 from cutaway.microscope import store
+from cutaway.microscope.diff import diff
 from cutaway.microscope.graph_json import Described
 from cutaway.microscope.record import Unseen
-from cutaway.microscope.replay import diff, find_safe
+from cutaway.microscope.replay import find_safe
 from cutaway.microscope.store import load_trace
 from cutaway.microscope.trace import Trace
 from cutaway.microscope.tracing import trace

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,22 +16,12 @@ from torch import Tensor
 
 from cutaway.base.errors import TraceError, UsageError
 from cutaway.microscope.formula import lookup
-from cutaway.microscope.record import Cell, Index, Memory, Operation, Place, Write, is_empty, places_in, with_tensors
+from cutaway.microscope.record import Cell, Memory, Operation, Place, Write, is_empty, places_in, with_tensors
 from cutaway.microscope.trace import Trace
 
+Part = tuple[int | None, ...]
 Edits = Mapping[Any, Any]
-"""{(address, index): number} or {address: tensor}."""
-
-
-@dataclass(frozen=True)
-class Moved:
-    """A tensor that a replay changed."""
-
-    address: str
-    largest: float
-    """The largest change of a number in it."""
-    index: Index
-    """Where."""
+"""{(address, index): number} or {address: tensor}; None in an index stands for all of that axis."""
 
 
 class _Working:
@@ -75,7 +64,8 @@ def replay(trace: Trace, edits: Edits | None = None, everything: bool = False, u
     """Return what the program would have computed with these numbers in place of the recorded ones.
 
     Args:
-        edits: {(address, index): number} or {address: tensor or number}.
+        edits: {(address, index): number} or {address: tensor or number}. None in an index stands for all of that axis:
+            {("blocks.0.attn.z", (None, None, 3, None)): 0.0} silences a head.
         everything: run every operation again, not only those downstream of an edit.
         until: the number of the last operation that matters; later ones keep what was recorded.
 
@@ -107,14 +97,14 @@ def replay(trace: Trace, edits: Edits | None = None, everything: bool = False, u
     return result
 
 
-def planned(trace: Trace, edits: Edits) -> dict[int | None, dict[Place, list[tuple[Index | None, Any]]]]:
+def planned(trace: Trace, edits: Edits) -> dict[int | None, dict[Place, list[tuple[Part | None, Any]]]]:
     """Return edits by the operation after which they apply (None: before all), by place."""
-    waiting: dict[int | None, dict[Place, list[tuple[Index | None, Any]]]] = {None: {}}
+    waiting: dict[int | None, dict[Place, list[tuple[Part | None, Any]]]] = {None: {}}
     for what, value in edits.items():
         address, index = what if isinstance(what, tuple) else (what, None)
         place = trace.place(address)
         if index is not None:
-            place, index = trace.check_index(address, index)
+            place, index = trace.place(address), check_part(trace, address, index)
         else:
             shape = tuple(value.shape) if isinstance(value, Tensor) else ()
             if isinstance(value, Tensor) and shape != place.shape:
@@ -127,13 +117,29 @@ def planned(trace: Trace, edits: Edits) -> dict[int | None, dict[Place, list[tup
     return waiting
 
 
-def edit(working: _Working, place: Place, index: Index | None, value: Any) -> None:
+def check_part(trace: Trace, address: str, index: Any) -> Part:
+    """Return an index, negative ones counted from the end, with None where all of an axis is meant.
+
+    Raises:
+        UsageError: it does not fit the shape.
+    """
+    given = (index,) if isinstance(index, int) else tuple(index)
+    shape = trace.place(address).shape
+    if len(given) != len(shape) or not all(
+        i is None or -size <= i < size for i, size in zip(given, shape, strict=True)
+    ):
+        shown = ", ".join("all" if i is None else str(i) for i in given)
+        raise UsageError(f"{address} has shape {list(shape)}; there is no number at [{shown}]")
+    return tuple(None if i is None else i % size for i, size in zip(given, shape, strict=True))
+
+
+def edit(working: _Working, place: Place, index: Part | None, value: Any) -> None:
     """Put a number, or a whole tensor, where it was asked for."""
     cell = working.change(place.storage, place.version)
     with torch.no_grad():
         target = place.look(cell.storage)
         if index is not None:
-            target = target[index]
+            target = target[tuple(slice(None) if i is None else i for i in index)]
         target.copy_(torch.as_tensor(value, dtype=target.dtype, device=target.device))
 
 
@@ -237,19 +243,3 @@ def find_safe(name: str) -> Any:
 def is_drawn(operation: Operation, is_loaded: bool = False) -> bool:
     """Return whether an operation's results are not computed: random draws, memory that nobody has filled yet."""
     return is_empty(operation.name) or torch.Tag.nondeterministic_seeded in find(operation.name, is_loaded).tags
-
-
-def diff(before: Trace, after: Trace) -> list[Moved]:
-    """Return every tensor that differs between two traces of one program, the largest change first."""
-    moved = []
-    for address, place in before.names.places.items():
-        if before.memory.cells[place.storage] is after.memory.cells[place.storage]:
-            continue
-        old, new = before.memory.read(place), after.memory.read(place)
-        wide = torch.complex128 if old.is_complex() else torch.float64
-        change = torch.where(old == new, 0.0, (new.to(wide) - old.to(wide)).abs().nan_to_num(torch.inf))
-        if change.numel() and float(change.max()) > 0:
-            flat = int(change.argmax())
-            index = tuple(int(i) for i in torch.unravel_index(torch.tensor(flat), change.shape))
-            moved.append(Moved(address, float(change.max()), index))
-    return sorted(moved, key=lambda one: -one.largest)
