@@ -12,18 +12,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from cutaway.base.config import read_toml
 from cutaway.base.errors import RunError, TokenizerError, UsageError
 from cutaway.base.runs import RunFolder, open_run
 from cutaway.generate.decode import generate
 from cutaway.interop.hub_folder import load_folder
+from cutaway.models.build import build_empty
 from cutaway.models.decoder import Decoder
 from cutaway.presets import find_recipe, with_changes
 from cutaway.recipe import Recipe
 from cutaway.session import Session
 from cutaway.text.tokenizer import Tokenizer
+from cutaway.train.checkpoint import TrainState, list_checkpoints, load_checkpoint, restore
+from cutaway.train.config import TrainConfig
 from cutaway.train.distributed import joined
+from cutaway.train.optimizers import build_optimizers, set_rates
 from cutaway.train.watch import Watcher
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A run between two steps."""
+
+    model: Decoder
+    tokenizer: Tokenizer
+    optimizers: list[torch.optim.Optimizer]
+    config: TrainConfig
+    state: TrainState
 
 
 @dataclass(frozen=True)
@@ -44,6 +61,28 @@ class Run(RunFolder):
         if not self.model_folder.is_dir():
             raise RunError(f"run {self.name!r} has no model yet; it is saved at the first measurement")
         return _with_tokenizer(self.model_folder)
+
+    def at_checkpoint(self, step: int) -> Stopped:
+        """Return the run as it stood at a checkpoint, the optimizers with what they remember, ready for the next step.
+
+        Raises:
+            RunError: there is no such checkpoint; those there are, are named.
+            CheckpointError: it is damaged.
+        """
+        steps = [int(path.name) for path in list_checkpoints(self.checkpoints_folder)]
+        if step not in steps:
+            there = f"it has {', '.join(map(str, steps))}" if steps else "it has none"
+            raise RunError(f"run {self.name!r} has no checkpoint of step {step}; {there}")
+        recipe = self.recipe
+        _, tokenizer = self.load()
+        state, weights, memories = load_checkpoint(self.checkpoints_folder / str(step))
+        model = build_empty(dataclasses.replace(recipe.model, vocab_size=tokenizer.vocab_size))
+        config = recipe.train
+        optimizers = build_optimizers(model, config)
+        restore(model, optimizers, weights, memories)
+        if config.steps is not None:  # of the last checkpoint: the rate of the last step, for there is no next one
+            set_rates(optimizers, min(state.step, config.steps - 1), config.steps, config)
+        return Stopped(model, tokenizer, optimizers, config, state)
 
     def generate(self, prompt: str = "", **settings: Any) -> str:
         """Return the prompt's continuation.

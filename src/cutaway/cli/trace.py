@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,11 +18,14 @@ from cutaway.cli.explain import paper
 from cutaway.cli.generate import check_exists
 
 if TYPE_CHECKING:
+    import torch
     from rich.tree import Tree
 
     from cutaway.microscope.modules import Branch
     from cutaway.microscope.trace import Trace
+    from cutaway.workbench import Stopped
 
+DEFAULT_RATE = 1e-3
 EXAMPLE = 'cutaway trace stdlib-1 --text "def squares(n):"'
 
 
@@ -35,12 +39,16 @@ class TraceArguments:
     """What the model learns from in this step; `-` reads it from standard input."""
     out: str | None = None
     """The folder to write; left out: traces/1, 2, ... in the run's folder, or ./trace-1, 2, ... for a model folder."""
+    checkpoint: int | None = None
+    """The step of a run's checkpoint: its weights, and its optimizers with what they remember, at the run's own rates. The
+    step is then the very one training would have made next, were this text its batch. Left out: the best weights."""
     forward: bool = False
     """The forward pass only, without dropout."""
     optimizer: Annotated[bool, tyro.conf.FlagCreatePairsOff] = True
-    """Step with AdamW, its averages starting at 0; `--no-optimizer` stops after the backward pass."""
-    lr: float = 1e-3
-    """The learning rate of that step."""
+    """Step with AdamW, its averages starting at 0 (with `--checkpoint`: with the run's own optimizers);
+    `--no-optimizer` stops after the backward pass."""
+    lr: float | None = None
+    """The learning rate of that step; left out: 0.001. With `--checkpoint` the run's own, as its schedule says."""
     seed: int = 0
     """What dropout draws from."""
     json: bool = False
@@ -53,8 +61,10 @@ def main(argv: list[str]) -> int:
     text = sys.stdin.read() if arguments.text == "-" else arguments.text
     if not text:
         raise UsageError('there is no text to record a step on; give some with --text "..."')
-    if not 0 < arguments.lr < float("inf"):
+    if arguments.lr is not None and not 0 < arguments.lr < float("inf"):
         raise UsageError(f"--lr is {arguments.lr}; expected more than 0")
+    if arguments.lr is not None and arguments.checkpoint is not None:
+        raise UsageError("--lr and --checkpoint: a checkpoint is stepped at the run's own rates; leave --lr out")
     check_exists(arguments.model)
     folder = Path(arguments.out) if arguments.out else free_folder(arguments.model)
     if arguments.out and folder.exists() and not (folder / "graph.json").is_file():
@@ -88,12 +98,16 @@ def record(arguments: TraceArguments, text: str) -> Trace:
         UsageError: the text has too few tokens, or more than the model reads.
     """
     import torch
-    import torch.nn.functional as F
 
     from cutaway import workbench
     from cutaway.microscope.tracing import trace
 
-    model, tokenizer = workbench.load(arguments.model)
+    stopped = None
+    if arguments.checkpoint is None:
+        model, tokenizer = workbench.load(arguments.model)
+    else:
+        stopped = workbench.Run(open_run(arguments.model).path).at_checkpoint(arguments.checkpoint)
+        model, tokenizer = stopped.model, stopped.tokenizer
     ids = tokenizer.prompt_ids(text)
     if len(ids) < 2:
         raise TokenizerError(f"the text is {len(ids)} token; a next token to learn needs 2 or more")
@@ -102,23 +116,68 @@ def record(arguments: TraceArguments, text: str) -> Trace:
             f"the text is {len(ids)} tokens and {arguments.model} reads {model.config.context_length}; shorten it"
         )
     tokens = torch.tensor([ids])
-
-    def loss(logits: torch.Tensor) -> torch.Tensor:
-        return F.cross_entropy(logits[0, :-1].float(), tokens[0, 1:])
-
+    lr = DEFAULT_RATE if arguments.lr is None else arguments.lr
     torch.manual_seed(arguments.seed)
     if arguments.forward:
         with torch.no_grad():
             found = trace(model.eval(), tokens)
+    elif stopped is not None:
+        found = next_step(stopped, tokens, arguments.optimizer)
     else:
         weights = model.train().parameters()
-        found = trace(model, tokens, loss, torch.optim.AdamW(weights, lr=arguments.lr) if arguments.optimizer else None)
-    found.notes = {
+        found = trace(
+            model, tokens, loss_of(tokens), torch.optim.AdamW(weights, lr=lr) if arguments.optimizer else None
+        )
+    is_stepped = arguments.optimizer and not arguments.forward
+    found.notes |= {
         "model": arguments.model,
         "text": text,
         "tokens": [tokenizer.token_text(index) for index in ids],
-        "lr": arguments.lr if arguments.optimizer and not arguments.forward else None,
+        "lr": lr if is_stepped and stopped is None else None,
     }
+    if stopped is not None:
+        names = [type(optimizer).__name__ for optimizer in stopped.optimizers]
+        found.notes |= {"checkpoint": arguments.checkpoint, "optimizers": names if is_stepped else []}
+    return found
+
+
+def loss_of(tokens: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return the next-token loss of logits."""
+    import torch.nn.functional as F
+
+    return lambda logits: F.cross_entropy(logits[0, :-1].float(), tokens[0, 1:])
+
+
+def next_step(stopped: Stopped, tokens: torch.Tensor, with_optimizer: bool) -> Trace:
+    """Record the step that training would make next, were this text the batch: its precision, its clipping, its optimizers.
+
+    The tables that train with sparse gradients get dense ones, which a microscope can show; the numbers are the same.
+    """
+    import torch
+    from torch import nn
+
+    from cutaway.microscope.tracing import recording
+    from cutaway.nn.embedding import NGramEmbedding
+    from cutaway.train.trainer import autocast
+
+    model = stopped.model.train()
+    for module in model.modules():
+        if isinstance(module, NGramEmbedding):
+            module.sparse_gradient = False
+    optimizers = stopped.optimizers if with_optimizer else []
+    with recording(model, optimizers) as found:
+        with autocast(stopped.config.precision, tokens.device):
+            loss = loss_of(tokens)(model(tokens))
+        loss.backward()
+        grads = [p.grad for p in model.parameters() if p.grad is not None]
+        if optimizers and stopped.config.clip_norm:
+            norm = float(nn.utils.get_total_norm(grads))
+            if norm > stopped.config.clip_norm:
+                with torch.no_grad():
+                    for grad in grads:
+                        grad.mul_(stopped.config.clip_norm / norm)
+        for optimizer in optimizers:
+            optimizer.step()
     return found
 
 

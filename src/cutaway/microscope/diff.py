@@ -14,7 +14,7 @@ from torch import Tensor
 from cutaway.microscope.record import Index
 from cutaway.microscope.trace import Trace
 
-AT_ONCE = 1 << 22
+AT_ONCE = 1 << 20
 """Numbers compared at a time."""
 
 
@@ -31,6 +31,8 @@ class Moved:
     """The mean size of the changes, those of 0 included."""
     changed: int = 0
     """How many numbers changed."""
+    scale: float = 0.0
+    """The largest finite number before, signs left out: what the change may be compared with."""
 
 
 @dataclass
@@ -87,22 +89,38 @@ def compare(before: Trace, after: Trace, progress: Callable[[float], None] = lam
 
 def moved(address: str, old: Tensor, new: Tensor) -> Moved | None:
     """Return how a tensor differs from another, None if it does not."""
-    largest, where, total, changed = 0.0, 0, 0.0, 0
+    largest, where, total, changed, scale = 0.0, 0, 0.0, 0, 0.0
     flat_old, flat_new = old.reshape(-1), new.reshape(-1)
-    wide = torch.complex128 if old.is_complex() or new.is_complex() else torch.float64
     for first in range(0, flat_old.numel(), AT_ONCE):
         a, b = flat_old[first : first + AT_ONCE], flat_new[first : first + AT_ONCE]
-        differs = a != b
-        if a.is_floating_point() and b.is_floating_point():
-            differs &= ~(a.isnan() & b.isnan())
-        if not differs.any():
+        if torch.equal(a, b):
             continue
-        change = torch.where(differs, (b.to(wide) - a.to(wide)).abs().nan_to_num(torch.inf), 0.0)
-        changed += int((change > 0).sum())
-        total += float(change.sum())
-        if float(change.max()) > largest:
-            largest, where = float(change.max()), first + int(change.argmax())
+        change = sizes(a, b)
+        top = change.max()
+        changed += int(change.count_nonzero())
+        total += float(change.sum(dtype=torch.float64))
+        if float(top) > largest:
+            largest, where = float(top), first + int(change.argmax())
     if not changed:
         return None
+    for first in range(0, flat_old.numel(), AT_ONCE):
+        numbers = flat_old[first : first + AT_ONCE].abs().nan_to_num(0.0, 0.0, 0.0)
+        scale = max(scale, float(numbers.max()))
     index = tuple(int(i) for i in torch.unravel_index(torch.tensor(where), old.shape))
-    return Moved(address, largest, index, total / old.numel(), changed)
+    if largest != torch.inf:
+        wide = torch.complex128 if old.is_complex() else torch.float64
+        largest = float((new[index].to(wide) - old[index].to(wide)).abs())
+    return Moved(address, largest, index, total / old.numel(), changed, scale)
+
+
+def sizes(a: Tensor, b: Tensor) -> Tensor:
+    """Return the size of each change; two that are undefined, or infinite alike, do not differ."""
+    if a.dtype is torch.float32 and b.dtype is torch.float32:
+        change = (b - a).abs_()  # rounded, which neither zero nor the order of sizes suffers from
+        if change.max() < torch.inf:
+            return change
+    wide = torch.complex128 if a.is_complex() or b.is_complex() else torch.float64
+    differs = a != b
+    if a.is_floating_point() and b.is_floating_point():
+        differs &= ~(a.isnan() & b.isnan())
+    return torch.where(differs, (b.to(wide) - a.to(wide)).abs().nan_to_num(torch.inf), 0.0)

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from cutaway.microscope.one_by_one import one_by_one
 from cutaway.microscope.record import Cell, Memory, Operation, Place, Unseen, Write, is_empty, places_in, with_tensors
 
 _TORCH = str(Path(torch.__file__).parent)
@@ -307,8 +308,8 @@ def describe(func: Any, knows: Callable[[str], bool]) -> Kind:
     if torch.Tag.inplace_view in func.tags:  # changes the shape of a tensor, none of its numbers
         writes = ()
     is_view = any(r.alias_info is not None and not r.alias_info.is_write for r in schema.returns)
-    decompose = None
-    if not writes and not is_view and not knows(name):
+    decompose = None if knows(name) else one_by_one(func)
+    if decompose is None and not writes and not is_view and not knows(name):
         decompose = decompositions().get(func)
         if decompose is None and torch._C._dispatch_has_kernel_for_dispatch_key(
             func.name(), "CompositeImplicitAutograd"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,16 +18,17 @@ from cutaway.microscope.hooks import watch_backward, watch_modules, watch_optimi
 from cutaway.microscope.recorder import Recorder
 from cutaway.microscope.trace import Trace
 
+Optimizers = torch.optim.Optimizer | Sequence[torch.optim.Optimizer] | None
+
 
 @contextlib.contextmanager
-def recording(
-    model: nn.Module, optimizer: torch.optim.Optimizer | None = None, keep: bool | None = None
-) -> Iterator[Trace]:
+def recording(model: nn.Module, optimizer: Optimizers = None, keep: bool | None = None) -> Iterator[Trace]:
     """Record everything PyTorch computes inside the `with` block: forward, backward, optimizer steps.
 
     The trace may be asked when the block has ended. When the block raises, the trace keeps what was computed until then.
 
     Args:
+        optimizer: whose steps belong to the recording; several as a list.
         keep: copy weights, gradients and optimizer state at the end, so that they may change afterwards; None: if they
             take less than 256 MB together. Without a copy the trace refuses to read what has changed.
     """
@@ -39,12 +40,17 @@ def recording(
     for name, buffer in model.named_buffers(remove_duplicate=False):
         recorder.mark("buffer", name, buffer)
 
+    axes: set[str] = set()
+
     def heard(name: str, value: Any) -> None:
-        field = name.rpartition("_")[0] or name
+        field, _, letters = name.rpartition("_")
+        field = field or name
+        if isinstance(value, Tensor) and letters.isupper() and len(letters) == value.ndim:
+            axes.add(f"{field} {letters}")
         recorder.mark("tap", ".".join(filter(None, (recorder.path[-1] if recorder.path else "", field))), value)
 
     handles = watch_modules(recorder, model)
-    undo = watch_optimizer(recorder, optimizer, names) if optimizer is not None else lambda: None
+    undo = [watch_optimizer(recorder, one, names) for one in several(optimizer)]
     collects = gc.isenabled()
     gc.disable()  # going through all objects again and again takes longer than recording, and frees none of these
     fastpath = torch.backends.mha.get_fastpath_enabled()
@@ -62,12 +68,22 @@ def recording(
                 gc.unfreeze()
             gc.enable()
         torch.backends.mha.set_fastpath_enabled(fastpath)
-        undo()
+        for one in undo:
+            one()
         for handle in handles:
             handle.remove()
         for name, parameter in model.named_parameters():
             recorder.mark("grad", name, parameter.grad)
         trace.finish(recorder.marks, keep)
+        if axes:
+            trace.notes["axes"] = sorted(axes)
+
+
+def several(optimizer: Optimizers) -> list[torch.optim.Optimizer]:
+    """Return optimizers as a list."""
+    if optimizer is None:
+        return []
+    return [optimizer] if isinstance(optimizer, torch.optim.Optimizer) else list(optimizer)
 
 
 def describe_failure(recorder: Recorder, error: BaseException) -> str:
@@ -86,7 +102,7 @@ def trace(
     model: nn.Module,
     inputs: Any,
     loss: Callable[[Any], Tensor] | None = None,
-    optimizer: torch.optim.Optimizer | None = None,
+    optimizer: Optimizers = None,
     keep: bool | None = None,
 ) -> Trace:
     """Record one step of a model: forward, with a loss backward too, with an optimizer its step too.
@@ -96,14 +112,14 @@ def trace(
     Args:
         inputs: a tensor, a tuple (positional) or a dict (by name).
         loss: makes one number of the model's output; None: forward pass only.
-        optimizer: of `torch.optim`, over the model's parameters; needs a loss.
+        optimizer: of `torch.optim`, over the model's parameters; needs a loss. Several as a list.
         keep: as in `recording`.
 
     Raises:
         UsageError: an optimizer without a loss, a loss that is not one number.
         TraceError: the model failed; `error.trace` holds what was computed until then.
     """
-    if optimizer is not None and loss is None:
+    if several(optimizer) and loss is None:
         raise UsageError("an optimizer needs a loss to step by; pass loss=, a function of the model's output")
     recorded = None
     try:
@@ -117,8 +133,8 @@ def trace(
                     )
                     raise UsageError(f"loss= must return one number, a tensor with one element; it returned {what}")
                 value.backward()
-            if optimizer is not None:
-                optimizer.step()
+            for one in several(optimizer):
+                one.step()
     except UsageError:
         raise
     except Exception as error:

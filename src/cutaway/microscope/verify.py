@@ -8,7 +8,7 @@ something is wrong. Nothing is skipped silently: an operation without a formula 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -99,15 +99,20 @@ class Report:
         return "\n".join(lines)
 
 
-def verify(trace: Trace, gradients: int = 0) -> Report:
+def verify(trace: Trace, gradients: int = 0, progress: Callable[[float], None] = lambda share: None) -> Report:
     """Recompute every operation of a trace and compare.
 
     Args:
         gradients: for so many weights, drawn at random, also run the program again with the weight moved up and down.
+        progress: told how much is done, 0 to 1.
     """
     report = Report(gradients=check_gradients(trace, gradients) if gradients else [])
     opaque: Counter[str] = Counter()
+    every = sum(place.numel for operation in trace.operations for _, place in operation.outputs()) or 1
+    done = 0
     for operation in trace.operations:
+        progress(done / every)
+        done += sum(place.numel for _, place in operation.outputs())
         if operation.is_view:
             report.views += 1
             continue

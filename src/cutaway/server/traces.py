@@ -13,7 +13,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -71,6 +71,45 @@ def read_edits(text: str) -> list[Edit]:
     return edits
 
 
+class Work:
+    """Something that takes seconds, in a thread of its own.
+
+    Attributes:
+        share: how much is done, 0 to 1.
+        result: when it is done.
+        reason: why there is none.
+    """
+
+    def __init__(self, compute: Callable[[Callable[[float], None]], Any]) -> None:
+        self.share = 0.0
+        self.result: Any = None
+        self.reason = ""
+        self._compute = compute
+        self._ended = threading.Event()
+        threading.Thread(target=self._run, daemon=True).start()
+
+    @property
+    def state(self) -> Literal["running", "done", "failed"]:
+        """Where it is."""
+        return "running" if not self._ended.is_set() else "failed" if self.reason else "done"
+
+    def wait(self, seconds: float) -> None:
+        """Wait until it has ended, but not for ever."""
+        self._ended.wait(seconds)
+
+    def _run(self) -> None:
+        def progress(share: float) -> None:
+            self.share = share
+
+        try:
+            self.result = self._compute(progress)
+        except Exception as error:
+            self.reason = " ".join(str(error).split()) or type(error).__name__
+        finally:
+            self.share = 1.0 if not self.reason else self.share
+            self._ended.set()
+
+
 class OpenTrace:
     """An open trace, and what was computed about it.
 
@@ -109,6 +148,19 @@ class OpenTrace:
                 while len(known) > most:
                     known.popitem(last=False)
             return found
+
+    def work(self, kind: str, key: Any, compute: Callable[[Callable[[float], None]], Any]) -> Work:
+        """Return work that goes on in a thread of its own, begun when first asked for.
+
+        Args:
+            compute: gets what to tell its progress, from 0 to 1.
+        """
+        return self.once(kind, key, lambda: Work(compute), most=8)
+
+    def forget(self, kind: str, key: Any) -> None:
+        """Let it be computed again."""
+        with self._lock:
+            self._answers.get(kind, {}).pop(key, None)
 
     def known(self, kind: str, key: Any) -> Any:
         """Return what was computed before for this key, or None."""
