@@ -290,6 +290,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/microscope/checkpoints": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Checkpoint Steps
+         * @description Return the steps of the checkpoints a step of a run can be recorded from, earliest first.
+         */
+        get: operations["checkpoint_steps_api_microscope_checkpoints_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/microscope/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Diff
+         * @description Return which tensors differ between two traces: edited and original, two checkpoints, two models.
+         */
+        get: operations["diff_api_microscope_diff_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/microscope/explain": {
         parameters: {
             query?: never;
@@ -370,6 +410,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/microscope/record": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Record
+         * @description Record a step of a run, as a job; `/api/microscope/recorded` says which trace it made.
+         */
+        post: operations["record_api_microscope_record_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/microscope/recorded": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Recorded
+         * @description Return which trace a job has made.
+         */
+        get: operations["recorded_api_microscope_recorded_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/microscope/statistics": {
         parameters: {
             query?: never;
@@ -424,6 +504,30 @@ export interface paths {
         get: operations["users_api_microscope_users_get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/microscope/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Verification
+         * @description Return how far verifying a trace is, or what it found.
+         */
+        get: operations["verification_api_microscope_verify_get"];
+        put?: never;
+        /**
+         * Verify
+         * @description Recompute every number of a trace from its formula, in the background.
+         */
+        post: operations["verify_api_microscope_verify_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1604,6 +1708,34 @@ export interface components {
             size_out: number | ("nan" | "inf" | "-inf") | null;
         };
         /**
+         * MovedTensor
+         * @description A tensor that is not the same in two traces.
+         */
+        MovedTensor: {
+            /** Address */
+            address: string;
+            /** After */
+            after: number | ("nan" | "inf" | "-inf") | null;
+            /** Before */
+            before: number | ("nan" | "inf" | "-inf") | null;
+            /** Changed */
+            changed: number;
+            /** Index */
+            index: number[];
+            /** Kind */
+            kind: string;
+            /** Largest */
+            largest: number | ("nan" | "inf" | "-inf");
+            /** Mean */
+            mean: number | ("nan" | "inf" | "-inf");
+            /** Phase */
+            phase: string;
+            /** Scale */
+            scale: number | ("nan" | "inf" | "-inf");
+            /** Shape */
+            shape: number[];
+        };
+        /**
          * Named
          * @description One number of the optimizer's table.
          */
@@ -1733,6 +1865,18 @@ export interface components {
         Reasons: {
             /** Nodes */
             nodes: components["schemas"]["ReasonNode"][];
+        };
+        /**
+         * RecordedStep
+         * @description What became of a job that records.
+         */
+        RecordedStep: {
+            /** Reason */
+            reason: string;
+            /** State */
+            state: string;
+            /** Trace */
+            trace: string | null;
         };
         /**
          * Refusal
@@ -1910,6 +2054,35 @@ export interface components {
             seeds: number[];
         };
         /**
+         * StepToRecord
+         * @description Which step of which model to record.
+         */
+        StepToRecord: {
+            /** Checkpoint */
+            checkpoint?: number | null;
+            /**
+             * Forward Only
+             * @default false
+             */
+            forward_only: boolean;
+            /** Lr */
+            lr?: number | null;
+            /**
+             * Optimizer
+             * @default true
+             */
+            optimizer: boolean;
+            /** Run */
+            run: string;
+            /**
+             * Seed
+             * @default 0
+             */
+            seed: number;
+            /** Text */
+            text: string;
+        };
+        /**
          * Stop
          * @description Why a network went no further, and what led to it.
          */
@@ -2022,6 +2195,33 @@ export interface components {
             value: number | null;
         };
         /**
+         * TraceDiff
+         * @description How two traces differ.
+         */
+        TraceDiff: {
+            /** Moved */
+            moved: components["schemas"]["MovedTensor"][];
+            /** Only After */
+            only_after: string[];
+            /** Only Before */
+            only_before: string[];
+            /** Reason */
+            reason: string;
+            /** Reshaped */
+            reshaped: string[];
+            /** Same */
+            same: number;
+            /** Share */
+            share: number;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "running" | "done" | "failed";
+            /** Total */
+            total: number;
+        };
+        /**
          * TraceFacts
          * @description A trace, as a line of a list.
          */
@@ -2127,6 +2327,66 @@ export interface components {
             msg: string;
             /** Error Type */
             type: string;
+        };
+        /**
+         * Verification
+         * @description Whether every number of a trace follows from those it was made of.
+         */
+        Verification: {
+            /** Reason */
+            reason: string;
+            report: components["schemas"]["VerifiedReport"] | null;
+            /** Share */
+            share: number;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "not started" | "running" | "done" | "failed";
+        };
+        /**
+         * VerifiedKind
+         * @description One kind of operation.
+         */
+        VerifiedKind: {
+            /** Name */
+            name: string;
+            /** Operations */
+            operations: number;
+            /** Values Checked */
+            values_checked: number;
+            /** Worst Address */
+            worst_address: string;
+            /** Worst Error */
+            worst_error: number | ("nan" | "inf" | "-inf");
+        };
+        /**
+         * VerifiedReport
+         * @description What recomputing every number found.
+         */
+        VerifiedReport: {
+            /** Drawn */
+            drawn: number;
+            /** Explained */
+            explained: number;
+            /** Kinds */
+            kinds: components["schemas"]["VerifiedKind"][];
+            /** Ok */
+            ok: boolean;
+            /** Opaque */
+            opaque: string[];
+            /** Operations */
+            operations: number;
+            /** Values Checked */
+            values_checked: number;
+            /** Views */
+            views: number;
+            /** Worst Address */
+            worst_address: string;
+            /** Worst Error */
+            worst_error: number | ("nan" | "inf" | "-inf");
+            /** Wrong */
+            wrong: string[];
         };
         /**
          * WeightCheck
@@ -2755,6 +3015,97 @@ export interface operations {
             };
         };
     };
+    checkpoint_steps_api_microscope_checkpoints_get: {
+        parameters: {
+            query: {
+                run: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": number[];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    diff_api_microscope_diff_get: {
+        parameters: {
+            query: {
+                /** @description The trace to compare with: changes are its numbers less those of `trace`. */
+                other: string;
+                other_edits?: string;
+                /** @description What comes first. */
+                order?: "largest" | "relative" | "program";
+                /** @description Only those of a phase. */
+                phase?: string;
+                limit?: number;
+                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
+                trace: string;
+                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
+                edits?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TraceDiff"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     explain_number_api_microscope_explain_get: {
         parameters: {
             query: {
@@ -2939,6 +3290,88 @@ export interface operations {
             };
         };
     };
+    record_api_microscope_record_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StepToRecord"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    recorded_api_microscope_recorded_get: {
+        parameters: {
+            query: {
+                job: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecordedStep"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     tensor_statistics_api_microscope_statistics_get: {
         parameters: {
             query: {
@@ -3070,6 +3503,92 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Users"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    verification_api_microscope_verify_get: {
+        parameters: {
+            query: {
+                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
+                trace: string;
+                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
+                edits?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Verification"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    verify_api_microscope_verify_post: {
+        parameters: {
+            query: {
+                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
+                trace: string;
+                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
+                edits?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Verification"];
                 };
             };
             /** @description Bad Request */
