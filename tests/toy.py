@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cutaway.base.objective import Validation
+from cutaway.base.objective import Probe, Sample, Validation
 from cutaway.base.seed import torch_generator
 
 
@@ -41,6 +41,10 @@ class ToyObjective:
         loss = float(self.loss(model, self.batch(0, 16)))
         return Validation(loss, loss, 48)
 
-    def sample(self, model: nn.Module, step: int) -> str:
+    def sample(self, model: nn.Module, step: int) -> Sample:
         torch.rand(3)  # somebody else draws random numbers: the run must not notice
-        return f"sample {step}"
+        return Sample(f"sample {step}")
+
+    @property
+    def probe(self) -> Probe:
+        return Probe(torch.linspace(-1, 1, 12).view(2, 6), "two rows", ("one", "two"))

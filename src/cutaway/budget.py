@@ -12,6 +12,7 @@ from collections.abc import Callable
 import torch
 
 from cutaway.base.errors import UsageError
+from cutaway.base.objective import Probe, Sample
 from cutaway.models.build import build
 from cutaway.models.decoder import Decoder
 from cutaway.models.presets import characters
@@ -39,13 +40,17 @@ def read_text(recipe: Recipe) -> tuple[Corpus, Tokenizer, EncodedCorpus]:
 
 
 def make_objective(
-    recipe: Recipe, model: Decoder, encoded: EncodedCorpus, write: Callable[[torch.nn.Module, int], str] | None = None
+    recipe: Recipe,
+    model: Decoder,
+    encoded: EncodedCorpus,
+    write: Callable[[torch.nn.Module], Sample] | None = None,
+    probe: Probe | None = None,
 ) -> NextToken:
     """Return the recipe's task on the text."""
     context = recipe.model.context_length
     windows = Windows(encoded.train.tokens, context, recipe.train.seed)
     batch_size = max(1, 8192 // context)
-    return NextToken(model, windows, ValidationWindows(encoded.validation, context, batch_size), write)
+    return NextToken(model, windows, ValidationWindows(encoded.validation, context, batch_size), write, probe)
 
 
 def fitted(recipe: Recipe, rung: Rung) -> Recipe:

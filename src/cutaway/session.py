@@ -21,6 +21,7 @@ from cutaway.base.config import to_toml
 from cutaway.base.errors import CutawayError, RunError, TokenizerError
 from cutaway.base.files import write_text
 from cutaway.base.memory import keep_freed_memory
+from cutaway.base.objective import Probe, Sample
 from cutaway.base.runs import RunFolder, create_run, runs_folder, timestamp
 from cutaway.branch import Branch, check_changes, find_branch, inherit
 from cutaway.budget import fitted, make_objective, propose_sizes, read_text, settled_steps
@@ -39,6 +40,8 @@ from cutaway.train.pace import measure_pace, usable_cores
 from cutaway.train.trainer import Outcome, Trainer
 from cutaway.train.watch import Watcher
 
+PROBE_TOKENS = 48
+"""Length of the text at which the model's inside is looked at: enough to see heads specialise, small on disk."""
 SHORT_SAMPLES = 8
 """How many samples to show at once of a model of lines."""
 
@@ -61,7 +64,7 @@ class Session:
         self.recipe, self.corpus, self.encoded, self.tokenizer = recipe, corpus, encoded, tokenizer
         self.world, self.watcher = world, watcher if world.is_first else Watcher()
         self.model = build(dataclasses.replace(recipe.model, vocab_size=tokenizer.vocab_size), recipe.train.seed)
-        self.objective = make_objective(recipe, self.model, encoded, self.write)
+        self.objective = make_objective(recipe, self.model, encoded, self.write, self.probe())
 
     @classmethod
     def prepare(
@@ -216,17 +219,23 @@ class Session:
             }
         return summary
 
-    def write(self, model: torch.nn.Module, step: int) -> str:
-        """Return a sample: the recipe's prompt and what the model makes of it."""
+    def probe(self) -> Probe:
+        """Return the beginning of the held-out text, at which the model's inside is looked at."""
+        length = min(PROBE_TOKENS, self.recipe.model.context_length)
+        ids = [int(token) for token in self.encoded.validation.tokens[:length]]
+        tokens = tuple(self.tokenizer.token_text(token) for token in ids)
+        return Probe(torch.tensor([ids]), self.tokenizer.decode(ids), tokens)
+
+    def write(self, model: torch.nn.Module) -> Sample:
+        """Return a sample: the recipe's prompt and what the model makes of it, drawn with the recipe's seed."""
         assert isinstance(model, Decoder)
         prompt = self.sample_prompt
         n_samples = SHORT_SAMPLES if self.recipe.data.documents == "line" else 1
         written = generate(model, self.tokenizer, prompt, self.recipe.generate, n_samples)
-        return (
-            ", ".join(prompt + completion.text.strip() for completion in written)
-            if n_samples > 1
-            else prompt + written[0].text
-        )
+        text = prompt + written[0].text
+        if n_samples > 1:
+            text = ", ".join(prompt + completion.text.strip() for completion in written)
+        return Sample(text, prompt, self.recipe.generate.seed)
 
     @cached_property
     def sample_prompt(self) -> str:

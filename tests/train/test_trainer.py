@@ -44,8 +44,9 @@ def train(
 
 
 def numbers(folder: Path) -> list[dict[str, Any]]:
-    """Everything recorded but the time it took."""
-    return [{k: v for k, v in line.items() if k != "seconds"} for line in read_jsonl(folder / "metrics.jsonl")]
+    """Everything recorded but the time and the memory it took."""
+    timed = ("seconds", "tokens_per_second", "memory_bytes")
+    return [{k: v for k, v in line.items() if k not in timed} for line in read_jsonl(folder / "metrics.jsonl")]
 
 
 class StopAt(Watcher):

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from functools import cache
+from typing import Any
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 
@@ -24,3 +26,15 @@ def keep_freed_memory() -> bool:
         return False
     settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, -1), (_M_TOP_PAD, 64 << 20))  # -1: never give back
     return all(libc.mallopt(name, value) for name, value in settings)
+
+
+def resident_bytes() -> int:
+    """Return how much memory this process takes now."""
+    return int(_this_process().memory_info().rss)
+
+
+@cache
+def _this_process() -> Any:
+    import psutil
+
+    return psutil.Process()

@@ -36,6 +36,28 @@ class Validation:
     """Number of tokens predicted."""
 
 
+@dataclass(frozen=True)
+class Sample:
+    """Something the model made, to be read by people."""
+
+    text: str
+    prompt: str = ""
+    """What it was given; the text begins with it."""
+    seed: int = 0
+    """Of the random numbers it was drawn with."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One fixed text at which a model is looked at again and again while it learns."""
+
+    inputs: Any
+    """What the model is called with: the text as tokens, one row."""
+    text: str
+    tokens: tuple[str, ...]
+    """What each position reads, for people."""
+
+
 @runtime_checkable
 class Objective(Protocol):
     """A model, its data and its loss."""
@@ -63,5 +85,9 @@ class Objective(Protocol):
     def validate(self, model: nn.Module, max_tokens: int | None = None) -> Validation:
         """Measure the loss on the validation data, or on its first `max_tokens` tokens."""
 
-    def sample(self, model: nn.Module, step: int) -> str:
-        """Return a short text that shows what the model can do now."""
+    def sample(self, model: nn.Module, step: int) -> Sample:
+        """Return a short text that shows what the model can do now: the same prompt and seed at every step."""
+
+    @property
+    def probe(self) -> Probe | None:
+        """What the model's inside is looked at with, or None where nobody looks."""

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from cutaway.base.errors import DataError
-from cutaway.base.objective import Validation
+from cutaway.base.objective import Probe, Sample, Validation
 from cutaway.text.batches import ValidationWindows, Windows
 
 Batch = tuple[Int[Tensor, "B T"], Int[Tensor, "B T"]]
@@ -25,7 +25,8 @@ class NextToken:
 
     Args:
         validation: held-out text, or None to measure nothing.
-        write: makes the sample shown on the way: (model, step) -> text.
+        write: makes the sample shown on the way.
+        probe: the text at which the model's inside is looked at.
     """
 
     def __init__(
@@ -33,12 +34,14 @@ class NextToken:
         model: nn.Module,
         windows: Windows,
         validation: ValidationWindows | None,
-        write: Callable[[nn.Module, int], str] | None = None,
+        write: Callable[[nn.Module], Sample] | None = None,
+        probe: Probe | None = None,
     ) -> None:
         self.model = model
         self.windows = windows
         self.validation = validation
-        self.write = write or (lambda model, step: "")
+        self.write = write or (lambda model: Sample(""))
+        self.probe = probe
 
     @property
     def sequences_per_epoch(self) -> int:
@@ -74,9 +77,9 @@ class NextToken:
         loss = loss_sum / n_targets
         return Validation(loss, self.validation.bits_per_byte(loss), n_targets)
 
-    def sample(self, model: nn.Module, step: int) -> str:
+    def sample(self, model: nn.Module, step: int) -> Sample:
         """Return what the model writes after the recipe's prompt."""
-        return self.write(model, step)
+        return self.write(model)
 
     def _on_device(self, batch: Batch) -> Batch:
         device = next(self.model.parameters()).device

@@ -192,3 +192,8 @@ def set_rates(optimizers: list[Optimizer], step: int, total_steps: int, config: 
             if isinstance(optimizer, Muon):
                 group["momentum"] = MOMENTUM_AT_FIRST + (config.muon_momentum - MOMENTUM_AT_FIRST) * warm
     return share
+
+
+def rates(optimizers: list[Optimizer]) -> dict[str, float]:
+    """Return the rate each optimizer used in its last step, by its name in small letters."""
+    return {type(optimizer).__name__.lower(): optimizer.param_groups[0]["lr"] for optimizer in optimizers}

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from cutaway.base.errors import ConfigError, NonFiniteError
+from cutaway.base.memory import resident_bytes
 from cutaway.base.objective import Objective, Validation
 from cutaway.base.runs import JsonLines, RunFolder
 from cutaway.base.seed import derive
@@ -40,7 +41,8 @@ from cutaway.train.checkpoint import (
 from cutaway.train.config import TrainConfig
 from cutaway.train.distributed import World, check_batch, gradients_synced, whole, wrap
 from cutaway.train.nonfinite import first_nonfinite
-from cutaway.train.optimizers import build_optimizers, set_rates
+from cutaway.train.optimizers import build_optimizers, rates, set_rates
+from cutaway.train.snapshots import Snapshots, by_layer
 from cutaway.train.watch import StepEvent, Watcher
 
 MEASUREMENTS = 15
@@ -86,6 +88,8 @@ class Trainer:
         self.export = export or (lambda model: None)
         self.rebuild = rebuild
         self.state = TrainState()
+        self.snapshots: Snapshots | None = None
+        self._looked_at_memory = 0.0
         self.total_steps = config.steps
         self.validate_every = config.validate_every or max(1, round(self.total_steps / MEASUREMENTS))
         self.checkpoint_every = config.checkpoint_every or self.validate_every
@@ -125,13 +129,16 @@ class Trainer:
         first = self.world.is_first
         metrics = JsonLines(self.run.path / "metrics.jsonl", self.state.step) if first else None
         samples = JsonLines(self.run.path / "samples.jsonl", self.state.step) if first else None
+        probe = self.objective.probe
+        self.snapshots = Snapshots(self.run.path / "snapshots", probe, self.state.step, first)
         started = time.perf_counter() - self.state.seconds
         recent: deque[tuple[float, int]] = deque([(time.perf_counter(), self.state.tokens)], maxlen=30)
         try:
+            if self.state.step == 0:
+                self.look_inside()
             with stop_signals() as wants_stop:
                 while self.state.step < self.total_steps:
-                    wants_layers = self.is_due(self.state.step + 1)
-                    share, loss, norm, layers = self.update(wants_layers)
+                    share, loss, norm, layers = self.update(self.is_measured(self.state.step + 1))
                     stop, loss = self.world.mean(float(wants_stop()), loss)
                     self.state.seconds = time.perf_counter() - started
                     recent.append((time.perf_counter(), self.state.tokens))
@@ -141,39 +148,51 @@ class Trainer:
                         "loss": loss,
                         "tokens": self.state.tokens,
                         "seconds": round(self.state.seconds, 3),
+                        "tokens_per_second": round(event.tokens_per_second, 1),
                         "rate": share,
+                        "learning_rates": rates(self.optimizers),
                         "grad_norm": norm,
+                        **self._memory(),
                         **layers,
                     }
                     self.watcher.step(event)
-                    is_last = self.state.step == self.total_steps
-                    is_due = self.is_due(self.state.step)
-                    if is_due or is_last:
+                    is_measured = self.is_measured(self.state.step)
+                    if is_measured:
                         validation, is_best = self.validate()
                         line |= {
                             "validation_loss": validation.loss_nats,
                             "bits_per_byte": validation.bits_per_byte,
                         }
                         self.watcher.validated(self.state.step, validation, is_best)
+                        self.look_inside()
                     if metrics:
                         metrics.append(line)
-                    if self.wants_sample(is_due or is_last):
+                    if self.wants_sample(is_measured):
                         self.sample(samples)
-                    if self.state.step % self.checkpoint_every == 0 or is_last or is_due or stop:
+                    if self.state.step % self.checkpoint_every == 0 or is_measured or stop:
                         self.checkpoint()
                     if stop:
                         break
             is_finished = self.state.step >= self.total_steps
             return Outcome(self.state, is_finished, self.measure_best() if is_finished else None)
         finally:
+            self.snapshots.close()
             if metrics and samples:
                 metrics.close()
                 samples.close()
 
-    def is_due(self, step: int) -> bool:
-        """Whether the held-out loss is measured after this step."""
+    def is_measured(self, step: int) -> bool:
+        """Whether, after this step, the held-out loss is measured and the model's inside recorded."""
         is_early = self.config.validate_every is None and step in EARLY_STEPS
-        return is_early or step % self.validate_every == 0
+        return is_early or step % self.validate_every == 0 or step == self.total_steps
+
+    def _memory(self) -> dict[str, int]:
+        """Return how much memory the process takes, about once a second."""
+        now = time.monotonic()
+        if now - self._looked_at_memory < 1:
+            return {}
+        self._looked_at_memory = now
+        return {"memory_bytes": resident_bytes()}
 
     def wants_sample(self, is_measured: bool) -> bool:
         """Whether the model writes a sample after this step."""
@@ -208,22 +227,38 @@ class Trainer:
         mean_loss = loss_sum / config.accumulate
         if not all(map(_is_number, world.mean(mean_loss, norm))):
             self._stop_nonfinite(batch)
-        norms = layer_norms(self.objective.model, grads, parameters) if wants_layers else {}
+        layers: dict[str, Any] = {}
+        if wants_layers:
+            layers["layer_grad_norms"] = self._record("gradients", grads, parameters)
         if config.clip_norm and norm > config.clip_norm:
             torch._foreach_mul_(grads, config.clip_norm / norm)
         before = [p.detach().clone() for p in parameters] if wants_layers else []
-        layers: dict[str, Any] = {}
         scale = set_rates(self.optimizers, step, self.total_steps, config)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         if wants_layers:
             moved = [p.detach() - old for p, old in zip(parameters, before, strict=True)]
-            updates = layer_norms(self.objective.model, moved, parameters)
-            layers = {"layer_grad_norms": norms, "layer_update_norms": updates}
+            layers["layer_update_norms"] = self._record("updates", moved, parameters)
         self.state.step += 1
         self.state.tokens += config.batch_size * self.objective.tokens_per_sequence
         return scale, mean_loss, norm, layers
+
+    def _record(self, kind: str, tensors: list[Any], parameters: list[nn.Parameter]) -> dict[str, float]:
+        """Record how the step's gradients or updates are spread; return their length, by layer."""
+        layers = by_layer(self.objective.model, tensors, parameters)
+        if self.snapshots:
+            self.snapshots.spread(self.state.step + 1, kind, layers)
+        return {layer: float(whole(nn.utils.get_total_norm(group))) for layer, group in layers.items()}
+
+    def look_inside(self) -> None:
+        """Record how the weights are spread, and what they make of the probe."""
+        if not self.snapshots:
+            return
+        parameters = list(self.objective.model.parameters())
+        layers = by_layer(self.objective.model, parameters, parameters)
+        self.snapshots.spread(self.state.step, "weights", layers)
+        self.snapshots.look(self.state.step, self.whole_model())
 
     def _stop_nonfinite(self, batch: Any) -> None:
         culprit = first_nonfinite(self.objective, batch)
@@ -269,9 +304,9 @@ class Trainer:
         if samples is None:
             return
         with torch.no_grad():
-            text = self.objective.sample(model, self.state.step)
-        samples.append({"step": self.state.step, "text": text})
-        self.watcher.sampled(self.state.step, text)
+            sample = self.objective.sample(model, self.state.step)
+        samples.append({"step": self.state.step, "prompt": sample.prompt, "seed": sample.seed, "text": sample.text})
+        self.watcher.sampled(self.state.step, sample.text)
 
     def whole_model(self) -> nn.Module:
         """Return the model with all its weights in one place (every rank must ask)."""
@@ -315,17 +350,6 @@ def gradient_values(parameter: nn.Parameter) -> Tensor:
         parameter.grad = parameter.grad.coalesce()
         return parameter.grad._values()
     return parameter.grad
-
-
-def layer_norms(model: nn.Module, tensors: list[Any], parameters: list[nn.Parameter]) -> dict[str, float]:
-    """Return the length of the tensors (gradients, updates) of each layer: `blocks.3`, `lm_head`, ..."""
-    names = {parameter: name for name, parameter in model.named_parameters()}
-    groups: dict[str, list[Tensor]] = {}
-    for tensor, parameter in zip(tensors, parameters, strict=True):
-        parts = names[parameter].split(".")
-        layer = ".".join(parts[:2]) if len(parts) > 1 and parts[1].isdigit() else parts[0]
-        groups.setdefault(layer, []).append(tensor)
-    return {layer: float(whole(nn.utils.get_total_norm(group))) for layer, group in groups.items()}
 
 
 @contextmanager
