@@ -73,7 +73,7 @@ class Events:
         """End every client's stream; from any thread."""
         loop = self._loop
         if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(lambda: [self._let_go(queue) for queue in list(self.clients)])
+            loop.call_soon_threadsafe(self._let_all_go)
 
     def now(self, run: RunFolder) -> RunNow:
         """Return how far a run is, watched or not."""
@@ -92,6 +92,10 @@ class Events:
                         self._let_go(queue)
             await asyncio.sleep(LOOK_EVERY_SECONDS)
             idle = 0 if self.clients else idle + 1
+
+    def _let_all_go(self) -> None:
+        for queue in list(self.clients):
+            self._let_go(queue)
 
     def _let_go(self, queue: Queue) -> None:
         self.clients.discard(queue)

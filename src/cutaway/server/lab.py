@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +26,10 @@ class Lab:
 
     home: Path
     """The folder that holds the runs; nothing outside it is ever read for, or written by, a client."""
+    first_run: Sequence[str] = ("train", "stdlib")
+    """The command behind `cutaway` that the home screen runs where nothing was trained yet."""
+    begins_itself: bool = False
+    """Whether it does so without being asked."""
 
     @cached_property
     def columns(self) -> ColumnCache:

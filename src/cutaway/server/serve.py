@@ -75,7 +75,7 @@ def serve(place: Place, say: Callable[[str], None], when_ready: Callable[[str], 
             say(NOT_BUILT)
         sessions = Sessions(place.password, f"cutaway_{port}") if place.password else None
         access = Access(sessions, is_loopback(place.host), frozenset(name.lower() for name in place.names))
-        lab = Lab(place.home)
+        lab = Lab(place.home, begins_itself=True)
         app = protected(create_app(lab, access), access)
         config = uvicorn.Config(
             app, log_level="warning", timeout_graceful_shutdown=1, ws="none", server_header=False, date_header=False
