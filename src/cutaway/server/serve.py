@@ -175,6 +175,8 @@ def listening(place: Place, say: Callable[[str], None]) -> Iterator[socket.socke
     for port in range(place.port, place.port + PORTS_TO_TRY) if place.port else [0]:
         try:
             listener = socket.create_server((host, port), family=family, backlog=128)
+            # or the body of an answer waits 40 ms until its head is acknowledged; connections inherit it
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OverflowError:
             raise UsageError(f"--port {place.port}; expected a number from 0 to 65535") from None
         except PermissionError:

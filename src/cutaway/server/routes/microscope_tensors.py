@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 router = APIRouter()
 MOST_CELLS = 1 << 20
+MOST_POOLED = 16
+"""Tables of blocks that are kept: one that is scrolled over is asked for again."""
 STATISTICS_AT_ONCE = 1 << 18
 """Statistics of tensors up to this size come with the tensor; of larger ones when asked for."""
 
@@ -155,7 +157,8 @@ def part_of(trace: OpenTrace, address: str, view: View, beside: OpenTrace | None
     arrays: dict[str, Any] = {"values": table}
     height, width = block_size(table.shape[0], table.shape[1], max(1, view.most))
     if (height, width) != (1, 1):
-        pooled = pool(table, height, width)
+        key = address, astuple(view), beside and (beside.name, id(beside))
+        pooled = trace.once("pooled", key, lambda: pool(table, height, width), most=MOST_POOLED)
         arrays = {"mean": pooled.mean, "low": pooled.low, "high": pooled.high, "strange": pooled.strange}
     known = trace.known("statistics", address)
     if known is None and place.numel <= STATISTICS_AT_ONCE:
