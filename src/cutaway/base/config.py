@@ -10,8 +10,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import threading
 import tomllib
 import types
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -22,6 +24,16 @@ Config = TypeVar("Config")
 
 def field_docs(config_class: type) -> dict[str, str]:
     """Return the docstring of every field of a dataclass, by name, on one line each."""
+    with _parsing:
+        return _parsed_docs(config_class)
+
+
+_parsing = threading.Lock()
+"""Python 3.11's own parser must not parse in two threads at once when one of them is short of stack (SystemError)."""
+
+
+@cache
+def _parsed_docs(config_class: type) -> dict[str, str]:
     import docstring_parser
 
     parsed = docstring_parser.parse_from_object(config_class)

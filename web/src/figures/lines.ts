@@ -29,6 +29,9 @@ export interface LineOptions {
   readonly logY?: boolean;
   readonly xLabel?: string;
   readonly yLabel?: string;
+  /** What stands above it, as a heading, and a line below that. */
+  readonly heading?: string;
+  readonly about?: string;
   /** In pixels. */
   readonly height?: number;
   /** Weight of the past in the moving average: 0 shows the values as they are. */

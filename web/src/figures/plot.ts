@@ -19,7 +19,7 @@ export interface Drawn {
 }
 
 export interface Look {
-  readonly ink: string;
+  readonly paper: string;
   readonly soft: string;
   readonly grid: string;
   readonly font: string;
@@ -248,6 +248,10 @@ export class Plot {
     ctx.textBaseline = 'middle';
     for (const { label, color, px, py } of ends) {
       ctx.fillStyle = color;
+      ctx.strokeStyle = this.look.paper; // a rim of paper, so that the name can be read where other lines pass
+      ctx.lineWidth = 5 * ratio;
+      ctx.lineJoin = 'round';
+      ctx.strokeText(label, px + 6 * ratio, py);
       ctx.fillText(label, px + 6 * ratio, py);
     }
   }

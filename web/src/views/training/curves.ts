@@ -1,0 +1,75 @@
+// Which curves of a run stand in which picture.
+
+import type { LineSeries } from '../../figures/lines';
+import type { Columns, XAxis } from './columns';
+
+export interface Picture {
+  readonly id: string;
+  readonly title: string;
+  readonly yLabel: string;
+  /** What it shows, in a line. */
+  readonly about: string;
+  readonly series: LineSeries[];
+  readonly fromZero?: boolean;
+}
+
+const MEGA = 1e6;
+
+/** Return a run's pictures; those with nothing measured are left out, but for the loss. */
+export function pictures(columns: Columns, axis: XAxis): Picture[] {
+  const line = (name: string, column: string, more: Partial<LineSeries> = {}): LineSeries => ({ name, ...columns.line(column, axis), ...more });
+  const layers = (prefix: string): LineSeries[] => columns.names.filter((name) => name.startsWith(prefix)).map((name) => line(name.slice(prefix.length), name, { points: true, smooth: false }));
+  const rates = columns.names.filter((name) => name.startsWith('learning_rates.'));
+  const bytes = columns.line('memory_bytes', axis);
+  const speed = columns.names.includes('tokens_per_second') ? columns.line('tokens_per_second', axis) : columns.throughput(axis);
+  const all: Picture[] = [
+    {
+      id: 'loss',
+      title: 'Loss',
+      yLabel: 'nats a token',
+      about: 'Loss: how surprised the model is by the next token, on the text it learns from and on text kept aside (validation).',
+      series: [line('loss', 'loss'), line('validation loss', 'validation_loss', { points: true, smooth: false })],
+    },
+    {
+      id: 'bits',
+      title: 'Bits per byte',
+      yLabel: 'bits a byte',
+      about: 'The validation loss in bits for each byte of text, which compares across tokenizers.',
+      series: [line('bits per byte', 'bits_per_byte', { points: true, smooth: false })],
+    },
+    {
+      id: 'rate',
+      title: 'Learning rate',
+      yLabel: rates.length ? 'rate' : 'share of the peak',
+      about: rates.length ? 'How large the steps are: the rate really applied, by each optimizer.' : 'How large the steps are, as a share of the peak rates of the recipe.',
+      series: rates.length ? rates.map((name) => line(name.slice('learning_rates.'.length), name, { smooth: false })) : [line('learning rate', 'rate', { smooth: false })],
+      fromZero: true,
+    },
+    {
+      id: 'gradients',
+      title: 'Gradient norm',
+      yLabel: 'norm',
+      about: 'The length of the gradient over all parameters.',
+      series: [line('all parameters', 'grad_norm')],
+    },
+    { id: 'layers', title: 'Gradient norm by layer', yLabel: 'norm', about: 'The same, layer by layer: one that stays near 0 learns nothing.', series: layers('layer_grad_norms.') },
+    { id: 'updates', title: 'Update norm by layer', yLabel: 'norm', about: 'How far one step moved the weights of each layer.', series: layers('layer_update_norms.') },
+    {
+      id: 'speed',
+      title: 'Throughput',
+      yLabel: 'tokens a second',
+      about: 'Tokens worked through in a second, over the last steps.',
+      series: [{ name: 'throughput', ...speed, smooth: false }],
+      fromZero: true,
+    },
+    {
+      id: 'memory',
+      title: 'Memory',
+      yLabel: 'MB',
+      about: 'Memory the training process holds.',
+      series: [{ name: 'memory', x: bytes.x, y: bytes.y.map((value) => value / MEGA), smooth: false }],
+      fromZero: true,
+    },
+  ];
+  return all.filter(({ id, series }) => id === 'loss' || series.some(({ x }) => x.length));
+}
