@@ -211,7 +211,9 @@ def table_of(trace: Trace, address: str, view: View) -> tuple[np.ndarray[Any, An
     found = to_numpy(trace.memory.read(place)[tuple(part)])
     if rows is not None and columns is not None and rows > columns:
         found = found.T
-    return found.reshape(*(1 if rows is None else found.shape[0],), -1 if columns is not None else 1), rows, columns, at
+    height = 1 if rows is None else found.shape[0]
+    width = 1 if columns is None else found.shape[-1]
+    return found.reshape(height, width), rows, columns, at
 
 
 def axes_of(address: str, n: int, view: View) -> tuple[int | None, int | None]:

@@ -2,7 +2,8 @@
 
 import { choice, flag, linked, location, text, type Field } from '../../state/location.svelte';
 import type { Range } from '../../figures/HeatMapLegend.svelte';
-import { indexText } from './api';
+import type { Wire } from '../../api/client';
+import { ask, indexText } from './api';
 import { spotText, state, type Edit, type Spot } from './state';
 
 const range: Field<Range> = {
@@ -66,4 +67,11 @@ export function touches(edit: Edit, address: string, index: readonly number[]): 
 /** Return a line of a program without the folders it lies in. */
 export function lineOf(source: string): string {
   return source.split(/[\\/]/).at(-1) ?? source;
+}
+
+/** Return whether an address without an index is a tensor with axes, and no single number. */
+export async function isTensor({ address, index }: Spot, signal: AbortSignal): Promise<boolean> {
+  if (index.length) return false;
+  const { found } = await ask<Wire<'Addresses'>>('addresses', { query: address, limit: 5 }, signal);
+  return (found.find((one) => one.address === address)?.shape.length ?? 0) > 0;
 }
