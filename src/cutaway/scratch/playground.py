@@ -13,6 +13,7 @@ Look at `Playground.seek`, and at `snapshot` and `formula` for all numbers of a 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -213,6 +214,14 @@ class Playground:
         rows = [plain(scores) for _, scores in self._history.kept]
         columns = {name.removesuffix("_K"): [row[name] for row in rows] for name in rows[0]}
         return {"step": [state.step for state, _ in self._history.kept], **columns}
+
+    def curves(self) -> dict[str, FloatArray]:
+        """Return `history` as arrays, a row a step, a column a network; without what was not computed."""
+        kept = self._history.kept
+        columns = {"step": np.array([state.step for state, _ in kept], dtype=float)}
+        for name in [field.name for field in fields(Scores) if getattr(kept[0][1], field.name) is not None]:
+            columns[name.removesuffix("_K")] = np.stack([getattr(scores, name) for _, scores in kept])
+        return columns
 
     def weight_history(self, layer: int, unit: int, source: int | None = None) -> FloatArray:
         """Return a weight, or with no source a bias, at the steps of `history`: a row a step, a column a network."""

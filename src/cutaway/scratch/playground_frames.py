@@ -20,7 +20,7 @@ from cutaway.scratch.playground_config import MAX_STEPS
 from cutaway.scratch.playground_data import DataSet
 from cutaway.scratch.playground_divergence import loudest_updates
 from cutaway.scratch.playground_moment import Moment
-from cutaway.scratch.small_network import Pass, forward
+from cutaway.scratch.small_network import Pass, forward, losses
 
 Arrays = dict[str, NDArray[Any]]
 MAX_FRAMES = 240
@@ -79,6 +79,8 @@ def frame(now: Moment, k: int, point: int, grid: int, unit_grid: int) -> Arrays:
         step, shown = now.train_step(), now.pass_over(point)
         loudest_K, times_K = loudest_updates(step)
         output_N = forward(now.network, shown.layers, now.data.x_N2[None]).a[-1][k, :, 0]
+        after = forward(now.network, now.network.layers(step.update["new_value"]), now.data.x_N2[None])
+        loss_after_K = losses(now.network, after, now.data.y_N[None, :, None]).mean(axis=1)
     scores = now.scores()
     found: dict[str, Any] = {
         "step": np.array(now.state.step, dtype=np.int32),
@@ -92,6 +94,7 @@ def frame(now: Moment, k: int, point: int, grid: int, unit_grid: int) -> Arrays:
         "loudest": np.array(loudest_K[k], dtype=np.int32),
         "times": times_K[k],
         "loss": scores.loss_K[k],
+        "loss_after": loss_after_K[k],
         "accuracy": scores.accuracy_K[k],
         "held_out_loss": np.nan if scores.held_out_loss_K is None else scores.held_out_loss_K[k],
         "held_out_accuracy": np.nan if scores.held_out_accuracy_K is None else scores.held_out_accuracy_K[k],
@@ -102,7 +105,8 @@ def frame(now: Moment, k: int, point: int, grid: int, unit_grid: int) -> Arrays:
     if boundary:
         found["boundary"] = boundary.output_KYX[k].astype(np.float32)
     if maps:
-        found["maps"] = np.stack([one.output_KYX[k] for one in maps]).astype(np.float32)
+        with np.errstate(over="ignore"):
+            found["maps"] = np.stack([one.output_KYX[k] for one in maps]).astype(np.float32)
     return {name: np.asarray(array) for name, array in found.items()}
 
 

@@ -59,7 +59,7 @@ class SituationWire(BaseModel):
         return Situation(PlaygroundConfig.from_dict(self.config), tuple(self.seeds), points, settled(changes))
 
 
-class Cause(BaseModel):
+class StopCause(BaseModel):
     """The weight whose update was largest beside the weight itself, in the steps before a network stopped."""
 
     step: int
@@ -71,7 +71,7 @@ class Cause(BaseModel):
     times: float
 
 
-class Stop(BaseModel):
+class NetworkStop(BaseModel):
     """Why a network went no further, and what led to it."""
 
     step: int
@@ -79,7 +79,7 @@ class Stop(BaseModel):
     name: str
     value: str
     """The first number that was none: inf, -inf or nan."""
-    cause: Cause | None
+    cause: StopCause | None
 
 
 class FramesAsked(BaseModel):
@@ -95,7 +95,7 @@ class FramesAsked(BaseModel):
     unit_grid: int = 0
 
 
-class Frames(BaseModel):
+class PlaygroundFrames(BaseModel):
     """What is said about frames."""
 
     sizes: list[int]
@@ -103,11 +103,11 @@ class Frames(BaseModel):
     reached: int
     """The step computed up to, where the first frame could not be reached in one go."""
     last_step: int
-    stop: Stop | None
+    stop: NetworkStop | None
     seconds: float
 
 
-class HistoryAsked(BaseModel):
+class PlaygroundHistoryAsked(BaseModel):
     """Which histories."""
 
     situation: SituationWire
@@ -116,13 +116,13 @@ class HistoryAsked(BaseModel):
     """Layer, unit, source (null: the bias)."""
 
 
-class History(BaseModel):
+class PlaygroundHistory(BaseModel):
     """What is said about histories."""
 
     last_step: int
 
 
-class Term(BaseModel):
+class PlaygroundTerm(BaseModel):
     """One summand."""
 
     symbols: str
@@ -130,7 +130,7 @@ class Term(BaseModel):
     value: float | None
 
 
-class Formula(BaseModel):
+class PlaygroundFormula(BaseModel):
     """How a number was made. A number that JSON lacks (infinity, not a number) is null, and `text` says it."""
 
     kind: str
@@ -141,13 +141,13 @@ class Formula(BaseModel):
     text: str
     is_equal: bool
     """Whether the numbers, worked out again, give the value."""
-    terms: list[Term]
+    terms: list[PlaygroundTerm]
 
     @classmethod
-    def of(cls, formula: ScratchFormula, kind: str = "") -> Formula:
+    def of(cls, formula: ScratchFormula, kind: str = "") -> PlaygroundFormula:
         """Return a formula as it travels."""
         value, summands = float(formula.value), [float(term.value) for term in formula.terms]
-        terms = [Term(symbols=t.symbols, numbers=t.numbers, value=finite(t.value)) for t in formula.terms]
+        terms = [PlaygroundTerm(symbols=t.symbols, numbers=t.numbers, value=finite(t.value)) for t in formula.terms]
         return cls(
             kind=kind,
             name=formula.name,
@@ -160,7 +160,7 @@ class Formula(BaseModel):
         )
 
 
-class Named(BaseModel):
+class OptimizerNumber(BaseModel):
     """One number of the optimizer's table."""
 
     name: str
@@ -168,7 +168,7 @@ class Named(BaseModel):
     text: str
 
 
-class ExplainAsked(BaseModel):
+class PlaygroundExplainAsked(BaseModel):
     """Which unit (source absent and is_weight false), weight, or bias (source null)."""
 
     situation: SituationWire
@@ -181,7 +181,7 @@ class ExplainAsked(BaseModel):
     is_weight: bool = False
 
 
-class Check(BaseModel):
+class GradientCompared(BaseModel):
     """A gradient, by backpropagation and by moving the weight."""
 
     exact: float | None
@@ -189,7 +189,7 @@ class Check(BaseModel):
     difference: float | None
 
 
-class WeightCheck(Check):
+class WeightCompared(GradientCompared):
     """Such a check, and of which weight."""
 
     layer: int
@@ -197,16 +197,16 @@ class WeightCheck(Check):
     source: int | None
 
 
-class Explanation(BaseModel):
+class PlaygroundExplanation(BaseModel):
     """How the numbers of a unit or a weight are made at a step."""
 
     step: int
-    at_point: list[Formula]
+    at_point: list[PlaygroundFormula]
     """What concerns the one point, in the order it is computed."""
-    at_batch: list[Formula]
+    at_batch: list[PlaygroundFormula]
     """Gradient, the optimizer's numbers, new value: of the batch, as they are applied."""
-    table: list[Named]
-    check: Check | None
+    table: list[OptimizerNumber]
+    check: GradientCompared | None
 
 
 class ByHandAsked(BaseModel):
@@ -223,7 +223,7 @@ class HandLines(BaseModel):
 
     phase: str
     layer: int
-    formulas: list[Formula]
+    formulas: list[PlaygroundFormula]
 
 
 class ByHand(BaseModel):
@@ -235,7 +235,7 @@ class ByHand(BaseModel):
     n_equal: int
     """How many lines, worked out again, give the value that the network used."""
     batch_loss: float | None
-    checks: list[WeightCheck]
+    checks: list[WeightCompared]
     largest_difference: float | None
     is_close: bool
     """Whether the derivatives agree with the central differences."""
@@ -256,6 +256,6 @@ class Crowd(BaseModel):
 
     reached: int
     """The step up to which all are computed; ask again where it is less than was asked for."""
-    stops: list[Stop | None]
+    stops: list[NetworkStop | None]
     solved_at: list[int | None]
     """The first recorded step from which on every point was on its right side."""

@@ -124,46 +124,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/home": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Home
-         * @description Return what the home screen shows.
-         */
-        get: operations["home_api_home_get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/home/first-run": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * First Run
-         * @description Train the model for two minutes that one meets first. Unless asked for again, once in a folder.
-         */
-        post: operations["first_run_api_home_first_run_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/jobs": {
         parameters: {
             query?: never;
@@ -248,46 +208,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/login": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Log In
-         * @description Begin a session.
-         */
-        post: operations["log_in_api_login_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/logout": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Log Out
-         * @description End the session.
-         */
-        post: operations["log_out_api_logout_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/microscope/across": {
         parameters: {
             query?: never;
@@ -322,46 +242,6 @@ export interface paths {
          *     All words of the query must be in the address; else its letters in their order; with a mistake in it, the nearest.
          */
         get: operations["addresses_api_microscope_addresses_get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/microscope/checkpoints": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Checkpoint Steps
-         * @description Return the steps of the checkpoints a step of a run can be recorded from, earliest first.
-         */
-        get: operations["checkpoint_steps_api_microscope_checkpoints_get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/microscope/diff": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Diff
-         * @description Return which tensors differ between two traces: edited and original, two checkpoints, two models.
-         */
-        get: operations["diff_api_microscope_diff_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -450,46 +330,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/microscope/record": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Record
-         * @description Record a step of a run, as a job; `/api/microscope/recorded` says which trace it made.
-         */
-        post: operations["record_api_microscope_record_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/microscope/recorded": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Recorded
-         * @description Return which trace a job has made.
-         */
-        get: operations["recorded_api_microscope_recorded_get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/microscope/statistics": {
         parameters: {
             query?: never;
@@ -544,30 +384,6 @@ export interface paths {
         get: operations["users_api_microscope_users_get"];
         put?: never;
         post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/microscope/verify": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Verification
-         * @description Return how far verifying a trace is, or what it found.
-         */
-        get: operations["verification_api_microscope_verify_get"];
-        put?: never;
-        /**
-         * Verify
-         * @description Recompute every number of a trace from its formula, in the background.
-         */
-        post: operations["verify_api_microscope_verify_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -727,11 +543,7 @@ export interface paths {
          */
         get: operations["runs_api_runs_get"];
         put?: never;
-        /**
-         * Start
-         * @description Start a run: put its command into the queue.
-         */
-        post: operations["start_api_runs_post"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -776,46 +588,6 @@ export interface paths {
         get: operations["attention_api_runs__name__attention_get"];
         put?: never;
         post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/runs/{name}/branch": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Branch
-         * @description Start a new run with a checkpoint of this one, with some settings changed.
-         */
-        post: operations["branch_api_runs__name__branch_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/runs/{name}/branch/check": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Check Branch
-         * @description Say what is wrong with a branch, before anything starts.
-         */
-        post: operations["check_branch_api_runs__name__branch_check_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -882,26 +654,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/runs/{name}/resume": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Resume
-         * @description Go on with a run that was stopped or failed, from its last checkpoint.
-         */
-        post: operations["resume_api_runs__name__resume_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/runs/{name}/samples": {
         parameters: {
             query?: never;
@@ -916,26 +668,6 @@ export interface paths {
         get: operations["samples_api_runs__name__samples_get"];
         put?: never;
         post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/runs/{name}/stop": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Stop
-         * @description Ask a run's training to end after its step; what was done is saved. A run that waits is taken off the queue.
-         */
-        post: operations["stop_api_runs__name__stop_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -977,26 +709,6 @@ export interface paths {
          * @description Delete a trace.
          */
         delete: operations["delete_trace_api_traces__name__delete"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/uploads/{name}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Upload
-         * @description Keep a text file for training on; the body is the file. A file of the same name and text is kept once.
-         */
-        post: operations["upload_api_uploads__name__post"];
-        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1100,7 +812,7 @@ export interface components {
             /** Batch Loss */
             batch_loss: number | null;
             /** Checks */
-            checks: components["schemas"]["WeightCheck"][];
+            checks: components["schemas"]["WeightCompared"][];
             /** Is Close */
             is_close: boolean;
             /** Largest Difference */
@@ -1135,26 +847,6 @@ export interface components {
              * @default 0
              */
             step: number;
-        };
-        /**
-         * Cause
-         * @description The weight whose update was largest beside the weight itself, in the steps before a network stopped.
-         */
-        Cause: {
-            /** Layer */
-            layer: number;
-            /** Source */
-            source: number | null;
-            /** Step */
-            step: number;
-            /** Times */
-            times: number;
-            /** Unit */
-            unit: number;
-            /** Update */
-            update: number;
-            /** Weight */
-            weight: number;
         };
         /**
          * Cell
@@ -1200,6 +892,22 @@ export interface components {
             ][];
         };
         /**
+         * Check
+         * @description What is wrong with a filled form, and what it amounts to.
+         */
+        Check: {
+            /** Command */
+            command: string;
+            /** Errors */
+            errors: {
+                [key: string]: string;
+            };
+            /** Name */
+            name: string;
+            /** Parameters */
+            parameters: number;
+        };
+        /**
          * Comparison
          * @description Several runs side by side, in the order asked for.
          */
@@ -1219,7 +927,7 @@ export interface components {
             /** Solved At */
             solved_at: (number | null)[];
             /** Stops */
-            stops: (components["schemas"]["Stop"] | null)[];
+            stops: (components["schemas"]["NetworkStop"] | null)[];
         };
         /**
          * CrowdAsked
@@ -1272,59 +980,16 @@ export interface components {
             done: boolean;
         };
         /**
-         * ExplainAsked
-         * @description Which unit (source absent and is_weight false), weight, or bias (source null).
-         */
-        ExplainAsked: {
-            /**
-             * Is Weight
-             * @default false
-             */
-            is_weight: boolean;
-            /**
-             * Layer
-             * @default 1
-             */
-            layer: number;
-            /**
-             * Network
-             * @default 0
-             */
-            network: number;
-            /**
-             * Point
-             * @default 0
-             */
-            point: number;
-            situation: components["schemas"]["SituationWire"];
-            /** Source */
-            source?: number | null;
-            /**
-             * Step
-             * @default 0
-             */
-            step: number;
-            /**
-             * Unit
-             * @default 1
-             */
-            unit: number;
-        };
-        /**
          * ExplainedNumber
          * @description The arithmetic of one number.
          */
         ExplainedNumber: {
             /** Address */
             address: string;
-            /** Adds Up */
-            adds_up: boolean;
             /** Allowed */
             allowed: number | ("nan" | "inf" | "-inf");
             /** Bound */
             bound?: unknown;
-            /** Constant */
-            constant: number | ("nan" | "inf" | "-inf");
             /** Difference */
             difference: number | ("nan" | "inf" | "-inf") | null;
             /** Dtype */
@@ -1387,41 +1052,6 @@ export interface components {
             value: number | ("nan" | "inf" | "-inf");
             /** Weight */
             weight: number | ("nan" | "inf" | "-inf");
-        };
-        /**
-         * Explanation
-         * @description How the numbers of a unit or a weight are made at a step.
-         */
-        Explanation: {
-            /** At Batch */
-            at_batch: components["schemas"]["Formula"][];
-            /** At Point */
-            at_point: components["schemas"]["Formula"][];
-            check: components["schemas"]["cutaway__server__playground_wire__Check"] | null;
-            /** Step */
-            step: number;
-            /** Table */
-            table: components["schemas"]["Named"][];
-        };
-        /**
-         * FilledBranch
-         * @description A branch from a run.
-         */
-        FilledBranch: {
-            /**
-             * Name
-             * @default
-             */
-            name: string;
-            /** Step */
-            step: number;
-            /**
-             * Values
-             * @default {}
-             */
-            values: {
-                [key: string]: string;
-            };
         };
         /**
          * FilledForm
@@ -1509,45 +1139,6 @@ export interface components {
             title: string;
         };
         /**
-         * Formula
-         * @description How a number was made. A number that JSON lacks (infinity, not a number) is null, and `text` says it.
-         */
-        Formula: {
-            /** Is Equal */
-            is_equal: boolean;
-            /** Kind */
-            kind: string;
-            /** Name */
-            name: string;
-            /** Numbers */
-            numbers: string;
-            /** Symbols */
-            symbols: string;
-            /** Terms */
-            terms: components["schemas"]["Term"][];
-            /** Text */
-            text: string;
-            /** Value */
-            value: number | null;
-        };
-        /**
-         * Frames
-         * @description What is said about frames.
-         */
-        Frames: {
-            /** Last Step */
-            last_step: number;
-            /** N Frames */
-            n_frames: number;
-            /** Reached */
-            reached: number;
-            /** Seconds */
-            seconds: number;
-            /** Sizes */
-            sizes: number[];
-            stop: components["schemas"]["Stop"] | null;
-        };
-        /**
          * FramesAsked
          * @description Which frames.
          */
@@ -1590,6 +1181,18 @@ export interface components {
             unit_grid: number;
         };
         /**
+         * GradientCompared
+         * @description A gradient, by backpropagation and by moving the weight.
+         */
+        GradientCompared: {
+            /** Approximate */
+            approximate: number | null;
+            /** Difference */
+            difference: number | null;
+            /** Exact */
+            exact: number | null;
+        };
+        /**
          * GradientPath
          * @description The way of a gradient from the loss, along the largest contribution at each step.
          */
@@ -1608,7 +1211,7 @@ export interface components {
          */
         HandLines: {
             /** Formulas */
-            formulas: components["schemas"]["Formula"][];
+            formulas: components["schemas"]["PlaygroundFormula"][];
             /** Layer */
             layer: number;
             /** Phase */
@@ -1632,49 +1235,6 @@ export interface components {
              * @enum {string}
              */
             what: "weights" | "gradients" | "updates" | "activations";
-        };
-        /**
-         * History
-         * @description What is said about histories.
-         */
-        History: {
-            /** Last Step */
-            last_step: number;
-        };
-        /**
-         * HistoryAsked
-         * @description Which histories.
-         */
-        HistoryAsked: {
-            /**
-             * Network
-             * @default 0
-             */
-            network: number;
-            situation: components["schemas"]["SituationWire"];
-            /**
-             * Weights
-             * @default []
-             */
-            weights: [
-                number,
-                number,
-                number | null
-            ][];
-        };
-        /**
-         * Home
-         * @description What the home screen shows besides the runs' facts.
-         */
-        Home: {
-            /** Begins Itself */
-            begins_itself: boolean;
-            /** Curves */
-            curves: {
-                [key: string]: (number | null)[];
-            };
-            /** First Run */
-            first_run: string;
         };
         /**
          * Job
@@ -1762,44 +1322,19 @@ export interface components {
             size_out: number | ("nan" | "inf" | "-inf") | null;
         };
         /**
-         * MovedTensor
-         * @description A tensor that is not the same in two traces.
+         * NetworkStop
+         * @description Why a network went no further, and what led to it.
          */
-        MovedTensor: {
-            /** Address */
-            address: string;
-            /** After */
-            after: number | ("nan" | "inf" | "-inf") | null;
-            /** Before */
-            before: number | ("nan" | "inf" | "-inf") | null;
-            /** Changed */
-            changed: number;
-            /** Index */
-            index: number[];
-            /** Kind */
-            kind: string;
-            /** Largest */
-            largest: number | ("nan" | "inf" | "-inf");
-            /** Mean */
-            mean: number | ("nan" | "inf" | "-inf");
-            /** Phase */
-            phase: string;
-            /** Scale */
-            scale: number | ("nan" | "inf" | "-inf");
-            /** Shape */
-            shape: number[];
-        };
-        /**
-         * Named
-         * @description One number of the optimizer's table.
-         */
-        Named: {
+        NetworkStop: {
+            cause: components["schemas"]["StopCause"] | null;
             /** Name */
             name: string;
-            /** Text */
-            text: string;
+            /** Phase */
+            phase: string;
+            /** Step */
+            step: number;
             /** Value */
-            value: number | null;
+            value: string;
         };
         /**
          * OperationColumns
@@ -1822,6 +1357,18 @@ export interface components {
             phase: number[];
             /** Source */
             source: number[];
+        };
+        /**
+         * OptimizerNumber
+         * @description One number of the optimizer's table.
+         */
+        OptimizerNumber: {
+            /** Name */
+            name: string;
+            /** Text */
+            text: string;
+            /** Value */
+            value: number | null;
         };
         /**
          * Overview
@@ -1847,14 +1394,6 @@ export interface components {
             views: number;
         };
         /**
-         * Password
-         * @description What was typed.
-         */
-        Password: {
-            /** Password */
-            password: string;
-        };
-        /**
          * PathLink
          * @description A gradient on the way from the loss.
          */
@@ -1867,6 +1406,140 @@ export interface components {
             local: number | ("nan" | "inf" | "-inf");
             /** Value */
             value: number | ("nan" | "inf" | "-inf");
+        };
+        /**
+         * PlaygroundExplainAsked
+         * @description Which unit (source absent and is_weight false), weight, or bias (source null).
+         */
+        PlaygroundExplainAsked: {
+            /**
+             * Is Weight
+             * @default false
+             */
+            is_weight: boolean;
+            /**
+             * Layer
+             * @default 1
+             */
+            layer: number;
+            /**
+             * Network
+             * @default 0
+             */
+            network: number;
+            /**
+             * Point
+             * @default 0
+             */
+            point: number;
+            situation: components["schemas"]["SituationWire"];
+            /** Source */
+            source?: number | null;
+            /**
+             * Step
+             * @default 0
+             */
+            step: number;
+            /**
+             * Unit
+             * @default 1
+             */
+            unit: number;
+        };
+        /**
+         * PlaygroundExplanation
+         * @description How the numbers of a unit or a weight are made at a step.
+         */
+        PlaygroundExplanation: {
+            /** At Batch */
+            at_batch: components["schemas"]["PlaygroundFormula"][];
+            /** At Point */
+            at_point: components["schemas"]["PlaygroundFormula"][];
+            check: components["schemas"]["GradientCompared"] | null;
+            /** Step */
+            step: number;
+            /** Table */
+            table: components["schemas"]["OptimizerNumber"][];
+        };
+        /**
+         * PlaygroundFormula
+         * @description How a number was made. A number that JSON lacks (infinity, not a number) is null, and `text` says it.
+         */
+        PlaygroundFormula: {
+            /** Is Equal */
+            is_equal: boolean;
+            /** Kind */
+            kind: string;
+            /** Name */
+            name: string;
+            /** Numbers */
+            numbers: string;
+            /** Symbols */
+            symbols: string;
+            /** Terms */
+            terms: components["schemas"]["PlaygroundTerm"][];
+            /** Text */
+            text: string;
+            /** Value */
+            value: number | null;
+        };
+        /**
+         * PlaygroundFrames
+         * @description What is said about frames.
+         */
+        PlaygroundFrames: {
+            /** Last Step */
+            last_step: number;
+            /** N Frames */
+            n_frames: number;
+            /** Reached */
+            reached: number;
+            /** Seconds */
+            seconds: number;
+            /** Sizes */
+            sizes: number[];
+            stop: components["schemas"]["NetworkStop"] | null;
+        };
+        /**
+         * PlaygroundHistory
+         * @description What is said about histories.
+         */
+        PlaygroundHistory: {
+            /** Last Step */
+            last_step: number;
+        };
+        /**
+         * PlaygroundHistoryAsked
+         * @description Which histories.
+         */
+        PlaygroundHistoryAsked: {
+            /**
+             * Network
+             * @default 0
+             */
+            network: number;
+            situation: components["schemas"]["SituationWire"];
+            /**
+             * Weights
+             * @default []
+             */
+            weights: [
+                number,
+                number,
+                number | null
+            ][];
+        };
+        /**
+         * PlaygroundTerm
+         * @description One summand.
+         */
+        PlaygroundTerm: {
+            /** Numbers */
+            numbers: string;
+            /** Symbols */
+            symbols: string;
+            /** Value */
+            value: number | null;
         };
         /**
          * Preset
@@ -1921,18 +1594,6 @@ export interface components {
             nodes: components["schemas"]["ReasonNode"][];
         };
         /**
-         * RecordedStep
-         * @description What became of a job that records.
-         */
-        RecordedStep: {
-            /** Reason */
-            reason: string;
-            /** State */
-            state: string;
-            /** Trace */
-            trace: string | null;
-        };
-        /**
          * Refusal
          * @description What the lab answers instead of what was asked for.
          */
@@ -1970,8 +1631,6 @@ export interface components {
          * @description One run.
          */
         RunDetails: {
-            /** Changeable */
-            changeable: string[];
             facts: components["schemas"]["RunFacts"];
             /** Groups */
             groups: components["schemas"]["FormGroup"][];
@@ -2108,48 +1767,24 @@ export interface components {
             seeds: number[];
         };
         /**
-         * StepToRecord
-         * @description Which step of which model to record.
+         * StopCause
+         * @description The weight whose update was largest beside the weight itself, in the steps before a network stopped.
          */
-        StepToRecord: {
-            /** Checkpoint */
-            checkpoint?: number | null;
-            /**
-             * Forward Only
-             * @default false
-             */
-            forward_only: boolean;
-            /** Lr */
-            lr?: number | null;
-            /**
-             * Optimizer
-             * @default true
-             */
-            optimizer: boolean;
-            /** Run */
-            run: string;
-            /**
-             * Seed
-             * @default 0
-             */
-            seed: number;
-            /** Text */
-            text: string;
-        };
-        /**
-         * Stop
-         * @description Why a network went no further, and what led to it.
-         */
-        Stop: {
-            cause: components["schemas"]["Cause"] | null;
-            /** Name */
-            name: string;
-            /** Phase */
-            phase: string;
+        StopCause: {
+            /** Layer */
+            layer: number;
+            /** Source */
+            source: number | null;
             /** Step */
             step: number;
-            /** Value */
-            value: string;
+            /** Times */
+            times: number;
+            /** Unit */
+            unit: number;
+            /** Update */
+            update: number;
+            /** Weight */
+            weight: number;
         };
         /**
          * TensorMeta
@@ -2237,45 +1872,6 @@ export interface components {
             zeros: number;
         };
         /**
-         * Term
-         * @description One summand.
-         */
-        Term: {
-            /** Numbers */
-            numbers: string;
-            /** Symbols */
-            symbols: string;
-            /** Value */
-            value: number | null;
-        };
-        /**
-         * TraceDiff
-         * @description How two traces differ.
-         */
-        TraceDiff: {
-            /** Moved */
-            moved: components["schemas"]["MovedTensor"][];
-            /** Only After */
-            only_after: string[];
-            /** Only Before */
-            only_before: string[];
-            /** Reason */
-            reason: string;
-            /** Reshaped */
-            reshaped: string[];
-            /** Same */
-            same: number;
-            /** Share */
-            share: number;
-            /**
-             * State
-             * @enum {string}
-             */
-            state: "running" | "done" | "failed";
-            /** Total */
-            total: number;
-        };
-        /**
          * TraceFacts
          * @description A trace, as a line of a list.
          */
@@ -2322,18 +1918,6 @@ export interface components {
             kind: string;
             /** Message */
             message: string;
-        };
-        /**
-         * Upload
-         * @description A text that was kept.
-         */
-        Upload: {
-            /** Characters */
-            characters: number;
-            /** Lines */
-            lines: number;
-            /** Source */
-            source: string;
         };
         /**
          * UsedBy
@@ -2383,70 +1967,10 @@ export interface components {
             type: string;
         };
         /**
-         * Verification
-         * @description Whether every number of a trace follows from those it was made of.
-         */
-        Verification: {
-            /** Reason */
-            reason: string;
-            report: components["schemas"]["VerifiedReport"] | null;
-            /** Share */
-            share: number;
-            /**
-             * State
-             * @enum {string}
-             */
-            state: "not started" | "running" | "done" | "failed";
-        };
-        /**
-         * VerifiedKind
-         * @description One kind of operation.
-         */
-        VerifiedKind: {
-            /** Name */
-            name: string;
-            /** Operations */
-            operations: number;
-            /** Values Checked */
-            values_checked: number;
-            /** Worst Address */
-            worst_address: string;
-            /** Worst Error */
-            worst_error: number | ("nan" | "inf" | "-inf");
-        };
-        /**
-         * VerifiedReport
-         * @description What recomputing every number found.
-         */
-        VerifiedReport: {
-            /** Drawn */
-            drawn: number;
-            /** Explained */
-            explained: number;
-            /** Kinds */
-            kinds: components["schemas"]["VerifiedKind"][];
-            /** Ok */
-            ok: boolean;
-            /** Opaque */
-            opaque: string[];
-            /** Operations */
-            operations: number;
-            /** Values Checked */
-            values_checked: number;
-            /** Views */
-            views: number;
-            /** Worst Address */
-            worst_address: string;
-            /** Worst Error */
-            worst_error: number | ("nan" | "inf" | "-inf");
-            /** Wrong */
-            wrong: string[];
-        };
-        /**
-         * WeightCheck
+         * WeightCompared
          * @description Such a check, and of which weight.
          */
-        WeightCheck: {
+        WeightCompared: {
             /** Approximate */
             approximate: number | null;
             /** Difference */
@@ -2459,34 +1983,6 @@ export interface components {
             source: number | null;
             /** Unit */
             unit: number;
-        };
-        /**
-         * Check
-         * @description A gradient, by backpropagation and by moving the weight.
-         */
-        cutaway__server__playground_wire__Check: {
-            /** Approximate */
-            approximate: number | null;
-            /** Difference */
-            difference: number | null;
-            /** Exact */
-            exact: number | null;
-        };
-        /**
-         * Check
-         * @description What is wrong with a filled form, and what it amounts to.
-         */
-        cutaway__server__routes__start__Check: {
-            /** Command */
-            command: string;
-            /** Errors */
-            errors: {
-                [key: string]: string;
-            };
-            /** Name */
-            name: string;
-            /** Parameters */
-            parameters: number;
         };
     };
     responses: never;
@@ -2545,7 +2041,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["cutaway__server__routes__start__Check"];
+                    "application/json": components["schemas"]["Check"];
                 };
             };
             /** @description Bad Request */
@@ -2694,75 +2190,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Form"];
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Refusal"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    home_api_home_get: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Home"];
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Refusal"];
-                };
-            };
-        };
-    };
-    first_run_api_home_first_run_post: {
-        parameters: {
-            query?: {
-                again?: boolean;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Job"];
                 };
             };
             /** @description Bad Request */
@@ -2974,77 +2401,6 @@ export interface operations {
             };
         };
     };
-    log_in_api_login_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["Password"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Done"];
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Refusal"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    log_out_api_logout_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Done"];
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Refusal"];
-                };
-            };
-        };
-    };
     across_number_api_microscope_across_get: {
         parameters: {
             query: {
@@ -3116,97 +2472,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Addresses"];
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Refusal"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    checkpoint_steps_api_microscope_checkpoints_get: {
-        parameters: {
-            query: {
-                run: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": number[];
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Refusal"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    diff_api_microscope_diff_get: {
-        parameters: {
-            query: {
-                /** @description The trace to compare with: changes are its numbers less those of `trace`. */
-                other: string;
-                other_edits?: string;
-                /** @description What comes first. */
-                order?: "largest" | "relative" | "program";
-                /** @description Only those of a phase. */
-                phase?: string;
-                limit?: number;
-                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
-                trace: string;
-                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
-                edits?: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["TraceDiff"];
                 };
             };
             /** @description Bad Request */
@@ -3413,88 +2678,6 @@ export interface operations {
             };
         };
     };
-    record_api_microscope_record_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["StepToRecord"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Job"];
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Refusal"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    recorded_api_microscope_recorded_get: {
-        parameters: {
-            query: {
-                job: number;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RecordedStep"];
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Refusal"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
     tensor_statistics_api_microscope_statistics_get: {
         parameters: {
             query: {
@@ -3626,92 +2809,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Users"];
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Refusal"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    verification_api_microscope_verify_get: {
-        parameters: {
-            query: {
-                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
-                trace: string;
-                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
-                edits?: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Verification"];
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Refusal"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    verify_api_microscope_verify_post: {
-        parameters: {
-            query: {
-                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
-                trace: string;
-                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
-                edits?: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Verification"];
                 };
             };
             /** @description Bad Request */
@@ -3877,7 +2974,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["ExplainAsked"];
+                "application/json": components["schemas"]["PlaygroundExplainAsked"];
             };
         };
         responses: {
@@ -3887,7 +2984,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Explanation"];
+                    "application/json": components["schemas"]["PlaygroundExplanation"];
                 };
             };
             /** @description Bad Request */
@@ -3929,7 +3026,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Frames"];
+                    "application/json": components["schemas"]["PlaygroundFrames"];
                     "application/x-cutaway-arrays": unknown;
                 };
             };
@@ -3962,7 +3059,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["HistoryAsked"];
+                "application/json": components["schemas"]["PlaygroundHistoryAsked"];
             };
         };
         responses: {
@@ -3972,7 +3069,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["History"];
+                    "application/json": components["schemas"]["PlaygroundHistory"];
                     "application/x-cutaway-arrays": unknown;
                 };
             };
@@ -4050,48 +3147,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Refusal"];
-                };
-            };
-        };
-    };
-    start_api_runs_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["FilledForm"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Job"];
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Refusal"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
         };
@@ -4198,94 +3253,6 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["AttentionMeta"];
                     "application/x-cutaway-arrays": unknown;
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Refusal"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    branch_api_runs__name__branch_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                name: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["FilledBranch"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Job"];
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Refusal"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    check_branch_api_runs__name__branch_check_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                name: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["FilledBranch"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["cutaway__server__routes__start__Check"];
                 };
             };
             /** @description Bad Request */
@@ -4436,46 +3403,6 @@ export interface operations {
             };
         };
     };
-    resume_api_runs__name__resume_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                name: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Job"];
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Refusal"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
     samples_api_runs__name__samples_get: {
         parameters: {
             query?: never;
@@ -4494,46 +3421,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Samples"];
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Refusal"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    stop_api_runs__name__stop_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                name: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Job"];
                 };
             };
             /** @description Bad Request */
@@ -4614,46 +3501,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": unknown;
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Refusal"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    upload_api_uploads__name__post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                name: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Upload"];
                 };
             };
             /** @description Bad Request */

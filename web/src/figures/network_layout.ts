@@ -3,26 +3,31 @@
 import { at, type Pick, type Shape, type Unit, type Weight } from '../views/playground/shape';
 import { isWeight } from '../views/playground/shape';
 
-export const WIDTH = 640;
-export const HEIGHT = 380;
-const LEFT = 52;
+const LEFT = 30;
 const RIGHT = 74;
-const TOP = 34;
-const BOTTOM = 30;
+const TOP = 20;
+const BOTTOM = 24;
 
 export interface Layout {
+  readonly width: number;
+  readonly height: number;
   readonly radius: number;
   x(layer: number): number;
   y(unit: Unit): number;
 }
 
-export function layoutOf({ sizes, last }: Shape): Layout {
+/** Return the places in a drawing as wide as there is room: one unit of the drawing is one pixel. */
+export function layoutOf({ sizes, last }: Shape, room: number): Layout {
+  const width = Math.max(300, Math.min(760, room));
+  const height = width < 480 ? 330 : 372;
   const most = Math.max(...sizes);
-  const gap = Math.min(84, (HEIGHT - TOP - BOTTOM) / most);
+  const gap = Math.min(84, (height - TOP - BOTTOM) / most);
   return {
-    radius: Math.min(22, gap * 0.42),
-    x: (layer) => LEFT + (layer * (WIDTH - LEFT - RIGHT)) / last,
-    y: ({ layer, unit }) => TOP + (HEIGHT - TOP - BOTTOM) / 2 + (unit - (at(sizes, layer) + 1) / 2) * gap,
+    width,
+    height,
+    radius: Math.min(width < 480 ? 17 : 23, gap * 0.42),
+    x: (layer) => LEFT + (layer * (width - LEFT - RIGHT)) / last,
+    y: ({ layer, unit }) => TOP + (height - TOP - BOTTOM) / 2 + (unit - (at(sizes, layer) + 1) / 2) * gap,
   };
 }
 

@@ -28,21 +28,21 @@ from cutaway.server.lab import TheLab
 from cutaway.server.playground_wire import (
     ByHand,
     ByHandAsked,
-    Cause,
-    Check,
     Crowd,
     CrowdAsked,
-    ExplainAsked,
-    Explanation,
-    Formula,
-    Frames,
     FramesAsked,
+    GradientCompared,
     HandLines,
-    History,
-    HistoryAsked,
-    Named,
-    Stop,
-    WeightCheck,
+    NetworkStop,
+    OptimizerNumber,
+    PlaygroundExplainAsked,
+    PlaygroundExplanation,
+    PlaygroundFormula,
+    PlaygroundFrames,
+    PlaygroundHistory,
+    PlaygroundHistoryAsked,
+    StopCause,
+    WeightCompared,
     finite,
 )
 from cutaway.server.playgrounds import Situation
@@ -61,7 +61,7 @@ def soon(seconds: float = ON_THE_WAY_SECONDS) -> Callable[[], bool]:
     return lambda: time.perf_counter() > end
 
 
-@router.post("/frames", **with_arrays(Frames))
+@router.post("/frames", **with_arrays(PlaygroundFrames))
 def frames(asked: FramesAsked, lab: TheLab) -> ArraysResponse:
     """Return a row of frames: everything drawn, for the steps `start`, `start + stride`, ..."""
     started, is_enough = time.perf_counter(), soon()
@@ -73,7 +73,7 @@ def frames(asked: FramesAsked, lab: TheLab) -> ArraysResponse:
                 playground, first, asked.count, asked.stride, asked.network, asked.point, asked.grid, asked.unit_grid,
                 is_enough,
             )  # fmt: skip
-        meta = Frames(
+        meta = PlaygroundFrames(
             sizes=list(playground.network.sizes),
             n_frames=len(found.get("step", ())),
             reached=playground.state.step,
@@ -84,41 +84,41 @@ def frames(asked: FramesAsked, lab: TheLab) -> ArraysResponse:
     return ArraysResponse(meta, found)
 
 
-@router.post("/history", **with_arrays(History))
-def history(asked: HistoryAsked, lab: TheLab) -> ArraysResponse:
+@router.post("/history", **with_arrays(PlaygroundHistory))
+def history(asked: PlaygroundHistoryAsked, lab: TheLab) -> ArraysResponse:
     """Return the curves of a history as far as it was computed: the scores, and the weights asked for."""
     with lab.playgrounds.at(asked.situation.situation()) as playground:
         columns = curves(playground, asked.network)
         weights = [playground.weight_history(*weight)[:, asked.network] for weight in asked.weights]
-        columns["weights"] = np.array(weights, dtype=float).reshape(len(weights), -1)
-        return ArraysResponse(History(last_step=playground.last_step), columns)
+        columns["weights"] = np.array(weights, dtype=float).reshape(len(weights), len(columns["step"]))
+        return ArraysResponse(PlaygroundHistory(last_step=playground.last_step), columns)
 
 
 @router.post("/explain")
-def explain(asked: ExplainAsked, lab: TheLab) -> Explanation:
+def explain(asked: PlaygroundExplainAsked, lab: TheLab) -> PlaygroundExplanation:
     """Return how the numbers of one unit or one weight are made."""
     layer, unit, source, point, k = asked.layer, asked.unit, asked.source, asked.point, asked.network
     with lab.playgrounds.at(asked.situation.situation()) as playground:
         arrive(playground, asked.step)
         make, network, now = playground.formula, playground.network, playground.now()
         kinds = ("dL/da", "da/dz", "dL/dz") if asked.is_weight else UNIT_KINDS
-        at_point = [Formula.of(make(kind, layer, unit, point=point, network=k), kind) for kind in kinds]
+        at_point = [PlaygroundFormula.of(make(kind, layer, unit, point=point, network=k), kind) for kind in kinds]
         if not asked.is_weight:
             if layer == len(network.sizes) - 1:
-                at_point.insert(2, Formula.of(make("loss", point=point, network=k), "loss"))
-            return Explanation(step=now.state.step, at_point=at_point, at_batch=[], table=[], check=None)
-        at_point.append(Formula.of(make("gradient", layer, unit, source, point, k), "gradient"))
+                at_point.insert(2, PlaygroundFormula.of(make("loss", point=point, network=k), "loss"))
+            return PlaygroundExplanation(step=now.state.step, at_point=at_point, at_batch=[], table=[], check=None)
+        at_point.append(PlaygroundFormula.of(make("gradient", layer, unit, source, point, k), "gradient"))
         made = ("gradient", *OPTIMIZERS[network.optimizer].texts, "new_value")
-        at_batch = [Formula.of(make(kind, layer, unit, source, network=k), kind) for kind in made]
+        at_batch = [PlaygroundFormula.of(make(kind, layer, unit, source, network=k), kind) for kind in made]
         p = network.position(layer, unit, source)
         with np.errstate(all="ignore"):
             table = {name: float(array_KP[k, p]) for name, array_KP in update_table(now.train_step()).items()}
-        return Explanation(
+        return PlaygroundExplanation(
             step=now.state.step,
             at_point=at_point,
             at_batch=at_batch,
-            table=[Named(name=name, value=finite(value), text=repr(value)) for name, value in table.items()],
-            check=Check(**compared(check_gradients(now, k), p)),
+            table=[OptimizerNumber(name=name, value=finite(value), text=repr(value)) for name, value in table.items()],
+            check=GradientCompared(**compared(check_gradients(now, k), p)),
         )
 
 
@@ -129,7 +129,7 @@ def whole_step_by_hand(asked: ByHandAsked, lab: TheLab) -> ByHand:
         arrive(playground, asked.step)
         now, k = playground.now(), asked.network
         lines = [
-            HandLines(phase=one.phase, layer=one.layer, formulas=[Formula.of(line) for line in one.formulas])
+            HandLines(phase=one.phase, layer=one.layer, formulas=[PlaygroundFormula.of(line) for line in one.formulas])
             for one in by_hand(now, asked.point, k)
         ]
         check, places = check_gradients(now, k), playground.network.places()
@@ -142,7 +142,7 @@ def whole_step_by_hand(asked: ByHandAsked, lab: TheLab) -> ByHand:
         n_equal=sum(line.is_equal for line in formulas),
         batch_loss=finite(batch_loss),
         checks=[
-            WeightCheck(layer=layer, unit=unit, source=source, **compared(check, p))
+            WeightCompared(layer=layer, unit=unit, source=source, **compared(check, p))
             for p, (layer, unit, source) in enumerate(places)
         ],
         largest_difference=finite(check.difference_P.max()),
@@ -202,10 +202,10 @@ def arrive(playground: Playground, step: int) -> None:
 
 def curves(playground: Playground, k: int, until: int | None = None) -> dict[str, np.ndarray[Any, Any]]:
     """Return the recorded scores of one network, up to a step."""
-    kept = playground.history()
-    step = np.array(kept.pop("step"), dtype=float)
+    kept = playground.curves()
+    step = kept.pop("step")
     n = len(step) if until is None else int(np.searchsorted(step, until, side="right"))
-    scores = {name: np.array([row[k] for row in rows[:n]]) for name, rows in kept.items() if rows[0] is not None}
+    scores = {name: column_SK[:n, k] for name, column_SK in kept.items()}
     return {"step": step[:n], **scores}
 
 
@@ -225,7 +225,7 @@ def compared(check: GradientCheck, p: int) -> dict[str, float | None]:
     }
 
 
-def why_stopped(playground: Playground, k: int) -> Stop | None:
+def why_stopped(playground: Playground, k: int) -> NetworkStop | None:
     """Return what blew up first, and which weight had leapt farthest shortly before."""
     found = playground.divergence()[k]
     if found is None:
@@ -240,6 +240,8 @@ def why_stopped(playground: Playground, k: int) -> Stop | None:
         if cause is None or times > cause.times:
             layer, unit, source = playground.network.places()[p]
             weight, update = float(made.before.parameters_KP[k, p]), float(made.update["update"][k, p])
-            cause = Cause(step=step, layer=layer, unit=unit, source=source, weight=weight, update=update, times=times)
+            cause = StopCause(
+                step=step, layer=layer, unit=unit, source=source, weight=weight, update=update, times=times
+            )
     playground.seek(here)
-    return Stop(step=found.step, phase=found.phase, name=found.name, value=repr(found.value), cause=cause)
+    return NetworkStop(step=found.step, phase=found.phase, name=found.name, value=repr(found.value), cause=cause)

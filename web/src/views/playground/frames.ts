@@ -23,6 +23,8 @@ export interface Frame {
   readonly loudest: number;
   readonly times: number;
   readonly loss: number;
+  /** The loss after the step that leads on from here. */
+  readonly lossAfter: number;
   readonly accuracy: number;
   readonly heldOutLoss: number;
   readonly heldOutAccuracy: number;
@@ -37,7 +39,7 @@ export interface Frame {
   readonly heldOut: Float64Array;
 }
 
-export type FramesMeta = Wire<'Frames'>;
+export type FramesMeta = Wire<'PlaygroundFrames'>;
 
 export interface Asked {
   readonly situation: Wire<'SituationWire'>;
@@ -75,6 +77,7 @@ function cut(answer: Arrays<FramesMeta>): Frame[] {
     loudest: one('loudest', row),
     times: one('times', row),
     loss: one('loss', row),
+    lossAfter: one('loss_after', row),
     accuracy: one('accuracy', row),
     heldOutLoss: one('held_out_loss', row),
     heldOutAccuracy: one('held_out_accuracy', row),

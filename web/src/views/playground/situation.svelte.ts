@@ -1,7 +1,7 @@
 // The playground's situation: everything stands in the address, and from there goes to the lab with every question.
 
 import type { Wire } from '../../api/client';
-import { choice, flag, linked, list, location, push, real, whole, type Field } from '../../state/location.svelte';
+import { choice, flag, linked, list, location, push, real, text, whole, type Field } from '../../state/location.svelte';
 import { edited, editsField, type Edit } from './edits';
 import { at as entry, isWeight, read, shapeOf, type Shape } from './shape';
 
@@ -55,6 +55,8 @@ export const FIELDS = {
   numbers: flag(),
   maps: flag(true),
   held: flag(true),
+  layer: whole(1, 1, 4), // whose weights the curves show
+  preset: text(),
   vary: choice(['seed', 'learning_rate'], 'seed'),
   hide: list(choice(HIDEABLE, 'presets'), [], '.'),
 };
