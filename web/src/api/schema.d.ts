@@ -124,6 +124,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/home": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Home
+         * @description Return what the home screen shows.
+         */
+        get: operations["home_api_home_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/home/first-run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * First Run
+         * @description Train the model for two minutes that one meets first. Unless asked for again, once in a folder.
+         */
+        post: operations["first_run_api_home_first_run_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/jobs": {
         parameters: {
             query?: never;
@@ -208,6 +248,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/login": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Log In
+         * @description Begin a session.
+         */
+        post: operations["log_in_api_login_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/logout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Log Out
+         * @description End the session.
+         */
+        post: operations["log_out_api_logout_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/microscope/across": {
         parameters: {
             query?: never;
@@ -242,6 +322,46 @@ export interface paths {
          *     All words of the query must be in the address; else its letters in their order; with a mistake in it, the nearest.
          */
         get: operations["addresses_api_microscope_addresses_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/microscope/checkpoints": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Checkpoint Steps
+         * @description Return the steps of the checkpoints a step of a run can be recorded from, earliest first.
+         */
+        get: operations["checkpoint_steps_api_microscope_checkpoints_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/microscope/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Diff
+         * @description Return which tensors differ between two traces: edited and original, two checkpoints, two models.
+         */
+        get: operations["diff_api_microscope_diff_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -330,6 +450,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/microscope/record": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Record
+         * @description Record a step of a run, as a job; `/api/microscope/recorded` says which trace it made.
+         */
+        post: operations["record_api_microscope_record_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/microscope/recorded": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Recorded
+         * @description Return which trace a job has made.
+         */
+        get: operations["recorded_api_microscope_recorded_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/microscope/statistics": {
         parameters: {
             query?: never;
@@ -384,6 +544,30 @@ export interface paths {
         get: operations["users_api_microscope_users_get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/microscope/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Verification
+         * @description Return how far verifying a trace is, or what it found.
+         */
+        get: operations["verification_api_microscope_verify_get"];
+        put?: never;
+        /**
+         * Verify
+         * @description Recompute every number of a trace from its formula, in the background.
+         */
+        post: operations["verify_api_microscope_verify_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -543,7 +727,11 @@ export interface paths {
          */
         get: operations["runs_api_runs_get"];
         put?: never;
-        post?: never;
+        /**
+         * Start
+         * @description Start a run: put its command into the queue.
+         */
+        post: operations["start_api_runs_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -588,6 +776,46 @@ export interface paths {
         get: operations["attention_api_runs__name__attention_get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runs/{name}/branch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Branch
+         * @description Start a new run with a checkpoint of this one, with some settings changed.
+         */
+        post: operations["branch_api_runs__name__branch_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runs/{name}/branch/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Check Branch
+         * @description Say what is wrong with a branch, before anything starts.
+         */
+        post: operations["check_branch_api_runs__name__branch_check_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -654,6 +882,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/runs/{name}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Resume
+         * @description Go on with a run that was stopped or failed, from its last checkpoint.
+         */
+        post: operations["resume_api_runs__name__resume_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/runs/{name}/samples": {
         parameters: {
             query?: never;
@@ -668,6 +916,26 @@ export interface paths {
         get: operations["samples_api_runs__name__samples_get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runs/{name}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stop
+         * @description Ask a run's training to end after its step; what was done is saved. A run that waits is taken off the queue.
+         */
+        post: operations["stop_api_runs__name__stop_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -709,6 +977,26 @@ export interface paths {
          * @description Delete a trace.
          */
         delete: operations["delete_trace_api_traces__name__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/uploads/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Upload
+         * @description Keep a text file for training on; the body is the file. A file of the same name and text is kept once.
+         */
+        post: operations["upload_api_uploads__name__post"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -986,10 +1274,14 @@ export interface components {
         ExplainedNumber: {
             /** Address */
             address: string;
+            /** Adds Up */
+            adds_up: boolean;
             /** Allowed */
             allowed: number | ("nan" | "inf" | "-inf");
             /** Bound */
             bound?: unknown;
+            /** Constant */
+            constant: number | ("nan" | "inf" | "-inf");
             /** Difference */
             difference: number | ("nan" | "inf" | "-inf") | null;
             /** Dtype */
@@ -1052,6 +1344,26 @@ export interface components {
             value: number | ("nan" | "inf" | "-inf");
             /** Weight */
             weight: number | ("nan" | "inf" | "-inf");
+        };
+        /**
+         * FilledBranch
+         * @description A branch from a run.
+         */
+        FilledBranch: {
+            /**
+             * Name
+             * @default
+             */
+            name: string;
+            /** Step */
+            step: number;
+            /**
+             * Values
+             * @default {}
+             */
+            values: {
+                [key: string]: string;
+            };
         };
         /**
          * FilledForm
@@ -1237,6 +1549,20 @@ export interface components {
             what: "weights" | "gradients" | "updates" | "activations";
         };
         /**
+         * Home
+         * @description What the home screen shows besides the runs' facts.
+         */
+        Home: {
+            /** Begins Itself */
+            begins_itself: boolean;
+            /** Curves */
+            curves: {
+                [key: string]: (number | null)[];
+            };
+            /** First Run */
+            first_run: string;
+        };
+        /**
          * Job
          * @description One command of the queue.
          */
@@ -1322,6 +1648,34 @@ export interface components {
             size_out: number | ("nan" | "inf" | "-inf") | null;
         };
         /**
+         * MovedTensor
+         * @description A tensor that is not the same in two traces.
+         */
+        MovedTensor: {
+            /** Address */
+            address: string;
+            /** After */
+            after: number | ("nan" | "inf" | "-inf") | null;
+            /** Before */
+            before: number | ("nan" | "inf" | "-inf") | null;
+            /** Changed */
+            changed: number;
+            /** Index */
+            index: number[];
+            /** Kind */
+            kind: string;
+            /** Largest */
+            largest: number | ("nan" | "inf" | "-inf");
+            /** Mean */
+            mean: number | ("nan" | "inf" | "-inf");
+            /** Phase */
+            phase: string;
+            /** Scale */
+            scale: number | ("nan" | "inf" | "-inf");
+            /** Shape */
+            shape: number[];
+        };
+        /**
          * NetworkStop
          * @description Why a network went no further, and what led to it.
          */
@@ -1392,6 +1746,14 @@ export interface components {
             sources: string[];
             /** Views */
             views: number;
+        };
+        /**
+         * Password
+         * @description What was typed.
+         */
+        Password: {
+            /** Password */
+            password: string;
         };
         /**
          * PathLink
@@ -1594,6 +1956,18 @@ export interface components {
             nodes: components["schemas"]["ReasonNode"][];
         };
         /**
+         * RecordedStep
+         * @description What became of a job that records.
+         */
+        RecordedStep: {
+            /** Reason */
+            reason: string;
+            /** State */
+            state: string;
+            /** Trace */
+            trace: string | null;
+        };
+        /**
          * Refusal
          * @description What the lab answers instead of what was asked for.
          */
@@ -1631,6 +2005,8 @@ export interface components {
          * @description One run.
          */
         RunDetails: {
+            /** Changeable */
+            changeable: string[];
             facts: components["schemas"]["RunFacts"];
             /** Groups */
             groups: components["schemas"]["FormGroup"][];
@@ -1767,6 +2143,35 @@ export interface components {
             seeds: number[];
         };
         /**
+         * StepToRecord
+         * @description Which step of which model to record.
+         */
+        StepToRecord: {
+            /** Checkpoint */
+            checkpoint?: number | null;
+            /**
+             * Forward Only
+             * @default false
+             */
+            forward_only: boolean;
+            /** Lr */
+            lr?: number | null;
+            /**
+             * Optimizer
+             * @default true
+             */
+            optimizer: boolean;
+            /** Run */
+            run: string;
+            /**
+             * Seed
+             * @default 0
+             */
+            seed: number;
+            /** Text */
+            text: string;
+        };
+        /**
          * StopCause
          * @description The weight whose update was largest beside the weight itself, in the steps before a network stopped.
          */
@@ -1872,6 +2277,33 @@ export interface components {
             zeros: number;
         };
         /**
+         * TraceDiff
+         * @description How two traces differ.
+         */
+        TraceDiff: {
+            /** Moved */
+            moved: components["schemas"]["MovedTensor"][];
+            /** Only After */
+            only_after: string[];
+            /** Only Before */
+            only_before: string[];
+            /** Reason */
+            reason: string;
+            /** Reshaped */
+            reshaped: string[];
+            /** Same */
+            same: number;
+            /** Share */
+            share: number;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "running" | "done" | "failed";
+            /** Total */
+            total: number;
+        };
+        /**
          * TraceFacts
          * @description A trace, as a line of a list.
          */
@@ -1920,6 +2352,18 @@ export interface components {
             message: string;
         };
         /**
+         * Upload
+         * @description A text that was kept.
+         */
+        Upload: {
+            /** Characters */
+            characters: number;
+            /** Lines */
+            lines: number;
+            /** Source */
+            source: string;
+        };
+        /**
          * UsedBy
          * @description An operation that reads a number, and what of one of its results depends on it.
          */
@@ -1965,6 +2409,66 @@ export interface components {
             msg: string;
             /** Error Type */
             type: string;
+        };
+        /**
+         * Verification
+         * @description Whether every number of a trace follows from those it was made of.
+         */
+        Verification: {
+            /** Reason */
+            reason: string;
+            report: components["schemas"]["VerifiedReport"] | null;
+            /** Share */
+            share: number;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "not started" | "running" | "done" | "failed";
+        };
+        /**
+         * VerifiedKind
+         * @description One kind of operation.
+         */
+        VerifiedKind: {
+            /** Name */
+            name: string;
+            /** Operations */
+            operations: number;
+            /** Values Checked */
+            values_checked: number;
+            /** Worst Address */
+            worst_address: string;
+            /** Worst Error */
+            worst_error: number | ("nan" | "inf" | "-inf");
+        };
+        /**
+         * VerifiedReport
+         * @description What recomputing every number found.
+         */
+        VerifiedReport: {
+            /** Drawn */
+            drawn: number;
+            /** Explained */
+            explained: number;
+            /** Kinds */
+            kinds: components["schemas"]["VerifiedKind"][];
+            /** Ok */
+            ok: boolean;
+            /** Opaque */
+            opaque: string[];
+            /** Operations */
+            operations: number;
+            /** Values Checked */
+            values_checked: number;
+            /** Views */
+            views: number;
+            /** Worst Address */
+            worst_address: string;
+            /** Worst Error */
+            worst_error: number | ("nan" | "inf" | "-inf");
+            /** Wrong */
+            wrong: string[];
         };
         /**
          * WeightCompared
@@ -2212,6 +2716,75 @@ export interface operations {
             };
         };
     };
+    home_api_home_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Home"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    first_run_api_home_first_run_post: {
+        parameters: {
+            query?: {
+                again?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     jobs_api_jobs_get: {
         parameters: {
             query?: never;
@@ -2401,6 +2974,77 @@ export interface operations {
             };
         };
     };
+    log_in_api_login_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Password"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Done"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    log_out_api_logout_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Done"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
     across_number_api_microscope_across_get: {
         parameters: {
             query: {
@@ -2472,6 +3116,97 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Addresses"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    checkpoint_steps_api_microscope_checkpoints_get: {
+        parameters: {
+            query: {
+                run: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": number[];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    diff_api_microscope_diff_get: {
+        parameters: {
+            query: {
+                /** @description The trace to compare with: changes are its numbers less those of `trace`. */
+                other: string;
+                other_edits?: string;
+                /** @description What comes first. */
+                order?: "largest" | "relative" | "program";
+                /** @description Only those of a phase. */
+                phase?: string;
+                limit?: number;
+                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
+                trace: string;
+                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
+                edits?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TraceDiff"];
                 };
             };
             /** @description Bad Request */
@@ -2678,6 +3413,88 @@ export interface operations {
             };
         };
     };
+    record_api_microscope_record_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StepToRecord"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    recorded_api_microscope_recorded_get: {
+        parameters: {
+            query: {
+                job: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecordedStep"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     tensor_statistics_api_microscope_statistics_get: {
         parameters: {
             query: {
@@ -2809,6 +3626,92 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Users"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    verification_api_microscope_verify_get: {
+        parameters: {
+            query: {
+                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
+                trace: string;
+                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
+                edits?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Verification"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    verify_api_microscope_verify_post: {
+        parameters: {
+            query: {
+                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
+                trace: string;
+                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
+                edits?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Verification"];
                 };
             };
             /** @description Bad Request */
@@ -3151,6 +4054,48 @@ export interface operations {
             };
         };
     };
+    start_api_runs_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FilledForm"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     run_api_runs__name__get: {
         parameters: {
             query?: never;
@@ -3253,6 +4198,94 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["AttentionMeta"];
                     "application/x-cutaway-arrays": unknown;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    branch_api_runs__name__branch_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FilledBranch"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    check_branch_api_runs__name__branch_check_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FilledBranch"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Check"];
                 };
             };
             /** @description Bad Request */
@@ -3403,6 +4436,46 @@ export interface operations {
             };
         };
     };
+    resume_api_runs__name__resume_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     samples_api_runs__name__samples_get: {
         parameters: {
             query?: never;
@@ -3421,6 +4494,46 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Samples"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    stop_api_runs__name__stop_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
                 };
             };
             /** @description Bad Request */
@@ -3501,6 +4614,46 @@ export interface operations {
                 };
                 content: {
                     "application/json": unknown;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    upload_api_uploads__name__post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Upload"];
                 };
             };
             /** @description Bad Request */
