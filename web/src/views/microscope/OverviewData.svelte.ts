@@ -26,10 +26,10 @@ export class OverviewData {
   error = $state('');
 
   constructor() {
+    const asked = $derived(JSON.stringify(about())); // a text: the same while nothing of it changes
     $effect(() => {
-      const asked = about();
       let isGone = false;
-      load(asked)
+      load(JSON.parse(asked) as ReturnType<typeof about>)
         .then((model) => {
           if (isGone) return;
           this.model = model;
