@@ -51,7 +51,8 @@ export interface Layout {
 /** Room below the last row of an open module. */
 const FOOT = 8;
 
-export function layout(model: OverviewModel, open: ReadonlySet<string>, rowHeight: number): Layout {
+/** Lay the rows out that have something to show in one of the lanes. */
+export function layout(model: OverviewModel, open: ReadonlySet<string>, rowHeight: number, lanes: readonly number[]): Layout {
   const rows: Row[] = [];
   const boxes: Box[] = [];
   const place = new Map<string, number>();
@@ -59,7 +60,9 @@ export function layout(model: OverviewModel, open: ReadonlySet<string>, rowHeigh
 
   const add = (row: Omit<Row, 'top' | 'isMore' | 'canOpen' | 'isOpen' | 'module'> & Partial<Row>): number => {
     const { isMore = false } = row;
-    if (!isMore) place.set(row.id, rows.length);
+    const isHead = row.kind === 'module' || row.kind === 'group';
+    if (!isHead && !lanes.some((lane) => row.cells[lane])) return row.parent;
+    if (!place.has(row.id)) place.set(row.id, rows.length);
     rows.push({ canOpen: false, isOpen: false, module: undefined, ...row, isMore, top });
     top += rowHeight;
     return rows.length - 1;

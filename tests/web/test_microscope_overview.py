@@ -1,0 +1,369 @@
+"""The microscope's overview, in a real browser: traces, modules that open in place, lanes, playing, search, findings."""
+
+from __future__ import annotations
+
+import json
+import urllib.parse
+import urllib.request
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from web.browser import DESKTOP, LOOKS, PHONE, accessibility_problems, look, opened, serving, sideways_scroll
+
+import cutaway
+from cutaway.cli.main import main
+from cutaway.server.app import create_app
+from cutaway.server.lab import Lab
+
+RUN, TRACE = "names-1", "names-1/traces/1"
+BLOCKS, OTHER, BROKEN = "traces/blocks", "traces/other", "traces/broken"
+
+
+class Block(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm, self.up, self.down = nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.down(torch.relu(self.up(self.norm(x))))
+
+
+class Network(nn.Module):
+    def __init__(self, width: int = 8, n: int = 5) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(Block(width) for _ in range(n))
+        self.head = nn.Linear(width, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x)
+
+
+def recorded(seed: int, infinite: bool = False) -> cutaway.Trace:
+    torch.manual_seed(seed)
+    model, x = Network(), torch.randn(4, 8)
+    if infinite:
+        with torch.no_grad():
+            model.blocks[1].up.weight[3, 2] = float("inf")
+    trace = cutaway.trace(model, x, lambda out: (out**2).mean(), torch.optim.AdamW(model.parameters()))
+    trace.notes = {"model": f"five blocks, seed {seed}", "text": ""}
+    return trace
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory):
+    """A lab's folder with a tiny run, a recorded step of it, and steps of another model."""
+    folder = tmp_path_factory.mktemp("microscope")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CUTAWAY_RUNS", str(folder))
+        patch.chdir(folder)
+        sizes = ["--model.d-model", "16", "--model.n-layers", "3"]
+        assert main(["train", "names", "--name", RUN, "--train.steps", "4", "--train.threads", "1", *sizes]) == 0
+        assert main(["trace", RUN, "--text", "parse_args"]) == 0
+    recorded(0).save(folder / BLOCKS)
+    recorded(1).save(folder / OTHER)
+    recorded(2, infinite=True).save(folder / BROKEN)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def address(home):
+    with serving(create_app(Lab(home))) as address:
+        yield address
+
+
+def asked(address: str, path: str, **query: Any) -> Any:
+    with urllib.request.urlopen(f"{address}/api/{path}?{urllib.parse.urlencode(query)}") as answer:
+        return json.load(answer)
+
+
+def microscope(address: str, **situation: Any) -> str:
+    return f"{address}/microscope?{urllib.parse.urlencode(situation)}"
+
+
+def row(page: Any, name: str) -> Any:
+    """The row of a module."""
+    return page.locator(".row").filter(has=page.locator(f'.label:text-is("{name}")'))
+
+
+def here(page: Any) -> dict[str, str]:
+    """What the address of the page says."""
+    return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(page.url).query))
+
+
+def settled(page: Any, **situation: str) -> None:
+    """Wait until the page's address says this."""
+    for key, value in situation.items():
+        page.wait_for_function(
+            "([key, value]) => new URL(location.href).searchParams.get(key) === value", arg=[key, value]
+        )
+
+
+@pytest.mark.parametrize(("viewport", "theme"), LOOKS)
+def test_traces_are_listed(browser, address, viewport, theme):
+    with opened(browser, f"{address}/microscope", viewport, theme) as page:
+        page.get_by_text(TRACE).wait_for()
+        listed = page.locator("li .facts").all_inner_texts()
+        for one in asked(address, "traces"):
+            line = next(text for text in listed if text.startswith(one["name"] + " "))
+            assert f"{sum(one['operations'].values()):,} operations" in line
+        assert not accessibility_problems(page)
+        assert sideways_scroll(page) == 0
+        look(page, f"microscope-traces-{viewport['width']}-{theme}")
+
+
+def test_a_trace_opens_and_back_returns(browser, address):
+    with opened(browser, f"{address}/microscope?run={RUN}") as page:
+        assert page.get_by_label("Run", exact=True).input_value() == RUN
+        page.get_by_role("button", name=TRACE).filter(has_text="parse_args").click()
+        page.get_by_role("treegrid").wait_for()
+        assert here(page)["trace"] == TRACE
+        page.get_by_role("heading", name=RUN).wait_for()
+        page.go_back()
+        page.get_by_role("heading", name="Record a step").wait_for()
+
+
+def test_no_run_yet_is_said(browser, tmp_path):
+    with serving(create_app(Lab(tmp_path))) as address, opened(browser, f"{address}/microscope") as page:
+        page.get_by_role("link", name="Train one").wait_for()
+        page.get_by_text("None was recorded yet").wait_for()
+
+
+def test_modules_open_in_place_by_mouse(browser, address):
+    with opened(browser, microscope(address, trace=BLOCKS)) as page:
+        row(page, "blocks 0 to 4").wait_for()
+        assert row(page, "blocks.2").count() == 0
+        row(page, "blocks 0 to 4").locator(".name").click()
+        row(page, "blocks.2").locator(".name").click()
+        row(page, "up").locator(".name").click()
+        settled(page, open="blocks.0~4,blocks.2,blocks.2.up")
+        inner, outer = row(page, "up").bounding_box(), row(page, "blocks.2").bounding_box()
+        assert inner["y"] > outer["y"]
+        assert (
+            row(page, "up").locator(".label").bounding_box()["x"]
+            > row(page, "blocks.2").locator(".label").bounding_box()["x"]
+        )
+        row(page, "blocks.2").locator(".name").click()
+        assert row(page, "up").count() == 0
+
+
+@pytest.mark.parametrize("trace", [TRACE, BLOCKS])
+def test_shapes_and_sizes_are_those_of_the_api(browser, address, trace):
+    found = asked(address, "microscope/overview", trace=trace)
+    with opened(browser, microscope(address, trace=trace, open="*")) as page:
+        page.get_by_role("treegrid").wait_for()
+        head = next(one for one in found["modules"] if one["path"] in ("head", "lm_head"))
+        page.get_by_role("treegrid").press("End")
+        shown = row(page, head["path"])
+        for _ in range(40):
+            if shown.count():
+                break
+            page.get_by_role("treegrid").press("PageUp")
+        shape = "\u00d7".join(map(str, found["shapes"][head["out"][0]]))
+        assert shown.locator(".forward .shape").inner_text() == shape
+        assert float(shown.locator(".forward .size").inner_text()) == pytest.approx(head["size_out"], rel=0.06)
+        assert float(shown.locator(".backward .size").inner_text()) == pytest.approx(head["size_gradient"], rel=0.06)
+        weights = f"{head['parameter_count']:,} weights"
+        assert shown.locator(".weights").inner_text() == weights
+
+
+def test_backward_stands_beside_what_it_differentiates(browser, address):
+    found = asked(address, "microscope/overview", trace=BLOCKS)
+    operations, names = found["operations"], found["addresses"]
+    forward = operations["number"]
+    with opened(browser, microscope(address, trace=BLOCKS, open="blocks.0~4,blocks.2,blocks.2.up")) as page:
+        row(page, "up").wait_for()
+        checked = 0
+        for at, beside in enumerate(operations["forward"]):
+            if beside < 0 or found["paths"][operations["path"][at]] != "blocks.2.up" or not operations["outputs"][at]:
+                continue
+            made, of = operations["outputs"][at][0], operations["outputs"][forward.index(beside)][0]
+            left = page.locator(f'.operation .forward[data-address="{of}"]').bounding_box()
+            right = page.locator(f'.operation .backward[data-address="{made}"]').bounding_box()
+            lines = sum(one == beside for one in operations["forward"])
+            assert 0 <= round(right["y"] - left["y"]) < lines * 26, (names[made], names[of])
+            checked += 1
+        assert checked >= 2
+        weight = page.locator(f'.weight .forward[data-address="{names.index("blocks.2.up.weight")}"]').bounding_box()
+        renewed = page.locator(
+            f'.weight .optimizer[data-address="{names.index("blocks.2.up.weight:new")}"]'
+        ).bounding_box()
+        assert weight["y"] == renewed["y"]
+
+
+def test_the_tree_by_keyboard(browser, address):
+    with opened(browser, microscope(address, trace=BLOCKS)) as page:
+        tree = page.get_by_role("treegrid")
+        tree.focus()
+
+        def at() -> str:
+            return page.evaluate(
+                "document.getElementById(document.activeElement.getAttribute('aria-activedescendant')).ariaLabel"
+            )
+
+        for _ in range(2):
+            tree.press("ArrowDown")
+        assert at().startswith("blocks 0 to 4")
+        tree.press("ArrowRight")
+        row(page, "blocks.1").wait_for()
+        tree.press("ArrowDown")
+        assert at().startswith("blocks.0")
+        tree.press("ArrowRight")  # opens
+        row(page, "norm").wait_for()
+        tree.press("ArrowRight")  # the lane beside
+        assert at().startswith("gradient")
+        tree.press("Enter")
+        settled(page, address="blocks.0:out:grad")
+        assert page.evaluate("document.activeElement.getAttribute('role')") == "treegrid"  # the focus stays
+        tree.press("ArrowLeft")
+        tree.press("ArrowLeft")
+        row(page, "norm").wait_for(state="detached")
+        tree.press("ArrowLeft")
+        assert at().startswith("blocks 0 to 4")
+
+
+def test_a_click_leads_to_the_tensor_and_marks_what_it_reads(browser, address):
+    found = asked(address, "microscope/overview", trace=BLOCKS)
+    names, operations = found["addresses"], found["operations"]
+    with opened(browser, microscope(address, trace=BLOCKS, open="blocks.0~4,blocks.1,blocks.1.up")) as page:
+        number = names.index("blocks.1.up:out")
+        page.locator(f'.operation .forward[data-address="{number}"]').click()
+        settled(page, address="blocks.1.up:out")
+        maker = next(at for at, out in enumerate(operations["outputs"]) if number in out)
+        for operand in operations["operands"][maker]:
+            if names[operand].startswith("blocks.1.up."):
+                page.locator(f'.read[data-address="{operand}"]').first.wait_for()
+        readers = {
+            out for at, read in enumerate(operations["operands"]) if number in read for out in operations["outputs"][at]
+        }
+        shown = {int(one) for one in page.locator(".reads").evaluate_all("all => all.map(one => one.dataset.address)")}
+        assert shown
+        assert shown <= readers
+        assert page.locator(".selected").first.get_attribute("data-address") == str(number)
+
+
+def test_breadcrumb_and_back(browser, address):
+    with opened(browser, microscope(address, trace=BLOCKS, address="loss")) as page:
+        page.locator("[data-row] .forward[data-address]").nth(1).click()
+        way = page.get_by_role("navigation", name="The way here")
+        way.get_by_role("button", name="loss", exact=True).click()
+        settled(page, address="loss")
+        assert "way" not in here(page)
+        page.go_back()
+        way.get_by_role("button", name="loss", exact=True).wait_for()
+        way.get_by_role("button", name="Back").click()
+        settled(page, address="loss")
+
+
+def test_operations_light_up_in_the_order_of_the_program(browser, address):
+    found = asked(address, "microscope/overview", trace=BLOCKS)
+    with opened(browser, microscope(address, trace=BLOCKS, open="*")) as page:
+        player = page.get_by_role("group", name="Play the step")
+        player.get_by_role("button", name="One operation forward").click()
+        player.get_by_role("button", name="One operation forward").press("Enter")
+        settled(page, position="1")
+        name = found["names"][found["operations"]["name"][1]].split(".")[0].strip("_")
+        assert page.locator("p.now strong").inner_text() == name
+        lit = page.locator(".lit.forward[data-address]")
+        assert lit.count() > 0
+        scrub = player.get_by_role("slider")
+        scrub.press("End")
+        settled(page, position=str(len(found["operations"]["name"]) - 1))
+        assert page.locator(".cell[data-address] .dot").count() == page.locator(".lit[data-address] .dot").count()
+        scrub.press("Home")
+        assert page.locator(".lit").count() == 0
+        player.get_by_role("combobox").select_option("600")
+        player.get_by_role("button", name="Play the data flowing").click()
+        player.get_by_role("button", name="Pause").wait_for(state="detached")
+        settled(page, position=str(len(found["operations"]["name"]) - 1))
+
+
+def test_search_by_keyboard(browser, address):
+    with opened(browser, microscope(address, trace=BLOCKS)) as page:
+        page.get_by_role("treegrid").wait_for()
+        page.keyboard.press("/")
+        page.keyboard.type("3.down weight:grad")
+        page.get_by_role("option", name="blocks.3.down.weight:grad").wait_for()
+        assert not accessibility_problems(page)
+        page.keyboard.press("Enter")
+        settled(page, address="blocks.3.down.weight:grad")
+        page.locator(".selected").first.wait_for()  # what is around it was opened
+        page.keyboard.press("/")
+        page.keyboard.press("Control+a")
+        page.keyboard.type("blocks.1")
+        page.get_by_role("option").nth(2).wait_for()
+        first, third = (page.get_by_role("option").nth(n).locator(".address").inner_text() for n in (0, 2))
+        assert first != third
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        settled(page, address=third)
+
+
+def test_findings_are_links(browser, address):
+    found = asked(address, "microscope/findings", trace=BROKEN)["findings"]
+    with opened(browser, microscope(address, trace=BROKEN)) as page:
+        page.get_by_role("tab", name="Findings").click()
+        page.locator(".finding").first.wait_for()
+        assert page.locator(".finding").count() == len(found)
+        page.locator(".finding").first.press("Enter")
+        settled(page, address=found[0]["address"], index=",".join(map(str, found[0]["index"])))
+
+
+def test_map_scrolls(browser, address):
+    with opened(browser, microscope(address, trace=TRACE, open="*")) as page:
+        page.get_by_role("treegrid").wait_for()
+        chart = page.get_by_role("scrollbar")
+        box = chart.bounding_box()
+        page.mouse.click(box["x"] + 20, box["y"] + box["height"] - 30)
+        page.wait_for_function("document.querySelector('#overview-tree').scrollTop > 500")
+        chart.press("Home")
+        page.wait_for_function("document.querySelector('#overview-tree').scrollTop === 0")
+
+
+def test_room_is_shared_by_drag_and_keys(browser, address):
+    with opened(browser, microscope(address, trace=BLOCKS, address="loss")) as page:
+        divider = page.get_by_role("separator")
+        before = page.get_by_role("region", name="Overview").bounding_box()["width"]
+        divider.press("ArrowRight")
+        page.wait_for_function("w => document.querySelector('.left').clientWidth > w", arg=before)
+        box = divider.bounding_box()
+        page.mouse.move(box["x"] + 5, box["y"] + 100)
+        page.mouse.down()
+        page.mouse.move(box["x"] - 150, box["y"] + 100)
+        page.mouse.up()
+        page.wait_for_function("w => document.querySelector('.left').clientWidth < w", arg=before)
+
+
+def test_phone_shows_one_panel_and_one_lane(browser, address):
+    with opened(browser, microscope(address, trace=BLOCKS), PHONE) as page:
+        row(page, "blocks 0 to 4").wait_for()
+        assert page.locator(".backward.cell").count() == 0
+        page.get_by_role("group", name="Lanes").get_by_role("button", name="Backward").click()
+        page.locator(".backward.cell").first.wait_for()
+        assert page.locator(".forward.cell").count() == 0
+        page.locator(".backward.cell[data-address]").first.click()
+        assert page.get_by_role("tab", name="Tensor").get_attribute("aria-selected") == "true"
+        page.get_by_role("tab", name="Tensor").press("ArrowLeft")
+        page.get_by_role("treegrid").wait_for()
+
+
+@pytest.mark.parametrize(("viewport", "theme"), LOOKS)
+def test_overview_at_every_size_and_theme(browser, address, viewport, theme):
+    situation = {"trace": TRACE, "open": "blocks.0~2,blocks.0,blocks.0.attn", "position": 90}
+    with opened(browser, microscope(address, **situation), viewport, theme) as page:
+        page.get_by_role("treegrid").wait_for()
+        assert not accessibility_problems(page)
+        assert sideways_scroll(page) == 0
+        look(page, f"microscope-overview-{viewport['width']}-{theme}")
+        if viewport is DESKTOP:
+            page.goto(microscope(address, **situation, address="blocks.0.attn.scores", index="0,0,1,1"))
+            page.locator(".selected").first.wait_for()
+            look(page, f"microscope-selected-{theme}")
+        page.goto(microscope(address, trace=BROKEN, side="findings"))
+        page.locator(".finding").first.wait_for()
+        assert not accessibility_problems(page)
+        look(page, f"microscope-findings-{viewport['width']}-{theme}")
