@@ -80,7 +80,7 @@ def asked(address: str, path: str, **query: Any) -> Any:
         return json.load(answer)
 
 
-def microscope(address: str, **situation: Any) -> str:
+def microscope(address: str, /, **situation: Any) -> str:
     return f"{address}/microscope?{urllib.parse.urlencode(situation)}"
 
 
@@ -351,6 +351,74 @@ def test_phone_shows_one_panel_and_one_lane(browser, address):
         page.get_by_role("treegrid").wait_for()
 
 
+def test_a_step_is_recorded_and_opens(browser, home):
+    with serving(create_app(Lab(home))) as address, opened(browser, f"{address}/microscope") as page:
+        page.get_by_label("Text the model learns from in this step").fill("read_text")
+        page.get_by_label("Weights").select_option(label="of step 4")
+        page.get_by_role("button", name="Record this step").press("Enter")
+        page.get_by_text("Recording", exact=False).first.wait_for()
+        page.get_by_role("treegrid").wait_for(timeout=60_000)
+        facts = next(one for one in asked(address, "traces") if one["name"] == here(page)["trace"])
+        assert (facts["text"], facts["checkpoint"], facts["run"]) == ("read_text", 4, RUN)
+        page.goto(f"{address}/microscope")
+        page.get_by_label("Text the model learns from in this step").fill("x" * 3000)
+        page.get_by_role("button", name="Record this step").click()
+        page.get_by_role("alert").filter(has_text="shorten").wait_for(timeout=60_000)
+
+
+def test_numbers_are_checked(browser, address):
+    with opened(browser, microscope(address, trace=BLOCKS, side="findings")) as page:
+        page.get_by_role("button", name="Check all numbers").press("Enter")
+        page.get_by_role("heading", name="Every number follows from its formula").wait_for()
+        report = asked(address, "microscope/verify", trace=BLOCKS)["report"]
+        section = page.get_by_role("region", name="Check of all numbers").inner_text()
+        for number in (report["operations"], report["explained"], report["values_checked"]):
+            assert f"{number:,}" in section
+        page.get_by_role("button", name="verified").wait_for()
+
+
+def test_two_traces_side_by_side(browser, address):
+    with opened(browser, microscope(address, trace=BLOCKS, side="compare")) as page:
+        page.get_by_label("Compare with").select_option(OTHER)
+        page.locator("tbody tr").first.wait_for()
+        settled(page, other=OTHER)
+        found = asked(address, "microscope/diff", trace=BLOCKS, other=OTHER, order="largest", limit=20000)
+        page.get_by_label("First").select_option("largest")
+        largest = found["moved"][0]
+        first = page.locator("tbody tr").first
+        assert first.locator("button").inner_text().startswith(largest["address"])
+        shown = float(first.locator("td").nth(2).get_attribute("title"))
+        assert shown == largest["largest"]
+        assert abs(largest["after"] - largest["before"]) == pytest.approx(abs(shown))
+        first.get_by_role("button").press("Enter")
+        settled(page, address=largest["address"])
+        page.get_by_role("tab", name="Modules").click()
+        page.locator(".different").first.wait_for()
+        moved = {one["address"] for one in found["moved"]}
+        names = asked(address, "microscope/overview", trace=BLOCKS)["addresses"]
+        for cell in page.locator(".cell[data-address]").evaluate_all(
+            "all => all.map(one => [Number(one.dataset.address), one.classList.contains('different')])"
+        ):
+            assert cell[1] == (names[cell[0]] in moved)
+
+
+def test_edited_and_original(browser, address):
+    edits = json.dumps([{"address": "blocks.2.up.bias", "index": [3], "value": 5.0}])
+    with opened(browser, microscope(address, trace=BLOCKS, edits=edits, side="compare")) as page:
+        page.get_by_label("Compare with").select_option(label="this trace before the changes")
+        page.get_by_label("First").select_option("program")
+        rows = page.locator("tbody tr")
+        rows.first.wait_for()
+        assert rows.first.locator("button").inner_text() == "blocks.2.up.bias[3]"
+        assert float(rows.first.locator("td").nth(1).get_attribute("title")) == 5.0
+        page.get_by_role("tab", name="Modules").click()
+        page.locator(".different").first.wait_for()
+        row(page, "blocks 0 to 4").locator(".name").click()
+        # nothing before the change differs in the forward pass, what comes after does
+        assert row(page, "blocks.1").locator(".forward.different").count() == 0
+        assert row(page, "blocks.3").locator(".forward.different").count() == 1
+
+
 @pytest.mark.parametrize(("viewport", "theme"), LOOKS)
 def test_overview_at_every_size_and_theme(browser, address, viewport, theme):
     situation = {"trace": TRACE, "open": "blocks.0~2,blocks.0,blocks.0.attn", "position": 90}
@@ -363,6 +431,11 @@ def test_overview_at_every_size_and_theme(browser, address, viewport, theme):
             page.goto(microscope(address, **situation, address="blocks.0.attn.scores", index="0,0,1,1"))
             page.locator(".selected").first.wait_for()
             look(page, f"microscope-selected-{theme}")
+        page.goto(microscope(address, trace=BLOCKS, other=OTHER, side="compare"))
+        page.locator("tbody tr").first.wait_for()
+        assert not accessibility_problems(page)
+        assert sideways_scroll(page) == 0
+        look(page, f"microscope-compare-{viewport['width']}-{theme}")
         page.goto(microscope(address, trace=BROKEN, side="findings"))
         page.locator(".finding").first.wait_for()
         assert not accessibility_problems(page)

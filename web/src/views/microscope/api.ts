@@ -22,6 +22,7 @@ export function indexText(index: readonly number[]): string {
 export type Overview = Wire<'Overview'>;
 export type TraceFacts = Wire<'TraceFacts'>;
 export type Finding = Wire<'TraceFinding'>;
+export type Moved = Wire<'MovedTensor'>;
 export type FoundAddress = Wire<'Address'>;
 
 /** Return a number that may have come as a word, because JSON has none for it. */
