@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from cutaway.microscope.modules import Branch, branches, module_of
+from cutaway.microscope.origins import origins
 from cutaway.microscope.record import PHASES, Operation, Place, is_empty
 from cutaway.microscope.trace import Trace
 
@@ -33,12 +34,13 @@ def overview(trace: Trace) -> dict[str, Any]:
         if not operation.is_view and not is_empty(operation.name)
     ]
     columns = zip(*rows, strict=True) if rows else [[] for _ in COLUMNS]
-    kinds = trace.names.source_kinds
+    known = origins(trace)
     return {
         "modules": [branch_json(trace, table, one) for one in flat(branches(trace))],
         "addresses": list(table.addresses),
         "shapes": table.shapes,
-        "kinds": [kinds.get(address, "") for address in table.addresses],
+        "kinds": [known[address].kind for address in table.addresses],
+        "phases": [PHASES.index(known[a].phase) if known[a].phase else -1 for a in table.addresses],
         "names": list(table.names),
         "paths": list(table.paths),
         "sources": list(table.sources),

@@ -69,10 +69,9 @@ def role_of(rest: str) -> str:
 
 def place_of(role: str) -> int:
     """Return where a role comes in a list."""
-    return next(
-        (n for n, word in enumerate(ORDER) if role == word or role.startswith(f"{word}:") or role.endswith(f" {word}")),
-        9,
-    )
+    word = role.partition(":")[0]
+    word = word if word in ORDER else role.rpartition(" ")[2]
+    return ORDER.index(word) if word in ORDER else len(ORDER)
 
 
 def across(trace: Trace, members: list[Related], address: str, index: Index) -> list[Across]:

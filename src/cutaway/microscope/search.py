@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Mapping
 
-from cutaway.microscope.trace import Trace
+from cutaway.microscope.origins import Origin
 
 
-def search(trace: Trace, query: str, phase: str = "", module: str = "") -> list[str]:
+def search(origins: Mapping[str, Origin], query: str, phase: str = "", module: str = "") -> list[str]:
     """Return the addresses that fit, the best first.
 
     Args:
+        origins: of every address, in the order of the program.
         query: words that are all in the address, or letters that are in it in this order; else the nearest are found.
         phase: forward, backward or optimizer; `before` for what was there before.
         module: a module's path: it and what is inside it.
     """
-    known = list(trace.names.places)
+    known = list(origins)
     if phase:
         wanted = "" if phase == "before" else phase
-        known = [address for address in known if trace.names.phase_of(address) == wanted]
+        known = [address for address in known if origins[address].phase == wanted]
     if module:
         known = [a for a in known if a.startswith(module) and a[len(module) : len(module) + 1] in ("", ".", ":")]
     words = query.lower().split()

@@ -7,6 +7,7 @@ edits, so a what-if is a link, and taking an edit back is a shorter list.
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import threading
@@ -34,6 +35,7 @@ ANSWERS = 64
 """Answers a trace keeps of each kind that takes long to compute."""
 
 T = TypeVar("T")
+_SERIALS = itertools.count()
 
 
 class Edit(BaseModel):
@@ -114,11 +116,13 @@ class OpenTrace:
     """An open trace, and what was computed about it.
 
     Attributes:
+        serial: no other trace that was ever open has it.
         origin: the recorded trace if this is a replay, else itself.
     """
 
     def __init__(self, name: str, trace: Trace, origin: OpenTrace | None = None) -> None:
         self.name, self.trace = name, trace
+        self.serial = next(_SERIALS)
         self.origin = origin or self
         self.edits: list[Edit] = []
         self.size_bytes = 0  # of what a replay changed

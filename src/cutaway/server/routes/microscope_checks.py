@@ -12,11 +12,12 @@ from pydantic import BaseModel, ValidationError
 from cutaway.base.files import write_text
 from cutaway.microscope.altered import altered
 from cutaway.server.lab import Lab, TheLab
-from cutaway.server.routes.microscope_common import Number, TheTrace, wire
+from cutaway.server.routes.microscope_common import Number, TheTrace, origins_of, wire
 from cutaway.server.traces import OpenTrace, Work, stamp
 
 if TYPE_CHECKING:
     from cutaway.microscope.diff import Differences, Moved
+    from cutaway.microscope.origins import Origin
     from cutaway.microscope.trace import Trace
 
 router = APIRouter()
@@ -228,21 +229,21 @@ def diff(
     """Return which tensors differ between two traces: edited and original, two checkpoints, two models."""
     with altered(other):
         beside = lab.traces.open(other, other_edits)
-    key = beside.name, id(beside)
+    key = beside.serial
 
-    def compute(progress: Callable[[float], None]) -> tuple[OpenTrace, Differences]:
+    def compute(progress: Callable[[float], None]) -> Differences:
         from cutaway.microscope.diff import compare
 
         with altered(trace.name):
-            return beside, compare(trace.trace, beside.trace, progress)
+            return compare(trace.trace, beside.trace, progress)
 
     work = trace.work("diff", key, compute)
     work.wait(WAIT_SECONDS)
     if work.state == "failed":
         trace.forget("diff", key)
-    found: Differences | None = None if work.result is None else work.result[1]
-    names = trace.trace.names
-    moved = [] if found is None else [one for one in found.moved if not phase or names.phase_of(one.address) == phase]
+    found: Differences | None = work.result
+    names, known = trace.trace.names, origins_of(trace)
+    moved = [] if found is None else [one for one in found.moved if not phase or known[one.address].phase == phase]
     if order == "relative":
         moved.sort(key=lambda one: -(one.largest / one.scale if one.scale else float("inf")))
     elif order == "program":
@@ -252,7 +253,7 @@ def diff(
         state=work.state,
         share=work.share,
         reason=work.reason,
-        moved=[moved_tensor(trace.trace, beside.trace, one) for one in moved[:limit]],
+        moved=[moved_tensor(trace.trace, beside.trace, one, known[one.address]) for one in moved[:limit]],
         total=len(moved),
         same=0 if found is None else found.same,
         only_before=[] if found is None else found.only_before[:1000],
@@ -261,7 +262,7 @@ def diff(
     )
 
 
-def moved_tensor(before: Trace, after: Trace, one: Moved) -> MovedTensor:
+def moved_tensor(before: Trace, after: Trace, one: Moved, origin: Origin) -> MovedTensor:
     """Return a tensor that differs, for a list."""
     from cutaway.microscope.explain import number
 
@@ -271,8 +272,8 @@ def moved_tensor(before: Trace, after: Trace, one: Moved) -> MovedTensor:
     return MovedTensor(
         address=one.address,
         shape=list(place.shape),
-        phase=before.names.phase_of(one.address),
-        kind=before.names.source_kinds.get(one.address, "computed"),
+        phase=origin.phase,
+        kind=origin.kind,
         largest=wire(one.largest),
         index=list(one.index),
         before=old,

@@ -14,6 +14,7 @@ from cutaway.server.lab import TheLab
 from cutaway.server.traces import OpenTrace
 
 if TYPE_CHECKING:
+    from cutaway.microscope.origins import Origin
     from cutaway.microscope.related import Related
 
 Number = float | Literal["nan", "inf", "-inf"]
@@ -71,6 +72,13 @@ def _index(
 
 TheIndex = Annotated[list[int], Depends(_index)]
 """A route's parameter of this type gets the index that the request names."""
+
+
+def origins_of(trace: OpenTrace) -> dict[str, Origin]:
+    """Return where every tensor of a trace came from."""
+    from cutaway.microscope.origins import origins
+
+    return trace.origin.once("origins", None, lambda: origins(trace.origin.trace))
 
 
 def family(trace: OpenTrace, address: str) -> list[Related]:

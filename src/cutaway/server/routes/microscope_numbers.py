@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from cutaway.base.errors import UsageError
 from cutaway.microscope.altered import altered
-from cutaway.server.routes.microscope_common import Cell, Number, TheIndex, TheTrace, family, perhaps, wire
+from cutaway.server.routes.microscope_common import Cell, Number, TheIndex, TheTrace, family, origins_of, perhaps, wire
 from cutaway.server.traces import OpenTrace
 
 router = APIRouter()
@@ -325,7 +325,7 @@ def why_number(
 def gradient_path(trace: TheTrace, address: str, index: TheIndex) -> GradientPath:
     """Return the way of a gradient from the loss, along the largest contribution at each step."""
     trace.trace.check_index(address, index)
-    if trace.trace.names.phase_of(address) != "backward":
+    if origins_of(trace)[address].phase != "backward":
         raise UsageError(
             f"{address} is not a gradient; the gradient of a weight is called {address.partition(':')[0]}:grad"
         )

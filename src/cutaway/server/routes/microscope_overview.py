@@ -7,7 +7,7 @@ import json
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
-from cutaway.server.routes.microscope_common import Number, TheTrace, wire
+from cutaway.server.routes.microscope_common import Number, TheTrace, origins_of, wire
 
 router = APIRouter()
 
@@ -59,7 +59,9 @@ class Overview(BaseModel):
     shapes: list[list[int]]
     """Of each address."""
     kinds: list[str]
-    """Of each address: parameter, buffer, input, constant, optimizer state; "" for what was computed."""
+    """Of each address: computed, parameter, buffer, input, constant or optimizer state."""
+    phases: list[int]
+    """Of each address: 0 forward, 1 backward, 2 optimizer, -1 what was there before."""
     names: list[str]
     paths: list[str]
     sources: list[str]
@@ -112,13 +114,14 @@ def addresses(trace: TheTrace, query: str = "", phase: str = "", module: str = "
     from cutaway.microscope.search import search
 
     names = trace.trace.names
-    found = search(trace.trace, query, phase, module)
+    known = origins_of(trace)
+    found = search(known, query, phase, module)
     rows = [
         Address(
             address=address,
             shape=list(names.places[address].shape),
-            phase=names.phase_of(address),
-            kind=names.source_kinds.get(address, "computed"),
+            phase=known[address].phase,
+            kind=known[address].kind,
         )
         for address in found[: max(0, min(limit, 1000))]
     ]

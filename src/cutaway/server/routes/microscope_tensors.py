@@ -157,7 +157,7 @@ def part_of(trace: OpenTrace, address: str, view: View, beside: OpenTrace | None
     arrays: dict[str, Any] = {"values": table}
     height, width = block_size(table.shape[0], table.shape[1], max(1, view.most))
     if (height, width) != (1, 1):
-        key = address, astuple(view), beside and (beside.name, id(beside))
+        key = address, astuple(view), beside and beside.serial
         pooled = trace.once("pooled", key, lambda: pool(table, height, width), most=MOST_POOLED)
         arrays = {"mean": pooled.mean, "low": pooled.low, "high": pooled.high, "strange": pooled.strange}
     known = trace.known("statistics", address)
