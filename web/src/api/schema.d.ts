@@ -1740,6 +1740,8 @@ export interface components {
             operations: components["schemas"]["OperationColumns"];
             /** Paths */
             paths: string[];
+            /** Phases */
+            phases: number[];
             /** Shapes */
             shapes: number[][];
             /** Sources */
