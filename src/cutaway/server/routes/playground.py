@@ -17,6 +17,7 @@ from fastapi import APIRouter
 from cutaway.base.errors import UsageError
 from cutaway.scratch.playground import Playground, PlaygroundConfig
 from cutaway.scratch.playground_by_hand import by_hand
+from cutaway.scratch.playground_config import MAX_STEPS
 from cutaway.scratch.playground_divergence import loudest_updates
 from cutaway.scratch.playground_frames import approach, film
 from cutaway.scratch.playground_gradcheck import GradientCheck, check_gradients
@@ -67,16 +68,19 @@ def frames(asked: FramesAsked, lab: TheLab) -> ArraysResponse:
     started, is_enough = time.perf_counter(), soon()
     found: dict[str, np.ndarray[Any, Any]] = {}
     with lab.playgrounds.at(asked.situation.situation()) as playground:
-        if approach(playground, asked.start, is_enough):
+        is_there = approach(playground, asked.start, is_enough)
+        reached = playground.state.step
+        if is_there:
             first = min(asked.start, playground.state.step)  # before it, where the network stopped
             found = film(
                 playground, first, asked.count, asked.stride, asked.network, asked.point, asked.grid, asked.unit_grid,
                 is_enough,
             )  # fmt: skip
+            playground.run(min(1, MAX_STEPS - playground.state.step))  # whether it stops here shows in the next step
         meta = PlaygroundFrames(
             sizes=list(playground.network.sizes),
             n_frames=len(found.get("step", ())),
-            reached=playground.state.step,
+            reached=reached,
             last_step=playground.last_step,
             stop=why_stopped(playground, asked.network),
             seconds=time.perf_counter() - started,

@@ -14,6 +14,6 @@ export type HistogramsMeta = Wire<'HistogramsMeta'>;
 export type AttentionMeta = Wire<'AttentionMeta'>;
 export type Preset = Wire<'Preset'>;
 export type Form = Wire<'Form'>;
-export type Check = Wire<'cutaway__server__routes__start__Check'>;
+export type Check = Wire<'Check'>;
 export type Comparison = Wire<'Comparison'>;
 export type Job = Wire<'Job'>;
