@@ -1,5 +1,5 @@
 // Shows the frame of the present step, and plays: while one row of frames is shown the next is already on its way.
-// Where one is stands in the address (`at.step`); here are only the frames at hand.
+// Where one is stands in the address (`at.step`); while it plays, the step runs ahead of it by a moment (`player.step`).
 
 import { latest } from './latest';
 import { askFrames, type Asked, type Frame, type FramesMeta } from './frames';
@@ -8,6 +8,7 @@ import { at, MAX_STEP, situation } from './situation.svelte';
 const STEPS_A_SECOND = 10; // at speed 1
 const KEPT = 900;
 const AHEAD = 40; // frames at hand before the next row is asked for
+const ADDRESS_MS = 300; // how far the address may be behind
 const ROW_SECONDS = 0.25; // how long the lab may take for one row
 
 let frame = $state.raw<Frame>();
@@ -17,6 +18,7 @@ let onTheWay = $state<number>();
 let error = $state('');
 let isPlaying = $state(false);
 let stride = $state(1);
+let playedStep = $state(0);
 
 let frames = new Map<number, Frame>();
 let framesKey = '';
@@ -26,6 +28,11 @@ let rowCount = 8;
 let credit = 0;
 let lastTime = 0;
 let handle = 0;
+let addressTime = 0;
+
+function stepNow(): number {
+  return isPlaying ? playedStep : at.step;
+}
 
 function keyNow(): string {
   return `${situation.key} ${situation.point}`;
@@ -51,7 +58,7 @@ function keep(found: readonly Frame[], meta: FramesMeta, key: string): void {
 }
 
 function failed(cause: unknown): void {
-  isPlaying = false;
+  pause();
   onTheWay = undefined;
   error = cause instanceof Error ? cause.message : String(cause);
 }
@@ -70,8 +77,11 @@ const single = latest(
     keep(found, meta, key);
     const first = found[0];
     if (key !== keyNow() || !first) return;
-    if (first.step < start && at.step === start) at.step = first.step; // it stopped before
-    if (first.step === at.step) frame = first;
+    if (first.step < start && stepNow() === start) {
+      pause(); // it stopped before
+      at.step = first.step;
+    }
+    if (first.step === stepNow()) frame = first;
   },
   failed,
 );
@@ -86,12 +96,10 @@ function show(): void {
     if (onTheWay !== undefined) single.stop();
     onTheWay = undefined;
   }
-  const there = frames.get(at.step);
-  if (there) {
-    frame = there;
-    return;
-  }
-  single.ask(asked(at.step, 1, 1));
+  const step = stepNow();
+  const there = frames.get(step);
+  if (there) frame = there;
+  else single.ask(asked(step, 1, 1));
 }
 
 async function fetchRow(start: number): Promise<void> {
@@ -126,7 +134,7 @@ function nextStep(step: number, wanted: number): number | undefined {
 }
 
 function prefetch(): void {
-  let end = at.step;
+  let end = playedStep;
   let n = 0;
   while (n < AHEAD && frames.has(end + stride)) {
     end += stride;
@@ -147,18 +155,23 @@ function tick(time: number): void {
   }
   prefetch();
   if (credit < 1) return;
-  const next = nextStep(at.step, Math.floor(credit));
+  const next = nextStep(playedStep, Math.floor(credit));
   if (next !== undefined) {
-    credit = at.speed === 'max' ? 0 : Math.max(0, credit - (next - at.step));
-    at.step = next;
-  } else if (at.step >= MAX_STEP || (stop && at.step + 1 > stop.step)) pause();
-  else if (stop && at.step + stride > stop.step && !isFetching) stride = 1;
+    credit = at.speed === 'max' ? 0 : Math.max(0, credit - (next - playedStep));
+    playedStep = next;
+    if (time - addressTime > ADDRESS_MS) {
+      addressTime = time;
+      at.step = next;
+    }
+  } else if (playedStep >= MAX_STEP || (stop && playedStep + 1 > stop.step)) pause();
+  else if (stop && playedStep + stride > stop.step && !isFetching) stride = 1;
 }
 
 function play(): void {
   if (isPlaying) return;
   at.phase = '';
   if (at.speed !== 'max') stride = 1;
+  playedStep = at.step;
   isPlaying = true;
   credit = 1;
   lastTime = performance.now();
@@ -166,11 +179,16 @@ function play(): void {
 }
 
 function pause(): void {
+  if (isPlaying) at.step = playedStep;
   isPlaying = false;
   cancelAnimationFrame(handle);
 }
 
 export const player = {
+  /** The step shown. */
+  get step() {
+    return stepNow();
+  },
   get frame() {
     return frame;
   },

@@ -104,17 +104,19 @@ function misfits(edits: readonly Edit[], { sizes }: Shape, n: number): boolean {
 
 const shape = $derived(shapeOf(at.hidden));
 const edits = $derived(misfits(at.edits, shape, nPoints()) ? [] : at.edits);
-const config = $derived({
-  data: at.data, n_points: at.points, noise: at.noise, hidden: at.hidden, activation: at.activation, loss: at.loss,
-  confidence_penalty: at.penalty, batch_size: at.batch || null, learning_rate: at.rate, optimizer: at.optimizer, seed: at.draw,
-}); // prettier-ignore
-const wire = $derived<Wire<'SituationWire'>>({
-  config,
-  seeds: [at.seed],
-  points: at.own.length ? at.own.map((row) => [...row]) : null,
-  changes: [...edits],
-});
-const key = $derived(JSON.stringify(wire));
+const key = $derived(
+  JSON.stringify({
+    config: {
+      data: at.data, n_points: at.points, noise: at.noise, hidden: at.hidden, activation: at.activation, loss: at.loss,
+      confidence_penalty: at.penalty, batch_size: at.batch || null, learning_rate: at.rate, optimizer: at.optimizer, seed: at.draw,
+    },
+    seeds: [at.seed],
+    points: at.own.length ? at.own : null,
+    changes: edits,
+  }),
+); // prettier-ignore
+// by way of its text, so that it stays the same object while it says the same
+const wire = $derived(JSON.parse(key) as Wire<'SituationWire'>);
 
 export const situation = {
   get shape(): Shape {
