@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from cutaway.base.objective import Probe, Sample, Validation
+from cutaway.base.runs import RunFolder
 from cutaway.base.seed import torch_generator
+from cutaway.train.config import TrainConfig
+from cutaway.train.distributed import World
+from cutaway.train.trainer import Outcome, Trainer
+from cutaway.train.watch import StepEvent, Watcher
 
 
 class ToyObjective:
@@ -48,3 +56,38 @@ class ToyObjective:
     @property
     def probe(self) -> Probe:
         return Probe(torch.linspace(-1, 1, 12).view(2, 6), "two rows", ("one", "two"))
+
+
+ALONE = World(0, 1, torch.device("cpu"))
+
+
+def config(**settings: Any) -> TrainConfig:
+    defaults: dict[str, Any] = {
+        "steps": 40, "batch_size": 8, "precision": "float32", "compile": "off", "threads": 1, "validate_every": 10,
+        "learning_rate": 0.01,
+    }  # fmt: skip
+    return TrainConfig(**{**defaults, **settings})
+
+
+def run_in(folder: Path) -> RunFolder:
+    folder.mkdir(exist_ok=True)
+    return RunFolder(folder)
+
+
+def train(
+    folder: Path, objective: ToyObjective | None = None, watcher: Watcher | None = None, **settings: Any
+) -> Outcome:
+    trainer = Trainer(objective or ToyObjective(), config(**settings), run_in(folder), ALONE, watcher)
+    trainer.resume()
+    return trainer.train()
+
+
+class StopAt(Watcher):
+    """Asks politely, as Ctrl-C does, in the middle of a step."""
+
+    def __init__(self, step: int) -> None:
+        self.at = step
+
+    def step(self, event: StepEvent) -> None:
+        if event.step == self.at:
+            os.kill(os.getpid(), signal.SIGINT)

@@ -231,6 +231,7 @@ def limits(config_class: type, name: str) -> tuple[float | None, float | None]:
             return f".{name} is " not in str(error)  # another setting minds, not this one
 
     described = describe_type(config_class, name)
-    candidates = (0, 1, 2, 257) if described and described[0] == "whole" else (0,)
-    low = None if accepts(-1) else next((float(value) for value in candidates if accepts(value)), 0.0)
-    return low, None if accepts(2) or not accepts(0.5) else 1.0
+    if described and described[0] == "whole":
+        return None if accepts(-1) else next((float(n) for n in (0, 1, 2, 257) if accepts(n)), 0.0), None
+    low = None if accepts(-1.0) else 0.0
+    return low, None if accepts(2.0) or not accepts(0.5) else 1.0

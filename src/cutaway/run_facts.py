@@ -7,6 +7,8 @@ import math
 import re
 import time
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from cutaway.base.columns import JsonColumns
@@ -72,8 +74,8 @@ def facts(run: RunFolder, columns: JsonColumns | None = None) -> RunFacts:
     if status == "running":
         summary = {}  # that of an earlier session
     try:
-        recipe: Recipe | None = read_toml(Recipe, run.recipe_file)
-    except UsageError:
+        recipe: Recipe | None = read_recipe(run)
+    except RunError:
         recipe = None
     steps = int(columns.last("step") or 0)
     total = recipe.train.steps if recipe else None
@@ -192,9 +194,14 @@ def read_recipe(run: RunFolder) -> Recipe:
         RunError: it cannot be read.
     """
     try:
-        return read_toml(Recipe, run.recipe_file)
-    except UsageError as error:
+        return _recipe_in(run.recipe_file, run.recipe_file.stat().st_mtime_ns)
+    except (UsageError, OSError) as error:
         raise RunError(f"the recipe of run {run.name!r} cannot be read: {error}") from None
+
+
+@lru_cache(maxsize=1024)
+def _recipe_in(path: Path, written_ns: int) -> Recipe:
+    return read_toml(Recipe, path)
 
 
 def differences(runs: list[RunFolder]) -> dict[str, list[Any]]:

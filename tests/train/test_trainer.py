@@ -2,62 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from toy import ToyObjective
+from toy import ALONE, StopAt, ToyObjective, config, run_in, train
 
 from cutaway.base.errors import CheckpointError, CutawayError, NonFiniteError
-from cutaway.base.runs import RunFolder, read_jsonl
+from cutaway.base.runs import read_jsonl
 from cutaway.train.checkpoint import list_checkpoints, load_checkpoint
-from cutaway.train.config import TrainConfig
-from cutaway.train.distributed import World
-from cutaway.train.trainer import Outcome, Trainer
-from cutaway.train.watch import StepEvent, Watcher
-
-ALONE = World(0, 1, torch.device("cpu"))
-
-
-def config(**settings: Any) -> TrainConfig:
-    defaults: dict[str, Any] = {
-        "steps": 40, "batch_size": 8, "precision": "float32", "compile": "off", "threads": 1, "validate_every": 10,
-        "learning_rate": 0.01,
-    }  # fmt: skip
-    return TrainConfig(**{**defaults, **settings})
-
-
-def run_in(folder: Path) -> RunFolder:
-    folder.mkdir(exist_ok=True)
-    return RunFolder(folder)
-
-
-def train(
-    folder: Path, objective: ToyObjective | None = None, watcher: Watcher | None = None, **settings: Any
-) -> Outcome:
-    trainer = Trainer(objective or ToyObjective(), config(**settings), run_in(folder), ALONE, watcher)
-    trainer.resume()
-    return trainer.train()
+from cutaway.train.trainer import Trainer
 
 
 def numbers(folder: Path) -> list[dict[str, Any]]:
     """Everything recorded but the time and the memory it took."""
     timed = ("seconds", "tokens_per_second", "memory_bytes")
     return [{k: v for k, v in line.items() if k not in timed} for line in read_jsonl(folder / "metrics.jsonl")]
-
-
-class StopAt(Watcher):
-    """Asks politely, as Ctrl-C does, in the middle of a step."""
-
-    def __init__(self, step: int) -> None:
-        self.at = step
-
-    def step(self, event: StepEvent) -> None:
-        if event.step == self.at:
-            os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_it_learns_and_records(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ class JsonColumns:
         self._forget(0)
 
     def _forget(self, inode: int) -> None:
-        self.n_rows, self._offset, self._inode = 0, 0, inode
+        self.n_rows, self._n_numbers, self._offset, self._inode = 0, 0, 0, inode
         self._columns: dict[str, tuple[array[int], array[float]]] = {}
 
     @property
@@ -47,7 +47,7 @@ class JsonColumns:
     @property
     def n_bytes(self) -> int:
         """Memory the numbers take, about."""
-        return sum(16 * len(values) for _, values in list(self._columns.values()))
+        return 16 * self._n_numbers
 
     def refresh(self) -> JsonColumns:
         """Read what was added; begin again when the file was replaced. A last line without an end waits."""
@@ -77,6 +77,7 @@ class JsonColumns:
                     column = self._columns[name] = (array("q"), array("d"))
                 column[0].append(self.n_rows)
                 column[1].append(value)
+                self._n_numbers += 1
             self.n_rows += 1
             self._offset += len(line)
 

@@ -12,6 +12,7 @@ from cutaway.branch import branch_recipe, find_branch
 from cutaway.form_values import Filled, culprit, fill
 from cutaway.server.jobs import Job
 from cutaway.server.lab import TheLab
+from cutaway.server.routes.runs import is_waiting
 from cutaway.server.routes.start import UNFINISHED, Check, about_parameters, free_name, name_error, refuse_first
 
 router = APIRouter()
@@ -43,7 +44,7 @@ def stop(lab: TheLab, name: str) -> Job:
 def resume(lab: TheLab, name: str) -> Job:
     """Go on with a run that was stopped or failed, from its last checkpoint."""
     run = lab.run(name)
-    if any(job.kind == "train" and job.state in UNFINISHED for job in lab.jobs.of(name)) or run.is_locked():
+    if is_waiting(lab, name) or run.is_locked():
         raise UsageError(f"run {name!r} is being trained or waits for its turn already")
     if run.status() == "finished":
         raise UsageError(f"run {name!r} is finished; branch from a checkpoint to go on with other settings")

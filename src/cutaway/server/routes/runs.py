@@ -68,6 +68,11 @@ def columns_of(lab: TheLab, run: RunFolder) -> JsonColumns:
     return lab.columns.get(run.path / "metrics.jsonl")
 
 
+def is_waiting(lab: TheLab, name: str) -> bool:
+    """Whether a job that trains a run runs or waits for its turn."""
+    return any(job.kind == "train" and job.state in ("queued", "running") for job in lab.jobs.of(name))
+
+
 def facts_of(lab: TheLab, run: RunFolder) -> RunFacts:
     """Return the facts of a run."""
     return run_facts.facts(run, columns_of(lab, run))
@@ -121,5 +126,8 @@ def run(lab: TheLab, name: str) -> RunDetails:
 @router.delete("/runs/{name}")
 def delete(lab: TheLab, name: str) -> Removed:
     """Delete a run and everything in it; one that trains is not deleted."""
-    lab.run(name).remove()
+    run = lab.run(name)
+    if run.is_locked() or is_waiting(lab, name):
+        raise UsageError(f"run {name!r} is being trained; stop it first; nothing was deleted")
+    run.remove()
     return Removed(name=name)
