@@ -84,6 +84,69 @@ def test_the_recorded_step_is_the_step(home: Path, capsys: pytest.CaptureFixture
     assert torch.equal(trace["input.tokens"], tokens)
 
 
+@pytest.mark.parametrize("clip", [100.0, 0.01, 0.0])
+def test_from_a_checkpoint_the_step_is_the_one_training_would_make(
+    home: Path, capsys: pytest.CaptureFixture[str], clip: float
+) -> None:
+    """Muon, AdamW and row-wise AdaGrad with what they remember, at their rates, after clipping: the trainer's update."""
+    from cutaway.base.runs import RunFolder
+    from cutaway.train.checkpoint import list_checkpoints
+    from cutaway.train.config import TrainConfig
+    from cutaway.train.distributed import World
+    from cutaway.train.language import NextToken
+    from cutaway.train.trainer import Trainer
+    from cutaway.workbench import Run
+
+    recipe = home / "runs/fox/recipe.toml"
+    recipe.write_text(re.sub(r"(?m)^clip_norm = .*", f"clip_norm = {clip}", recipe.read_text()))
+    first = list_checkpoints(home / "runs/fox/checkpoints")[0]
+    found = answer(capsys, "trace", "fox", "--text", "the quick bro", "--checkpoint", first.name)
+    assert (found["checkpoint"], found["lr"]) == (int(first.name), None)
+    assert found["optimizers"] == ["Muon", "AdamW", "RowAdaGrad"]
+    stopped = Run(home / "runs/fox").at_checkpoint(int(first.name))
+    tokens = torch.tensor([stopped.tokenizer.prompt_ids("the quick bro")])
+
+    class Objective(NextToken):
+        tokens_per_sequence = sequences_per_epoch = 1
+
+        def batch(self, first: int, count: int) -> Any:
+            torch.manual_seed(0)  # as the recording, for dropout
+            return tokens
+
+        def loss(self, model: torch.nn.Module, batch: Any) -> torch.Tensor:
+            return torch.nn.functional.cross_entropy(model(batch)[0, :-1].float(), batch[0, 1:])
+
+    objective = object.__new__(Objective)
+    for name in ("windows", "validation", "write", "probe"):
+        setattr(objective, name, None)
+    objective.model = stopped.model
+    config: TrainConfig = stopped.config
+    trainer = Trainer(objective, config, RunFolder(home / "runs/fox"), World(0, 1, torch.device("cpu")))
+    trainer.optimizers, trainer.state = stopped.optimizers, stopped.state
+    if stopped.state.step == config.steps:
+        stopped.state.step -= 1
+    _, loss, norm, _ = trainer.update(False)
+    trace = load_trace(Path(found["trace"]))
+    assert trace["loss"].item() == pytest.approx(loss, rel=1e-6)
+    assert (norm > clip > 0) == (clip == 0.01)
+    moved = 0
+    for name, weight in stopped.model.named_parameters():
+        if f"{name}:new" in trace:
+            assert torch.allclose(trace[f"{name}:new"], weight, rtol=1e-5, atol=1e-7), name
+            moved += int(not torch.equal(trace[f"{name}:new"], trace[name]))
+    assert moved > 5
+    assert trace.verify().ok
+    assert not trace.verify().opaque
+
+
+def test_rates_are_the_checkpoint_s(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["trace", "fox", "--text", "the", "--checkpoint", "20", "--lr", "0.1"]) == 2
+    assert "a checkpoint is stepped at the run's own rates" in capsys.readouterr().err
+    assert main(["trace", "fox", "--text", "the", "--checkpoint", "7"]) == 1
+    assert "has no checkpoint of step 7; it has " in capsys.readouterr().err
+
+
 def test_what_is_printed_leads_on(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The tree names the modules, the numbered folders count up, and every next command works as printed."""
     said = out(capsys, "trace", "fox", "--text", "the dog")

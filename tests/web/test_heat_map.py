@@ -97,9 +97,7 @@ def test_numbers_are_pytorchs(browser, lab, name):
         choose = random.Random(name)
         seen = set()
         for _ in range(40):
-            page.mouse.move(
-                box["x"] + choose.uniform(40, box["width"]), box["y"] + choose.uniform(24, box["height"])
-            )
+            page.mouse.move(box["x"] + choose.uniform(40, box["width"]), box["y"] + choose.uniform(24, box["height"]))
             drawn(page)
             if " = " in readout(page):
                 index, value = said(page)
@@ -177,7 +175,9 @@ def test_everything_by_keyboard(browser, lab):
         assert at()[0] <= 1  # a page is what is in sight, which may begin within a cell
         press("Shift+ArrowDown")
         drawn(page)
-        assert "view=" in page.evaluate("async () => { await new Promise(r => setTimeout(r, 200)); return location.href }")
+        assert "view=" in page.evaluate(
+            "async () => { await new Promise(r => setTimeout(r, 200)); return location.href }"
+        )
         press("0")
         drawn(page)
         assert page.get_by_role("button", name="Whole").is_disabled()

@@ -23,17 +23,21 @@ def one_by_one(func: Any) -> Callable[..., Any] | None:
         return None
     arguments = func._schema.arguments
     listed = {argument.name for argument in arguments if str(argument.type).startswith("List[")}
+    schemas = [getattr(single, overload)._schema for overload in single.overloads()]
+    by_name = {argument.name for schema in schemas for argument in schema.arguments if argument.kwarg_only}
 
     def run(*args: Any, **kwargs: Any) -> Any:
         given = {argument.name: value for argument, value in zip(arguments, args, strict=False)} | kwargs
-        if plain == "norm" and given.get("dtype") is None:
-            given.pop("dtype", None)
-        first = given[arguments[0].name]
-        results = [
-            single(*(value[n] if name in listed else value for name, value in given.items() if name not in kwargs),
-                   **{name: value[n] if name in listed else value for name, value in kwargs.items()})
-            for n in range(len(first))
-        ]  # fmt: skip
+        if given.get("dtype", ...) is None:
+            del given["dtype"]
+        if "scalars" in given and "value" in by_name:
+            listed.add("value")
+            given["value"] = given.pop("scalars")
+        results = []
+        for n in range(len(given[arguments[0].name])):
+            own = {name: value[n] if name in listed else value for name, value in given.items()}
+            named = {name: own.pop(name) for name in list(own) if name in by_name}
+            results.append(single(*own.values(), **named))
         return None if name.endswith("_") else results
 
     return run
