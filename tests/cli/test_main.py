@@ -10,7 +10,6 @@ import pytest
 from cutaway.cli.main import VERBS, main
 
 WRONG = [
-    ([], 0, ""),
     (["--help"], 0, ""),
     (["trian"], 2, "there is no verb 'trian' (did you mean train"),
     (["train", "stdlob"], 2, "there is no preset, recipe file or run 'stdlob' (did you mean stdlib"),
@@ -28,6 +27,9 @@ WRONG = [
     (["runs", "shew"], 2, "did you mean show"),
     (["runs", "show"], 2, "needs a run"),
     (["runs", "show", "nothing"], 1, "there is no run 'nothing'"),
+    (["lab", "nowhere"], 2, "there is no folder 'nowhere'"),
+    (["lab", "--host", "0.0.0.0", "--password-file", "nowhere"], 2, "the password file 'nowhere' cannot be read"),
+    (["lab", "--port", "http"], 2, "--port"),
     (["bench", "lunch"], 2, "lunch"),
     (["scratch"], 2, "scratch what? there is `cutaway scratch names`"),
     (["scratch", "nmes"], 2, "there is no `cutaway scratch nmes` (did you mean names?)"),

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from cutaway.base.errors import CutawayError
+from cutaway.server.job_process import reason
 from cutaway.server.jobs import Job, JobError, Jobs
+from server.labs import end_jobs, training, wait_for
 
-TINY = [
-    "--model.d-model", "24", "--model.n-layers", "2", "--model.n-heads", "4", "--model.context-length", "16",
-    "--train.batch-size", "8", "--train.threads", "1", "--train.precision", "float32", "--train.compile", "off",
-    "--train.sample-every", "0", "--generate.max-tokens", "12", "--prompt", "the ",
-]  # fmt: skip
-FOREVER = "100000"
+FOREVER = 100_000
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     folder = tmp_path / "home"
     folder.mkdir()
-    (tmp_path / "fox.txt").write_text("the quick brown fox jumps over the lazy dog; " * 60)
     return folder
 
 
@@ -31,23 +28,8 @@ def home(tmp_path: Path) -> Path:
 def jobs(home: Path) -> Iterator[Jobs]:
     jobs = Jobs(home)
     yield jobs
-    for job in jobs.list():
-        if job.state in ("queued", "running"):
-            jobs.stop(job.id)
-    wait_for(lambda: all(job.state not in ("queued", "running") for job in jobs.list()))
+    end_jobs(home)
     jobs.close()
-
-
-def wait_for(is_so: Callable[[], bool], seconds: float = 60.0) -> None:
-    until = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.02)
-
-
-def training(home: Path, name: str, steps: str = "20") -> list[str]:
-    text = str(home.parent / "fox.txt")
-    return ["train", "stdlib", "--name", name, "--data.source", text, *TINY, "--train.steps", steps]
 
 
 def ended(jobs: Jobs, job: Job) -> Job:
@@ -56,7 +38,7 @@ def ended(jobs: Jobs, job: Job) -> Job:
 
 
 def test_a_training_is_queued_and_done(jobs: Jobs, home: Path) -> None:
-    job = jobs.submit(training(home, "fox"), "train", "fox")
+    job = jobs.submit(training(home.parent, "fox"), "train", "fox")
     assert job.command.startswith("cutaway train stdlib --name fox --data.source ")
     job = ended(jobs, job)
     assert (job.state, job.reason) == ("done", "")
@@ -69,17 +51,17 @@ def test_a_training_is_queued_and_done(jobs: Jobs, home: Path) -> None:
 
 
 def test_a_failure_has_its_one_line(jobs: Jobs, home: Path) -> None:
-    job = ended(jobs, jobs.submit([*training(home, "fox"), "--train.device", "abacus"], "train", "fox"))
+    job = ended(jobs, jobs.submit([*training(home.parent, "fox"), "--train.device", "abacus"], "train", "fox"))
     assert job.state == "failed"
     assert job.reason == "train.device is 'abacus'; expected one this machine has: cpu"
 
 
 def test_trainings_take_turns_and_others_go_beside(jobs: Jobs, home: Path) -> None:
-    first = jobs.submit(training(home, "a", FOREVER), "train", "a")
-    second = jobs.submit(training(home, "b", FOREVER), "train", "b")
+    first = jobs.submit(training(home.parent, "a", FOREVER), "train", "a")
+    second = jobs.submit(training(home.parent, "b", FOREVER), "train", "b")
     third = jobs.submit(["runs"], "list", "a")
     assert ended(jobs, third).state == "done"
-    wait_for(lambda: (home / "a" / "metrics.jsonl").is_file())
+    wait_for(lambda: learns(home / "a"))
     assert [jobs.get(job.id).state for job in (first, second)] == ["running", "queued"]
     assert [job.id for job in jobs.of("b")] == [second.id]
     with pytest.raises(JobError, match="stop it first"):
@@ -95,9 +77,9 @@ def test_trainings_take_turns_and_others_go_beside(jobs: Jobs, home: Path) -> No
 
 
 def test_a_job_is_adopted_by_the_next_lab(jobs: Jobs, home: Path) -> None:
-    job = jobs.submit(training(home, "a", FOREVER), "train", "a")
-    waiting = jobs.submit(training(home, "b"), "train", "b")
-    wait_for(lambda: (home / "a" / "metrics.jsonl").is_file())
+    job = jobs.submit(training(home.parent, "a", FOREVER), "train", "a")
+    waiting = jobs.submit(training(home.parent, "b"), "train", "b")
+    wait_for(lambda: learns(home / "a"))
     jobs.close()
     later = Jobs(home)
     later.start()
@@ -128,3 +110,39 @@ def test_a_full_disk_is_said(jobs: Jobs, home: Path, monkeypatch: pytest.MonkeyP
         patched.setattr("cutaway.server.job_store.make", refuse)
         with pytest.raises(CutawayError, match="the disk is full"):
             jobs.submit(["runs"], "list", "a")
+
+
+def test_a_killed_process_is_noticed(jobs: Jobs, home: Path) -> None:
+    job = jobs.submit(training(home.parent, "a", FOREVER), "train", "a")
+    wait_for(lambda: learns(home / "a"))
+    trainer = next(process for process in psutil.process_iter(["cmdline"]) if is_trainer(process, home))
+    trainer.send_signal(signal.SIGKILL)
+    job = ended(jobs, job)
+    assert job.state == "failed"
+    assert "no memory left" in job.reason
+
+
+def test_a_lost_minder_takes_its_training_along(jobs: Jobs, home: Path) -> None:
+    job = jobs.submit(training(home.parent, "a", FOREVER), "train", "a")
+    wait_for(lambda: learns(home / "a"))
+    trainer = next(process for process in psutil.process_iter(["cmdline"]) if is_trainer(process, home))
+    trainer.parent().send_signal(signal.SIGKILL)
+    job = ended(jobs, job)
+    assert (job.state, job.reason.split(":")[0]) == ("failed", "the process ended without a word")
+    wait_for(lambda: (home / "a" / "summary.json").is_file())  # told to stop, it saved first
+
+
+def learns(run: Path) -> bool:
+    return (run / "metrics.jsonl").is_file() and (run / "metrics.jsonl").stat().st_size > 0
+
+
+def is_trainer(process: psutil.Process, home: Path) -> bool:
+    words = process.info["cmdline"] or []
+    return "cutaway.cli.main" in words and str(home.parent / "fox.txt") in words
+
+
+def test_a_reason_is_one_line_whatever_was_said() -> None:
+    assert reason("cutaway: first\ncutaway: the disk is full\n", 1) == "the disk is full"
+    assert reason("Traceback (most recent call last):\n  ...\nValueError: no\n", 1) == "ValueError: no"
+    assert "signal 15" in reason("", -15)
+    assert reason("", 3) == "the command ended with code 3 and said nothing"

@@ -12,7 +12,7 @@ import tyro
 
 from cutaway.base.errors import UsageError
 from cutaway.base.runs import runs_folder
-from cutaway.cli.console import answer, parse, screen
+from cutaway.cli.console import answer, answer_json, parse, screen
 
 EXAMPLE = "cutaway lab --port 9000 --no-open"
 PASSWORD = "CUTAWAY_PASSWORD"
@@ -34,6 +34,8 @@ class LabArguments:
     """A file whose first line is the lab's password; also taken from $CUTAWAY_PASSWORD, else asked for."""
     no_open: bool = False
     """Do not open the browser."""
+    json: bool = False
+    """When it is ready, print one JSON object with the address."""
 
 
 def main(argv: list[str]) -> int:
@@ -43,16 +45,21 @@ def main(argv: list[str]) -> int:
     if arguments.folder and not home.exists():
         raise UsageError(f"there is no folder {arguments.folder!r} (looked from {Path.cwd()})")
 
-    from cutaway.server.safety import is_loopback
-    from cutaway.server.serve import Place, SecondLabError, open_browser, serve
+    from cutaway.server.address import is_loopback, open_browser
 
-    console = screen()
     is_open = not is_loopback(arguments.host)
     password = find_password(arguments.password_file, is_open)
+
+    from cutaway.server.serve import Place, SecondLabError, serve
+
+    console = screen()
     place = Place(home, arguments.host, arguments.port, arguments.names, password)
 
     def when_ready(address: str) -> None:
-        answer(f"Cutaway's lab is at {address}")
+        if arguments.json:
+            answer_json({"address": address, "folder": str(home)})
+        else:
+            answer(f"Cutaway's lab is at {address}")
         if is_open:
             console.print("others on this network can reach it with the password; nothing is encrypted", style="dim")
         console.print("Ctrl-C ends it; a training that runs goes on", style="dim")

@@ -21,6 +21,7 @@ from starlette.datastructures import Headers
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cutaway.server.address import LOOPBACK_NAMES
 from cutaway.server.arrays import MEDIA_TYPE
 from cutaway.server.sessions import Sessions
 
@@ -39,7 +40,6 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
-LOOPBACK_NAMES = frozenset({"localhost"})
 OPEN_TO_ALL = frozenset({"/api/login"})
 """What may be asked before logging in, besides the app's own files."""
 
@@ -144,28 +144,29 @@ class Guard:
         return None
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
-        taken, is_begun = 0, False
+        taken, is_refused = 0, False
 
         async def receive_counted() -> Message:
             nonlocal taken
             message = await receive()
-            if message["type"] == "http.request":
-                taken += len(message.get("body", b""))
-                if taken > limit:
-                    raise _TooLarge
+            taken += len(message.get("body", b""))
+            if taken > limit:
+                raise _TooLarge  # the application answers something; what is sent says why
             return message
 
-        async def send_noted(message: Message) -> None:
-            nonlocal is_begun
-            is_begun = True
-            await send(message)
+        async def send_checked(message: Message) -> None:
+            nonlocal is_refused
+            if taken > limit and message["type"] == "http.response.start":
+                is_refused = True
+                await _answer(send, 413, _too_large(limit))
+            elif not is_refused:
+                await send(message)
 
         try:
-            await self.app(scope, receive_counted, send_noted)
+            await self.app(scope, receive_counted, send_checked)
         except _TooLarge:
-            if is_begun:
-                raise
-            await _answer(send, 413, _too_large(limit))
+            if not is_refused:
+                await _answer(send, 413, _too_large(limit))
 
 
 class _TooLarge(Exception):
@@ -202,11 +203,3 @@ def _host_name(host: str) -> str:
 def _machine_names() -> frozenset[str]:
     name = socket.gethostname().lower()
     return frozenset({name, name.partition(".")[0], f"{name.partition('.')[0]}.local"})
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address to listen at can be reached from this machine only."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host in LOOPBACK_NAMES

@@ -7,10 +7,8 @@ import errno
 import json
 import os
 import socket
-import sys
 import threading
 import time
-import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,9 +19,10 @@ from typing import IO
 import uvicorn
 
 from cutaway.base.errors import CutawayError, UsageError
+from cutaway.server.address import is_loopback, shown_host
 from cutaway.server.app import APP_FILES, NOT_BUILT, create_app
 from cutaway.server.lab import Lab
-from cutaway.server.safety import Access, is_loopback, protected
+from cutaway.server.safety import Access, protected
 from cutaway.server.sessions import Sessions
 
 LOCK_FILE = ".lab.lock"
@@ -191,21 +190,3 @@ def listening(place: Place, say: Callable[[str], None]) -> Iterator[socket.socke
             yield listener
         return
     raise UsageError(f"the ports {place.port} to {port} are all in use; give a free one with --port (0: any)")
-
-
-def shown_host(host: str) -> str:
-    """Return a host as one types it into a browser."""
-    if host in ("0.0.0.0", "::"):
-        return socket.gethostname() or "localhost"
-    return f"[{host}]" if ":" in host and not host.startswith("[") else host
-
-
-def open_browser(address: str) -> bool:
-    """Open the address in the person's browser; return whether there is a screen to open it on."""
-    has_screen = sys.platform != "linux" or any(
-        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
-    )
-    try:
-        return has_screen and webbrowser.open(address)
-    except (webbrowser.Error, OSError):
-        return False

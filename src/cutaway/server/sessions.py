@@ -56,6 +56,7 @@ class Sessions:
         """
         with self._lock:  # one at a time: each check takes memory on purpose
             now = time.monotonic()
+            self._forget(now)
             own, everyone = self._recent(address, now), self._recent("", now)
             if len(own) >= WRONG_A_MINUTE or len(everyone) >= WRONG_A_MINUTE_OF_ALL:
                 raise PasswordError("too many wrong passwords; wait a minute and try again")
@@ -66,7 +67,6 @@ class Sessions:
                 everyone.append(now)
                 raise PasswordError("this is not the lab's password") from None
             token = secrets.token_urlsafe(32)
-            self._sessions = {key: until for key, until in self._sessions.items() if until > now}
             self._sessions[_digest(token)] = now + SESSION_SECONDS
         return f"{self.name}={token}; HttpOnly; SameSite=Strict; Path=/; Max-Age={SESSION_SECONDS}"
 
@@ -90,13 +90,15 @@ class Sessions:
 
     def _recent(self, address: str, now: float) -> deque[float]:
         """Return when passwords of an address (of all: "") were wrong in the last minute."""
-        for key in [key for key, times in self._wrong.items() if key and (not times or times[-1] < now - 60)]:
-            if key != address:
-                del self._wrong[key]
         times = self._wrong.setdefault(address, deque())
         while times and times[0] < now - 60:
             times.popleft()
         return times
+
+    def _forget(self, now: float) -> None:
+        """Forget old guesses and sessions, so that nothing grows for ever."""
+        self._wrong = {address: times for address, times in self._wrong.items() if times and times[-1] > now - 60}
+        self._sessions = {key: until for key, until in self._sessions.items() if until > now}
 
 
 def _digest(token: str) -> bytes:
