@@ -81,7 +81,7 @@ class LabProcess:
 
 @contextmanager
 def lab_process(home: Path, *arguments: str) -> Iterator[LabProcess]:
-    """Run a lab, and end it and its jobs however the test ends."""
+    """Run a lab, and end it however the test ends."""
     home.mkdir(exist_ok=True)
     lab = LabProcess(home, *arguments)
     try:
@@ -89,7 +89,6 @@ def lab_process(home: Path, *arguments: str) -> Iterator[LabProcess]:
     finally:
         if lab.process.poll() is None:
             lab.kill()
-        end_jobs(home)
 
 
 def end_jobs(home: Path) -> None:

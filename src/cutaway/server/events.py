@@ -143,7 +143,7 @@ class Events:
                 told.append(_run_event(tail, *tail.last_row(), False))
                 continue
             first, new, went_back = tail.new_rows()
-            if tail.look_around() or new or went_back:
+            if tail.look_around(grew=bool(new)) or new or went_back:
                 told.append(_run_event(tail, first, new, went_back))
         return b"".join(told)
 

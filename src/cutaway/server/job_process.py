@@ -35,7 +35,7 @@ def main(argv: list[str]) -> int:
     ends = [signal.SIGTERM, signal.SIGINT]
     signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # until there is somebody to pass them on to
     me = psutil.Process()
-    if not job_store.change(home, number, "running", pid=me.pid, pid_started=me.create_time()):
+    if not job_store.claim(home, number, me.pid, me.create_time()):
         return 1
     job = job_store.rows(home, "id = ?", number)[0]
     if job["wants_stop"]:

@@ -76,6 +76,16 @@ def change(home: Path, number: int, only_in: str, **fields: Any) -> bool:
         return done.rowcount == 1
 
 
+def claim(home: Path, number: int, pid: int, pid_started: float) -> bool:
+    """Let a process take a job on; return whether it was the first to ask."""
+    with opened(home) as database:
+        done = database.execute(
+            "update jobs set pid = ?, pid_started = ? where id = ? and state = 'running' and pid is null",
+            (pid, pid_started, number),
+        )
+        return done.rowcount == 1
+
+
 def end(home: Path, number: int, state: str, reason: str = "") -> bool:
     """Write how a running job ended, unless somebody wrote it before."""
     return change(home, number, "running", state=state, reason=reason, ended=time.time())

@@ -31,8 +31,8 @@ from cutaway.base.files import disk_errors
 from cutaway.server import job_store
 
 LOOK_EVERY_SECONDS = 0.25
-START_SECONDS = 30.0
-"""A job's process that has not reported by then did not start."""
+START_SECONDS = 5.0
+"""A job that no process has taken on by then, and that another lab was to start, is started again."""
 SAME_START_SECONDS = 2.0
 """Two processes of one number that started further apart are two; a corrected clock moves the start a little."""
 
@@ -74,6 +74,7 @@ class Jobs:
         self._closing = threading.Event()
         self._wake = threading.Event()
         self._children: dict[int, int] = {}  # job: process, of those started here that have not ended
+        self._started: set[int] = set()
 
     def submit(self, words: Sequence[str], kind: str, target: str, only_once: str = "") -> Job:
         """Put `cutaway <words>` into the queue.
@@ -217,6 +218,7 @@ class Jobs:
             )  # fmt: skip
             process.returncode = 0  # it outlives us: Python need not wait for it
             self._children[number] = process.pid
+            self._started.add(number)
         except OSError as error:
             job_store.end(self.home, number, "failed", f"no process could be started: {error.strerror or error}")
 
@@ -235,7 +237,10 @@ class Jobs:
         number = row["id"]
         if number in self._children or _process(row) is not None:
             return
-        if row["pid"] is None and time.time() - row["started"] < START_SECONDS:
+        was_started_here = number in self._started
+        if row["pid"] is None and not was_started_here:  # a lab before this one ended before it could start it
+            if time.time() - row["started"] > START_SECONDS:
+                job_store.change(self.home, number, "running", state="queued", started=None)
             return
         stopped = bool(self._row(number)["wants_stop"])
         why = "" if stopped else "the process ended without a word: it was killed, or the machine was switched off"

@@ -62,12 +62,12 @@ class RunTail:
         tail.look_around()
         return tail
 
-    def look_around(self) -> bool:
-        """Look at all but the metrics; return whether anything changed."""
+    def look_around(self, grew: bool = False) -> bool:
+        """Look at all but the metrics, which may have grown; return whether anything changed."""
         path = self.run.path
         marks = tuple(_facts(path / name) for name in ("samples.jsonl", "checkpoints", "summary.json"))
         before = (self.samples, self.checkpoints, self.status)
-        if marks != self.marks or self.status == "running":
+        if grew or marks != self.marks or self.status == "running":
             if marks[:1] != self.marks[:1]:
                 self.samples = count_lines(path / "samples.jsonl")
             if marks[1:2] != self.marks[1:2] or self.status == "running":
