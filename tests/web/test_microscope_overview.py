@@ -162,7 +162,11 @@ def test_shapes_and_sizes_are_those_of_the_api(browser, address, trace):
             if shown.count():
                 break
             page.get_by_role("treegrid").press("PageUp")
-        shape = "\u00d7".join(map(str, found["shapes"][head["out"][0]]))
+        out = head["out"][0]
+        letters = dict(one.split(" ") for one in found["axes"]).get(found["addresses"][out].rpartition(".")[2])
+        sizes = [str(size) for size in found["shapes"][out]]
+        shape = " ".join(map("".join, zip(letters, sizes, strict=True))) if letters else "\u00d7".join(sizes)
+        assert bool(letters) == (trace == TRACE)  # our own models say what their axes are
         assert shown.locator(".forward .shape").inner_text() == shape
         assert float(shown.locator(".forward .size").inner_text()) == pytest.approx(head["size_out"], rel=0.06)
         assert float(shown.locator(".backward .size").inner_text()) == pytest.approx(head["size_gradient"], rel=0.06)

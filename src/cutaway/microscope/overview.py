@@ -45,6 +45,7 @@ def overview(trace: Trace) -> dict[str, Any]:
         "paths": list(table.paths),
         "sources": list(table.sources),
         "operations": dict(zip(COLUMNS, map(list, columns), strict=True)),
+        "axes": [str(one) for one in noted] if isinstance(noted := trace.notes.get("axes"), list) else [],
         "views": sum(operation.is_view for operation in trace.operations),
     }
 

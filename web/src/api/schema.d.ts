@@ -1731,6 +1731,8 @@ export interface components {
         Overview: {
             /** Addresses */
             addresses: string[];
+            /** Axes */
+            axes: string[];
             /** Kinds */
             kinds: string[];
             /** Modules */

@@ -66,6 +66,8 @@ class Overview(BaseModel):
     paths: list[str]
     sources: list[str]
     operations: OperationColumns
+    axes: list[str]
+    """What the model calls the axes of what it names: `scores BHTS`; of other tensors nobody says."""
     views: int
     """How many views were left out."""
 

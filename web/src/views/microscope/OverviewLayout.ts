@@ -29,6 +29,8 @@ export interface Row {
   readonly cells: readonly [Cell | undefined, Cell | undefined, Cell | undefined];
   readonly parent: number;
   readonly module: ModuleNode | undefined;
+  /** How many modules a group's row stands for. */
+  readonly members: number;
   /** Further lines of a row whose forward operation has several backward ones. */
   readonly isMore: boolean;
 }
@@ -58,12 +60,12 @@ export function layout(model: OverviewModel, open: ReadonlySet<string>, rowHeigh
   const place = new Map<string, number>();
   let top = 0;
 
-  const add = (row: Omit<Row, 'top' | 'isMore' | 'canOpen' | 'isOpen' | 'module'> & Partial<Row>): number => {
+  const add = (row: Omit<Row, 'top' | 'isMore' | 'canOpen' | 'isOpen' | 'module' | 'members'> & Partial<Row>): number => {
     const { isMore = false } = row;
     const isHead = row.kind === 'module' || row.kind === 'group';
     if (!isHead && !lanes.some((lane) => row.cells[lane])) return row.parent;
     if (!place.has(row.id)) place.set(row.id, rows.length);
-    rows.push({ canOpen: false, isOpen: false, module: undefined, ...row, isMore, top });
+    rows.push({ canOpen: false, isOpen: false, module: undefined, members: 1, ...row, isMore, top });
     top += rowHeight;
     return rows.length - 1;
   };
@@ -124,6 +126,7 @@ export function layout(model: OverviewModel, open: ReadonlySet<string>, rowHeigh
           canOpen: true,
           isOpen: groupOpen,
           module: first,
+          members: item.members.length,
           cells: [last && tensor(last.out, last.path), first && tensor(first.gradient, first.path), undefined],
         });
         if (groupOpen) {
@@ -170,7 +173,7 @@ export function local(address: string, path: string): string {
 
 function said(model: OverviewModel, address: number, path: string, operation: OperationNode | undefined): { text: string; shape: string; by: string } {
   const whole = model.wire.addresses[address] ?? '';
-  const shape = (model.wire.shapes[address] ?? []).join('×');
+  const shape = shapeText(model, whole, model.wire.shapes[address] ?? []);
   if (!operation) return { text: local(whole, path), shape, by: '' };
   const name = shortName(operation.name);
   const between = /:(?:backward|update)\.(.*)$/.exec(whole);
@@ -180,6 +183,14 @@ function said(model: OverviewModel, address: number, path: string, operation: Op
   // a name that lies further out, or in another module: its last two parts say enough
   const short = near === whole && path ? near.split('.').slice(-2).join('.') : near;
   return { text: short, shape, by: name };
+}
+
+/** Return a shape as text, with the letters of the axes where the model says them: `B1 T11 C64`, else `1×11×64`. */
+export function shapeText(model: OverviewModel, address: string, shape: readonly number[]): string {
+  const [value = '', rest = ''] = address.split(':');
+  const field = value.slice(value.lastIndexOf('.') + 1).split('#')[0] ?? '';
+  const letters = rest === '' || rest === 'grad' ? model.axes.get(field) : undefined;
+  return letters?.length === shape.length ? shape.map((size, n) => `${letters[n]}${size}`).join(' ') : shape.join('×');
 }
 
 /** Return the first row that ends below a height. */

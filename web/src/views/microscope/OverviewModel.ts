@@ -77,6 +77,8 @@ export interface OverviewModel {
   readonly around: ReadonlyMap<string, readonly string[]>;
   /** Operation -> the id of its row. */
   readonly rowOf: ReadonlyMap<number, string>;
+  /** What the model calls the axes of a name: scores -> BHTS. */
+  readonly axes: ReadonlyMap<string, string>;
   /** Where the phases begin in the program's order: forward, backward, optimizer, end. */
   readonly phases: readonly number[];
 }
@@ -116,7 +118,7 @@ export function overviewModel(wire: Overview, title = 'The model'): OverviewMode
     const found = operations.findIndex((one) => one.phase >= phase);
     return found < 0 ? operations.length : found;
   };
-  return { root, wire, operations, maker, readers, addressNumber, around, rowOf, phases: [0, begins(1), begins(2), operations.length] };
+  return { root, wire, operations, maker, readers, addressNumber, around, rowOf, axes: new Map(wire.axes.map((one) => one.split(' ') as [string, string])), phases: [0, begins(1), begins(2), operations.length] };
 }
 
 function tree(wire: Overview, operations: readonly OperationNode[], addressNumber: ReadonlyMap<string, number>): ModuleNode {
