@@ -58,6 +58,13 @@ class Page:
         }
         return header["meta"], arrays
 
+    def diff(self, **query: Any) -> Any:
+        """Return how two traces differ, when that is known."""
+        until = time.monotonic() + 30
+        while (told := self.get("diff", **query))["state"] == "running":
+            assert time.monotonic() < until
+        return told
+
     def refused(self, what: str, trace: str = "traces/gpt", **query: Any) -> tuple[int, str]:
         """Return the status and the one line of a refusal."""
         answer = self.client.get(f"/api/microscope/{what}", params={"trace": trace, **query})
@@ -449,7 +456,7 @@ def test_a_head_and_a_row_are_silenced(seen: Page, trace: Trace) -> None:
 def test_what_moved_is_the_api_s(seen: Page, trace: Trace) -> None:
     asked_for = edits(("blocks.0.attn.pattern", [0, 1, 2, 0], 0.5))
     own = diff(trace, trace.replay({("blocks.0.attn.pattern", (0, 1, 2, 0)): 0.5}))
-    told = seen.get("diff", other="traces/gpt", other_edits=asked_for, limit=1000)
+    told = seen.diff(other="traces/gpt", other_edits=asked_for, limit=1000)
     assert told["state"] == "done"
     assert [(one["address"], number(one["largest"]), tuple(one["index"])) for one in told["moved"]] == [
         (one.address, one.largest, one.index) for one in own
@@ -462,7 +469,7 @@ def test_what_moved_is_the_api_s(seen: Page, trace: Trace) -> None:
     meta, arrays = seen.tensor("lm_head.weight:grad", other="traces/gpt", other_edits=asked_for)
     assert meta["shown"] == "difference"
     assert np.array_equal(arrays["values"], (after["lm_head.weight:grad"].double() - before.double()).numpy())
-    of_backward = seen.get("diff", other="traces/gpt", other_edits=asked_for, phase="backward", order="program")
+    of_backward = seen.diff(other="traces/gpt", other_edits=asked_for, phase="backward", order="program")
     order = list(trace)
     places = [order.index(one["address"]) for one in of_backward["moved"]]
     assert places == sorted(places)
@@ -470,7 +477,7 @@ def test_what_moved_is_the_api_s(seen: Page, trace: Trace) -> None:
 
 def test_two_traces_and_two_models(seen: Page, trace: Trace) -> None:
     other = load_trace(seen.home / "traces" / "later")
-    told = seen.get("diff", other="traces/later", limit=20000)
+    told = seen.diff(other="traces/later", limit=20000)
     assert told["only_before"] == told["only_after"] == []
     for one in told["moved"][::17]:
         change = (other[one["address"]].double() - trace[one["address"]].double()).abs()
@@ -478,11 +485,41 @@ def test_two_traces_and_two_models(seen: Page, trace: Trace) -> None:
         assert one["mean"] == pytest.approx(change.mean().item(), rel=1e-5)
         assert one["changed"] == int((change > 0).sum())
         assert one["scale"] == pytest.approx(trace[one["address"]].abs().max().item())
-    model = seen.get("diff", other="cnn")
+    model = seen.diff(other="cnn")
     assert "lm_head.weight" in model["only_before"]
     assert "0.weight" in model["only_after"]
     status, said = seen.refused("tensor", address="lm_head.weight", other="cnn")
     assert (status, "lm_head.weight" in said) == (400, True)
+
+
+def test_a_replay_goes_as_far_as_it_must(page: Page, trace: Trace) -> None:
+    """Whatever is asked first, every number is that of the whole replay."""
+    changed = trace.replay({("blocks.0.attn.pattern", (0, 1, 2, 0)): 0.5, ("lm_head.weight", (2, 2)): 3.0})
+    asked_for = edits(("blocks.0.attn.pattern", [0, 1, 2, 0], 0.5), ("lm_head.weight", [2, 2], 3.0))
+    questions = [*cells(trace, 30, seed=9), ("loss", ()), ("lm_head.weight:new", (2, 2)), ("lm_head.weight", (2, 2))]
+    for seed in range(3):
+        page.lab.traces.close("traces/gpt")
+        random.Random(seed).shuffle(questions)
+        for address, index in questions:
+            told = page.get("explain", **asked(address, index), edits=asked_for)
+            own = changed.explain(address, index)
+            assert same(told["value"], own.value), address
+            assert told["verdict"] == own.verdict
+            page.get("users", **asked(address, index), edits=asked_for)
+            for one in page.get("across", **asked(address, index), edits=asked_for)["numbers"]:
+                if one["address"]:
+                    assert same(one["value"], changed[one["address"]][tuple(one["index"])].item()), one
+    page.lab.traces.close("traces/gpt")
+    page.get("explain", address="loss", edits=asked_for)
+    (made,) = page.lab.traces._replays.values()
+    assert made.stage == "forward"
+    page.get("overview", edits=asked_for)
+    (made,) = page.lab.traces._replays.values()
+    assert made.stage == "backward"
+    page.get("explain", address="lm_head.weight:new", index="0,0", edits=asked_for)
+    page.get("explain", address="loss", edits=asked_for)
+    (made,) = page.lab.traces._replays.values()
+    assert made.stage == "optimizer"
 
 
 def test_the_same_replay_is_made_once(seen: Page, monkeypatch: pytest.MonkeyPatch) -> None:

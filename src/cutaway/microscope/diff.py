@@ -54,10 +54,16 @@ def diff(before: Trace, after: Trace) -> list[Moved]:
     return compare(before, after).moved
 
 
-def compare(before: Trace, after: Trace, progress: Callable[[float], None] = lambda share: None) -> Differences:
+def compare(
+    before: Trace,
+    after: Trace,
+    progress: Callable[[float], None] = lambda share: None,
+    wanted: Callable[[str], bool] = lambda address: True,
+) -> Differences:
     """Return how two traces differ.
 
     Args:
+        wanted: which addresses to compare.
         progress: told how much is done, 0 to 1.
     """
     found = Differences([])
@@ -69,7 +75,7 @@ def compare(before: Trace, after: Trace, progress: Callable[[float], None] = lam
     for address, place in mine.items():
         other = theirs.get(address)
         done += place.numel
-        if other is None:
+        if other is None or not wanted(address):
             continue
         if other.shape != place.shape:
             found.reshaped.append(address)

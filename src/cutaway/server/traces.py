@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+import psutil
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from cutaway.base.errors import TraceError, UsageError
@@ -28,8 +29,11 @@ if TYPE_CHECKING:
 GRAPH, DATA = "graph.json", "data.safetensors"
 MOST_OPEN = 6
 """Recorded traces that stay open: each costs its table of operations, its numbers stay on the disk."""
-MOST_REPLAYS, REPLAY_BYTES = 12, 3 << 30
-"""Replays that are kept, and how much memory the numbers they changed may take together."""
+MOST_REPLAYS, REPLAY_SHARE = 12, 0.25
+"""Replays that are kept, and the share of the machine's memory that the numbers they changed may take together."""
+Stage = Literal["forward", "backward", "optimizer"]
+STAGES: tuple[Stage, ...] = ("forward", "backward", "optimizer")
+"""How far a replay goes: an optimizer's step takes longest, and who asks for the loss need not wait for it."""
 MOST_EDITS = 64
 ANSWERS = 64
 """Answers a trace keeps of each kind that takes long to compute."""
@@ -125,7 +129,8 @@ class OpenTrace:
         self.serial = next(_SERIALS)
         self.origin = origin or self
         self.edits: list[Edit] = []
-        self.size_bytes = 0  # of what a replay changed
+        self.stage: Stage = "optimizer"  # how far a replay went
+        self.size_bytes = 0  # of what it changed
         self._lock = threading.Lock()
         self._answers: dict[str, OrderedDict[Any, Any]] = {}
         self._at_work: dict[Any, threading.Lock] = {}
@@ -193,7 +198,8 @@ class OpenTraces:
         self.home = home
         self._lock = threading.Lock()
         self._open: OrderedDict[tuple[str, tuple[int, ...]], OpenTrace] = OrderedDict()
-        self._replays: OrderedDict[tuple[str, tuple[int, ...], str], OpenTrace] = OrderedDict()
+        self._replays: OrderedDict[tuple[str, tuple[int, ...], str, Stage], OpenTrace] = OrderedDict()
+        self._replay_bytes = int(psutil.virtual_memory().total * REPLAY_SHARE)
         self._at_work: dict[Any, threading.Lock] = {}
         self._facts: dict[tuple[str, tuple[int, ...]], dict[str, Any]] = {}
 
@@ -238,8 +244,11 @@ class OpenTraces:
             self._facts[key] = summary(folder)
         return self._facts[key]
 
-    def open(self, name: str, edits: str = "") -> OpenTrace:
+    def open(self, name: str, edits: str = "", stage: Stage = "optimizer") -> OpenTrace:
         """Return a trace, with these numbers changed.
+
+        Args:
+            stage: how far the replay must have gone; numbers computed after that are not its own.
 
         Raises:
             TraceError: it is not there, damaged, of something else, or cannot be run again.
@@ -257,10 +266,15 @@ class OpenTraces:
         if not listed:
             return found
         said = json.dumps([edit.model_dump() for edit in listed])
-        replayed = self._made(self._replays, (*key, said), lambda: _replay(found, listed))
         with self._lock:
+            done = [one for one in STAGES[STAGES.index(stage) :] if (*key, said, one) in self._replays]
+        furthest = done[-1] if done else stage
+        replayed = self._made(self._replays, (*key, said, furthest), lambda: _replay(found, listed, furthest))
+        with self._lock:
+            for earlier in STAGES[: STAGES.index(furthest)]:
+                self._replays.pop((*key, said, earlier), None)
             while len(self._replays) > MOST_REPLAYS or (
-                len(self._replays) > 1 and sum(one.size_bytes for one in self._replays.values()) > REPLAY_BYTES
+                len(self._replays) > 1 and sum(one.size_bytes for one in self._replays.values()) > self._replay_bytes
             ):
                 self._replays.popitem(last=False)
         return replayed
@@ -323,9 +337,15 @@ def _stamp(file: Path) -> tuple[int, int]:
     return found.st_mtime_ns, found.st_size
 
 
-def _replay(recorded: OpenTrace, edits: list[Edit]) -> OpenTrace:
-    """Return a trace with numbers changed and everything downstream recomputed."""
+def _replay(recorded: OpenTrace, edits: list[Edit], stage: Stage) -> OpenTrace:
+    """Return a trace with numbers changed and everything downstream recomputed, up to a stage."""
+    from cutaway.microscope.replay import replay
+
     trace = recorded.trace
+    until = None
+    if stage != "optimizer":
+        reached = STAGES[: STAGES.index(stage) + 1]
+        until = max((one.number for one in trace.operations if one.phase in reached), default=-1)
     given: dict[Any, float] = {}
     for edit in edits:
         place = trace.place(edit.address)
@@ -334,8 +354,8 @@ def _replay(recorded: OpenTrace, edits: list[Edit]) -> OpenTrace:
         key = edit.address if edit.index is None else (edit.address, tuple(edit.index))
         given.pop(key, None)  # a later edit of the same numbers comes last
         given[key] = edit.value
-    made = OpenTrace(recorded.name, trace.replay(given), recorded)
-    made.edits = edits
+    made = OpenTrace(recorded.name, replay(trace, given, until=until), recorded)
+    made.edits, made.stage = edits, stage
     old, new = trace.memory.cells, made.trace.memory.cells
     made.size_bytes = sum(b.storage.nbytes() for a, b in zip(old, new, strict=True) if a is not b)
     return made

@@ -13,7 +13,7 @@ from cutaway.base.files import write_text
 from cutaway.microscope.altered import altered
 from cutaway.server.lab import Lab, TheLab
 from cutaway.server.routes.microscope_common import Number, TheTrace, origins_of, wire
-from cutaway.server.traces import OpenTrace, Work, stamp
+from cutaway.server.traces import OpenTrace, Work, read_edits, stamp
 
 if TYPE_CHECKING:
     from cutaway.microscope.diff import Differences, Moved
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 router = APIRouter()
 VERIFIED = "verified.json"
 """What verifying found, kept beside the trace; it counts as long as the trace's files do not change."""
+EARLY_SHARE = 0.3
+"""How much of comparing with a replay is done when the forward and backward pass are."""
 WAIT_SECONDS = 1.0
 """How long an answer waits for work that is nearly done before it says `running`."""
 
@@ -116,7 +118,7 @@ class TraceDiff(BaseModel):
     share: float
     reason: str
     moved: list[MovedTensor]
-    """The largest change first, or in the order of the program."""
+    """The largest change first, or in the order of the program. While it runs: those found so far."""
     total: int
     """How many tensors differ, those not sent included."""
     same: int
@@ -227,22 +229,31 @@ def diff(
     limit: Annotated[int, Query(ge=0, le=20000)] = 200,
 ) -> TraceDiff:
     """Return which tensors differ between two traces: edited and original, two checkpoints, two models."""
-    with altered(other):
-        beside = lab.traces.open(other, other_edits)
-    key = beside.serial
+    read_edits(other_edits)
+    known = origins_of(trace)
+    recorded = lab.traces.open(other)
+    key = recorded.serial, other_edits
 
-    def compute(progress: Callable[[float], None]) -> Differences:
+    def compute(progress: Callable[[float], None]) -> tuple[OpenTrace, Differences]:
         from cutaway.microscope.diff import compare
 
         with altered(trace.name):
-            return compare(trace.trace, beside.trace, progress)
+            if other_edits:  # what an optimizer made of it comes later: it takes longest
+                beside = lab.traces.open(other, other_edits, "backward")
+                early[:] = [
+                    (beside, compare(trace.trace, beside.trace, wanted=lambda a: known[a].phase != "optimizer"))
+                ]
+                progress(EARLY_SHARE)
+            beside = lab.traces.open(other, other_edits)
+            return beside, compare(trace.trace, beside.trace, lambda share: progress(EARLY_SHARE * (1 - share) + share))
 
+    early: list[tuple[OpenTrace, Differences]] = trace.once("early diff", key, list)
     work = trace.work("diff", key, compute)
     work.wait(WAIT_SECONDS)
     if work.state == "failed":
         trace.forget("diff", key)
-    found: Differences | None = work.result
-    names, known = trace.trace.names, origins_of(trace)
+    beside, found = work.result or (early[0] if early else (recorded, None))
+    names = trace.trace.names
     moved = [] if found is None else [one for one in found.moved if not phase or known[one.address].phase == phase]
     if order == "relative":
         moved.sort(key=lambda one: -(one.largest / one.scale if one.scale else float("inf")))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from fastapi import Depends, Query
+from fastapi import Depends, Query, Request
 from pydantic import BaseModel
 
 from cutaway.base.errors import UsageError
 from cutaway.microscope.altered import altered
 from cutaway.server.lab import TheLab
-from cutaway.server.traces import OpenTrace
+from cutaway.server.traces import STAGES, OpenTrace, Stage
 
 if TYPE_CHECKING:
     from cutaway.microscope.origins import Origin
@@ -57,11 +57,38 @@ def _open(
     edits: Annotated[str, Query(description='Numbers changed: [{"address", "index", "value"}] as JSON.')] = "",
 ) -> OpenTrace:
     with altered(trace):
-        return lab.traces.open(trace, edits)
+        return lab.traces.open(trace, edits, "optimizer")
+
+
+def _open_for(lab: TheLab, request: Request, trace: str, edits: str = "") -> OpenTrace:
+    with altered(trace):
+        if not edits:
+            return lab.traces.open(trace)
+        return lab.traces.open(trace, edits, stage_of(lab.traces.open(trace), request.query_params.get("address", "")))
+
+
+def _open_around(lab: TheLab, request: Request, trace: str, edits: str = "") -> OpenTrace:
+    with altered(trace):
+        if not edits:
+            return lab.traces.open(trace)
+        recorded = lab.traces.open(trace)
+        origin = origins_of(recorded).get(request.query_params.get("address", ""))
+        is_inside = origin is not None and origin.kind in ("computed", "input") and origin.phase in ("forward", "")
+        return lab.traces.open(trace, edits, "backward" if is_inside else "optimizer")
+
+
+def stage_of(trace: OpenTrace, address: str) -> Stage:
+    """Return how far a replay must go for the numbers of a tensor, and all they were made of, to be its own."""
+    origin = origins_of(trace).get(address)
+    return "optimizer" if origin is None else STAGES[STAGES.index(origin.phase) if origin.phase in STAGES else 0]
 
 
 TheTrace = Annotated[OpenTrace, Depends(_open)]
 """A route's parameter of this type gets the trace that the request names, with its edits."""
+TheTraceUpTo = Annotated[OpenTrace, Depends(_open_for)]
+"""The same, replayed only as far as the numbers of `address` need."""
+TheTraceAround = Annotated[OpenTrace, Depends(_open_around)]
+"""The same, replayed as far as the numbers that use those of `address`, and those that belong to them, need."""
 
 
 def _index(

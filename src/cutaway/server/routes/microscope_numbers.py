@@ -9,7 +9,17 @@ from pydantic import BaseModel
 
 from cutaway.base.errors import UsageError
 from cutaway.microscope.altered import altered
-from cutaway.server.routes.microscope_common import Cell, Number, TheIndex, TheTrace, family, origins_of, perhaps, wire
+from cutaway.server.routes.microscope_common import (
+    Cell,
+    Number,
+    TheIndex,
+    TheTraceAround,
+    TheTraceUpTo,
+    family,
+    origins_of,
+    perhaps,
+    wire,
+)
 from cutaway.server.traces import OpenTrace
 
 router = APIRouter()
@@ -162,7 +172,7 @@ class GradientPath(BaseModel):
 
 @router.get("/microscope/explain")
 def explain_number(
-    trace: TheTrace,
+    trace: TheTraceUpTo,
     address: str,
     index: TheIndex,
     start: Annotated[int, Query(ge=0, description="The first term to send.")] = 0,
@@ -238,7 +248,7 @@ def number_at(trace: OpenTrace, address: str, index: Any) -> Number | None:
 
 @router.get("/microscope/users")
 def users(
-    trace: TheTrace,
+    trace: TheTraceAround,
     address: str,
     index: TheIndex,
     most: Annotated[int, Query(ge=1, le=1000, description="How many indices to send of each.")] = 20,
@@ -267,7 +277,7 @@ def users(
 
 
 @router.get("/microscope/across")
-def across_number(trace: TheTrace, address: str, index: TheIndex) -> AcrossNumbers:
+def across_number(trace: TheTraceAround, address: str, index: TheIndex) -> AcrossNumbers:
     """Return the numbers that belong to one: its gradient; of a weight also averages, update and new value."""
     from cutaway.microscope.related import across
 
@@ -284,7 +294,7 @@ def across_number(trace: TheTrace, address: str, index: TheIndex) -> AcrossNumbe
 
 @router.get("/microscope/why")
 def why_number(
-    trace: TheTrace,
+    trace: TheTraceUpTo,
     address: str,
     index: TheIndex,
     depth: Annotated[int, Query(ge=1, le=12)] = 3,
@@ -322,7 +332,7 @@ def why_number(
 
 
 @router.get("/microscope/gradient_path")
-def gradient_path(trace: TheTrace, address: str, index: TheIndex) -> GradientPath:
+def gradient_path(trace: TheTraceUpTo, address: str, index: TheIndex) -> GradientPath:
     """Return the way of a gradient from the loss, along the largest contribution at each step."""
     trace.trace.check_index(address, index)
     if origins_of(trace)[address].phase != "backward":

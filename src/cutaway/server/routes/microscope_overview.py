@@ -7,7 +7,9 @@ import json
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
-from cutaway.server.routes.microscope_common import Number, TheTrace, origins_of, wire
+from cutaway.microscope.altered import altered
+from cutaway.server.lab import TheLab
+from cutaway.server.routes.microscope_common import Number, origins_of, wire
 
 router = APIRouter()
 
@@ -92,31 +94,37 @@ class Addresses(BaseModel):
 
 
 @router.get("/microscope/overview", response_model=Overview)
-def trace_overview(trace: TheTrace) -> Response:
+def trace_overview(lab: TheLab, trace: str, edits: str = "") -> Response:
     """Return the modules and the operations of a trace."""
+    with altered(trace):
+        found = lab.traces.open(
+            trace, edits, "backward"
+        )  # the sizes of outputs and gradients are all it shows of numbers
 
     def compute() -> bytes:
         from cutaway.microscope.overview import overview
 
-        found = overview(trace.trace)
-        for module in found["modules"]:
+        made = overview(found.trace)
+        for module in made["modules"]:
             for key in ("size_out", "size_gradient"):
                 module[key] = None if module[key] is None else wire(module[key])
-        return json.dumps(found, separators=(",", ":"), allow_nan=False).encode()
+        return json.dumps(made, separators=(",", ":"), allow_nan=False).encode()
 
-    return Response(trace.once("overview", None, compute), media_type="application/json")
+    return Response(found.once("overview", None, compute), media_type="application/json")
 
 
 @router.get("/microscope/addresses")
-def addresses(trace: TheTrace, query: str = "", phase: str = "", module: str = "", limit: int = 50) -> Addresses:
+def addresses(
+    lab: TheLab, trace: str, query: str = "", phase: str = "", module: str = "", limit: int = 50
+) -> Addresses:
     """Return the addresses that fit a query, the best first.
 
     All words of the query must be in the address; else its letters in their order; with a mistake in it, the nearest.
     """
     from cutaway.microscope.search import search
 
-    names = trace.trace.names
-    known = origins_of(trace)
+    recorded = lab.traces.open(trace)  # edits change no address
+    names, known = recorded.trace.names, origins_of(recorded)
     found = search(known, query, phase, module)
     rows = [
         Address(

@@ -14,7 +14,7 @@ from cutaway.microscope.altered import altered
 from cutaway.microscope.pooling import block_size, pool
 from cutaway.server.arrays import ArraysResponse, with_arrays
 from cutaway.server.lab import TheLab
-from cutaway.server.routes.microscope_common import Number, TheTrace, family, perhaps, whole_numbers
+from cutaway.server.routes.microscope_common import Number, TheTraceUpTo, family, perhaps, stage_of, whole_numbers
 from cutaway.server.traces import OpenTrace
 
 if TYPE_CHECKING:
@@ -125,20 +125,22 @@ class View:
 @router.get("/microscope/tensor", **with_arrays(TensorMeta))
 def tensor(
     lab: TheLab,
-    trace: TheTrace,
+    trace: TheTraceUpTo,
     address: str,
     view: Annotated[View, Depends()],
     other: Annotated[str | None, Query(description="Another trace: what is shown is its numbers less these.")] = None,
     other_edits: str = "",
 ) -> ArraysResponse:
     """Return a part of a tensor: the numbers themselves where they fit, else blocks of them."""
-    beside = None if other is None else lab.traces.open(other, other_edits)
+    beside = None
+    if other is not None:
+        beside = lab.traces.open(other, other_edits, stage_of(lab.traces.open(other), address))
     with altered(trace.name):
         return part_of(trace, address, view, beside)
 
 
 @router.get("/microscope/statistics")
-def tensor_statistics(trace: TheTrace, address: str) -> TensorStatistics:
+def tensor_statistics(trace: TheTraceUpTo, address: str) -> TensorStatistics:
     """Return what a tensor's numbers are like."""
     trace.trace.place(address)
     with altered(trace.name):
