@@ -3053,9 +3053,7 @@ export interface operations {
         parameters: {
             query: {
                 address: string;
-                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
                 trace: string;
-                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
                 edits?: string;
                 /** @description Which number: 3,7; empty for a tensor of one number. */
                 index?: string;
@@ -3098,14 +3096,11 @@ export interface operations {
     addresses_api_microscope_addresses_get: {
         parameters: {
             query: {
+                trace: string;
                 query?: string;
                 phase?: string;
                 module?: string;
                 limit?: number;
-                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
-                trace: string;
-                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
-                edits?: string;
             };
             header?: never;
             path?: never;
@@ -3243,9 +3238,7 @@ export interface operations {
                 most?: number;
                 /** @description Send the formula as nested lists too. */
                 tree?: boolean;
-                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
                 trace: string;
-                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
                 edits?: string;
                 /** @description Which number: 3,7; empty for a tensor of one number. */
                 index?: string;
@@ -3332,9 +3325,7 @@ export interface operations {
         parameters: {
             query: {
                 address: string;
-                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
                 trace: string;
-                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
                 edits?: string;
                 /** @description Which number: 3,7; empty for a tensor of one number. */
                 index?: string;
@@ -3377,9 +3368,7 @@ export interface operations {
     trace_overview_api_microscope_overview_get: {
         parameters: {
             query: {
-                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
                 trace: string;
-                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
                 edits?: string;
             };
             header?: never;
@@ -3503,9 +3492,7 @@ export interface operations {
         parameters: {
             query: {
                 address: string;
-                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
                 trace: string;
-                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
                 edits?: string;
             };
             header?: never;
@@ -3550,9 +3537,7 @@ export interface operations {
                 /** @description Another trace: what is shown is its numbers less these. */
                 other?: string | null;
                 other_edits?: string;
-                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
                 trace: string;
-                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
                 edits?: string;
                 /** @description Axis of the rows; left out: the last but one; -1: none. */
                 rows?: number | null;
@@ -3610,9 +3595,7 @@ export interface operations {
                 address: string;
                 /** @description How many indices to send of each. */
                 most?: number;
-                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
                 trace: string;
-                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
                 edits?: string;
                 /** @description Which number: 3,7; empty for a tensor of one number. */
                 index?: string;
@@ -3745,9 +3728,7 @@ export interface operations {
                 depth?: number;
                 /** @description How many contributions to follow of each number. */
                 most?: number;
-                /** @description The trace: its path inside the lab's folder, names-1/traces/1. */
                 trace: string;
-                /** @description Numbers changed: [{"address", "index", "value"}] as JSON. */
                 edits?: string;
                 /** @description Which number: 3,7; empty for a tensor of one number. */
                 index?: string;
