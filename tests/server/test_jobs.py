@@ -8,11 +8,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from server.labs import end_jobs, training, wait_for
 
 from cutaway.base.errors import CutawayError
 from cutaway.server.job_process import reason
 from cutaway.server.jobs import Job, JobError, Jobs
-from server.labs import end_jobs, training, wait_for
 
 FOREVER = 100_000
 

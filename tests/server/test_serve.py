@@ -14,12 +14,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+from server.labs import LabProcess, end_jobs, lab_process, training, wait_for
 
 from cutaway.base.errors import UsageError
 from cutaway.base.runs import RunFolder
 from cutaway.server import job_store
 from cutaway.server.serve import SecondLabError, check_home, held, write_lock
-from server.labs import LabProcess, end_jobs, lab_process, training, wait_for
 
 IDLE_BYTES = 400 << 20
 START_SECONDS = 1.5
