@@ -1,0 +1,348 @@
+"""A number, in a real browser: what the screen tells of it is what the lab answers, and that is PyTorch's number."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import re
+from urllib.parse import quote
+
+import pytest
+from web.browser import LOOKS, PHONE, accessibility_problems, look, opened, serving, sideways_scroll
+from web.microscope_traces import write_traces
+
+from cutaway.microscope.diff import diff
+from cutaway.server.app import create_app
+from cutaway.server.lab import Lab
+
+STAGE = '[aria-roledescription="heat map"]'
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    home = tmp_path_factory.mktemp("lab")
+    traces = write_traces(home)
+    with serving(create_app(Lab(home))) as address:
+        yield address, traces
+
+
+def url(lab, address, index=(), trace="gpt", tab="number", edits=None):
+    where = f"{lab[0]}/microscope?trace={trace}&address={quote(address)}&tab={tab}"
+    where += f"&index={','.join(map(str, index))}&fixed={','.join(map(str, index))}" if index else ""
+    return where + (f"&edits={quote(json.dumps(edits))}" if edits else "")
+
+
+def number(text):
+    return float(text.replace("+inf", "inf"))
+
+
+def value_of(page):
+    return number(page.get_by_label("Value", exact=True).inner_text())
+
+
+def shown(page, address, index):
+    """Wait until the panel tells of a number."""
+    name = f"{address}[{', '.join(map(str, index))}]" if index else address
+    page.locator(".number .place", has_text=name).wait_for()
+
+
+def some_numbers(trace, n, seed):
+    choose = random.Random(seed)
+    addresses = [a for a in trace if trace.place(a).numel]
+    for _ in range(n):
+        address = choose.choice(addresses)
+        yield address, tuple(choose.randrange(size) for size in trace.place(address).shape)
+
+
+def test_numbers_on_screen_are_the_labs_and_pytorchs(browser, lab):
+    trace = lab[1]["gpt"]
+    with opened(browser, f"{lab[0]}/microscope?trace=gpt") as page:
+        for address, index in some_numbers(trace, 25, 0):
+            page.goto(url(lab, address, index))
+            told = trace.explain(address, index, most=24)
+            shown(page, told.address, told.index)
+            assert value_of(page) == trace[address][index].item(), address
+            badge = page.locator(".verdict").inner_text()
+            if told.verdict == "agrees":
+                assert ("recomputed: equal" in badge) == (told.difference == 0), (address, badge)
+                assert ("within rounding" in badge) == (told.difference != 0), (address, badge)
+            else:
+                assert "nothing to recompute" in badge, (address, badge)
+            values = [number(one) for one in page.locator("ol .value").evaluate_all("all => all.map(one => one.title)")]
+            assert values == [term.value for term in told.terms], address
+            links = page.locator("ol .from").all()
+            for term, link in zip(told.terms, links, strict=True):
+                first = link.locator("a").first
+                assert first.inner_text() == f"{term.address}[{', '.join(map(str, term.index))}]" or not term.index
+                assert quote(term.address, safe="*") in first.get_attribute("href").replace("+", "%20")
+
+
+def test_all_terms_of_a_long_sum_can_be_shown_and_the_rest_is_exact(browser, lab):
+    trace = lab[1]["gpt"]
+    address, index = "loss", ()
+    long = max(
+        ((a, tuple(0 for _ in trace.place(a).shape)) for a in trace if trace.names.phase_of(a)),
+        key=lambda one: trace.explain(*one).n_terms,
+    )
+    address, index = long
+    told = trace.explain(address, index, most=500)
+    assert told.n_terms > 24
+    with opened(browser, url(lab, address, index)) as page:
+        shown(page, told.address, told.index)
+        rest = page.locator(".rest .mono").first.inner_text()
+        assert math.isclose(number(rest), sum(t.value for t in told.terms[24:]), rel_tol=1e-9, abs_tol=1e-15)
+        page.get_by_role("button", name=re.compile(r"Show \d+ more")).click()
+        page.locator("ol .value").nth(min(told.n_terms, 124) - 1).wait_for()
+        values = [number(one) for one in page.locator("ol .value").evaluate_all("all => all.map(one => one.title)")]
+        assert values == [term.value for term in told.terms[:124]]
+
+
+def tab_to(page, what, most=400):
+    """Press Tab until the focus is on an element that fits."""
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        if page.evaluate(
+            "what => { const e = document.activeElement; return e.matches(what.css) && e.innerText.includes(what.text) }",
+            what,
+        ):
+            return
+    raise AssertionError(f"no way by Tab to {what}")
+
+
+def test_from_the_loss_to_a_weights_gradient_by_keyboard(browser, lab):
+    """Loss, its gradient, what used that, and so on down to the gradient of a weight and its terms; then Back."""
+    trace = lab[1]["gpt"]
+    with opened(browser, url(lab, "loss")) as page:
+        shown(page, "loss", ())
+        page.get_by_role("region", name="Across").wait_for()
+        tab_to(page, {"css": 'section[aria-label="Across"] a', "text": "go there"})
+        page.keyboard.press("Enter")
+        shown(page, "loss:grad", ())
+        assert value_of(page) == 1.0
+        walked = [("loss:grad", ())]
+        for _ in range(12):
+            page.locator('section[aria-label="Who used it"][aria-busy="false"]').wait_for()
+            links = page.locator('section[aria-label="Who used it"] a').all_inner_texts()
+            weight = next((one for one in links if ".weight:grad[" in one), None)
+            wanted = weight or next(one for one in links if "backward" in one or ":grad" in one)
+            tab_to(page, {"css": 'section[aria-label="Who used it"] a', "text": wanted})
+            page.keyboard.press("Enter")
+            address, _, rest = wanted.partition("[")
+            index = tuple(int(one) for one in rest.rstrip("]").split(",")) if rest else ()
+            shown(page, address, index)
+            assert value_of(page) == trace[address][index].item()
+            walked.append((address, index))
+            if weight:
+                break
+        assert walked[-1][0].endswith(".weight:grad"), walked
+        terms = trace.explain(*walked[-1], most=24).terms
+        tab_to(page, {"css": "ol .from a", "text": terms[0].address})
+        page.keyboard.press("Enter")
+        shown(page, terms[0].address, terms[0].index)
+        assert value_of(page) == trace[terms[0].address][terms[0].index].item()
+        for address, index in reversed(walked):
+            page.go_back()
+            shown(page, address, index)
+
+
+def test_arrow_keys_move_the_explanation(browser, lab):
+    trace = lab[1]["gpt"]
+    address = "blocks.0.attn.q_proj.weight:grad"
+    with opened(browser, url(lab, address, (3, 5))) as page:
+        shown(page, address, (3, 5))
+        page.locator(STAGE).focus()
+        for key, index in [("ArrowRight", (3, 6)), ("ArrowDown", (4, 6)), ("Home", (4, 0))]:
+            page.keyboard.press(key)
+            shown(page, address, index)
+            assert value_of(page) == trace[address][index].item()
+        for _ in range(15):
+            page.keyboard.press("ArrowRight")
+        shown(page, address, (4, 15))  # the newest wins, whatever was asked for on the way
+        assert value_of(page) == trace[address][4, 15].item()
+
+
+def test_across_lists_gradient_moments_and_update(browser, lab):
+    trace = lab[1]["later"]
+    address, index = "blocks.1.mlp.up_proj.weight", (2, 3)
+    with opened(browser, url(lab, address, index, trace="later")) as page:
+        table = page.get_by_role("region", name="Across")
+        table.wait_for()
+        rows = {
+            row.locator("th").inner_text(): number(row.locator("td").first.get_attribute("title"))
+            for row in table.locator("tr").all()
+        }
+        read = lambda suffix: trace[address + suffix][index].item()  # noqa: E731
+        assert rows["gradient: how the loss moves with it"] == read(":grad")
+        assert rows["average gradient before (exp_avg)"] == read(":exp_avg:before")
+        assert rows["average gradient after (exp_avg)"] == read(":exp_avg")
+        assert rows["average squared gradient after (exp_avg_sq)"] == read(":exp_avg_sq")
+        assert rows["new value, after the step"] == read(":new")
+        assert math.isclose(rows["update as applied: new value less value"], read(":new") - read(""), rel_tol=1e-12)
+
+
+def test_why_tree_and_gradient_path(browser, lab):
+    trace = lab[1]["gpt"]
+    address, index = "blocks.0.attn.q_proj.weight:grad", (3, 5)
+    with opened(browser, url(lab, address, index)) as page:
+        shown(page, address, index)
+        page.get_by_text("Backward: why, further back").click()
+        page.locator("ul.tree li li li").first.wait_for()
+        reason = trace.why(address, index, 3, 3)
+        shares = page.locator("ul.tree > li > ul > li > .line .share").all_inner_texts()
+        assert shares == [f"{100 * part.share:.1f} %" for part in reason.parts]
+        left = page.locator("ul.tree > li > ul > li.rest").inner_text()
+        assert left.startswith(f"{100 * reason.left_out:.1f} %")
+        page.get_by_text("The gradient's way from the loss").click()
+        chain = page.locator("details ol li")
+        chain.first.wait_for()
+        links = trace.gradient_path(address, index)
+        assert chain.count() == len(links)
+        assert chain.first.locator("a").inner_text() == "loss:grad"
+
+
+def test_what_if_by_typing(browser, lab):
+    trace = lab[1]["gpt"]
+    address, index = "blocks.0.attn.pattern", (0, 1, 5, 2)
+    with opened(browser, url(lab, address, index, tab="what-if")) as page:
+        box = page.get_by_label("What if it were")
+        box.wait_for()
+        assert number(box.input_value()) == trace[address][index].item()
+        box.fill("nonsense")
+        page.keyboard.press("Enter")
+        page.get_by_text("That is not a number").wait_for()
+        box.fill("0.75")
+        page.keyboard.press("Enter")
+        changed = trace.replay({(address, index): 0.75})
+        loss = page.locator(".loss b")
+        loss.wait_for()
+        assert number(loss.get_attribute("title")) == changed["loss"].item()
+        assert number(page.locator(".loss span.mono").first.get_attribute("title")) == trace["loss"].item()
+        expected = diff(trace, changed)
+        page.get_by_text(f"{len(expected)} tensors moved").wait_for()
+        rows = page.locator(".moved li").all()
+        for one, row in list(zip(expected, rows, strict=False))[:12]:
+            before, after = (
+                number(row.locator(f".numbers {tag}").last.get_attribute("title")) for tag in ("span[title]", "b")
+            )
+            there = row.locator("a").inner_text().partition("[")
+            where = tuple(int(i) for i in there[2].rstrip("]").split(",")) if there[2] else ()
+            assert (before, after) == (trace[there[0]][where].item(), changed[there[0]][where].item())
+            assert math.isclose(abs(after - before), one.largest, rel_tol=1e-6)
+        assert page.get_by_text("edited: 1 change").count() == 1
+        # everywhere: the picture and the number are those of the replay
+        page.goto(
+            url(
+                lab,
+                "blocks.0.mlp.up_proj.weight:new",
+                (1, 1),
+                edits=[{"address": address, "index": index, "value": 0.75}],
+            )
+        )
+        shown(page, "blocks.0.mlp.up_proj.weight:new", (1, 1))
+        assert value_of(page) == changed["blocks.0.mlp.up_proj.weight:new"][1, 1].item()
+        assert "Edited trace" in page.locator(".edited").last.inner_text()
+        page.goto(url(lab, address, index, edits=[{"address": address, "index": index, "value": 0.75}]))
+        page.get_by_text("set by hand").wait_for()
+
+
+def test_zero_a_head_then_undo_and_back(browser, lab):
+    trace = lab[1]["gpt"]
+    address, index = "blocks.1.attn.pattern", (0, 2, 7, 3)
+    with opened(browser, url(lab, address, index, tab="what-if")) as page:
+        page.get_by_role("button", name="head 2").click()
+        silenced = trace.replay({(address, (None, 2, None, None)): 0.0})
+        loss = page.locator(".loss b")
+        loss.wait_for()
+        assert number(loss.get_attribute("title")) == silenced["loss"].item()
+        page.get_by_role("button", name="row 7").click()
+        page.get_by_text("2 changes").first.wait_for()
+        page.get_by_role("button", name="Undo the last").click()
+        page.get_by_text("One change").wait_for()
+        assert json.loads(page.evaluate("new URL(location.href).searchParams.get('edits')")) == [
+            {"address": address, "index": [None, 2, None, None], "value": 0}
+        ]
+        page.get_by_role("button", name="What moved").click()
+        page.locator(STAGE).wait_for()
+        page.get_by_text("Edited less recorded").wait_for()
+        moved = -trace[address][index].item()
+        page.locator(".heat .at", has_text=str(moved)[:7]).wait_for()
+        page.get_by_role("button", name="Back to the original").click()
+        page.get_by_text("One change").wait_for(state="detached")
+        assert "edits" not in page.url
+        page.go_back()
+        page.get_by_text("One change").wait_for()
+
+
+def test_slider_by_arrow_keys_runs_it_again(browser, lab):
+    trace = lab[1]["gpt"]
+    with opened(browser, url(lab, "blocks.0.attn.q_proj.weight", (0, 0), tab="what-if")) as page:
+        slider = page.get_by_role("slider", name="Value, around the recorded one")
+        slider.focus()
+        for _ in range(5):
+            page.keyboard.press("ArrowRight")
+        value = float(slider.input_value())
+        assert value > trace["blocks.0.attn.q_proj.weight"][0, 0].item()
+        changed = trace.replay({("blocks.0.attn.q_proj.weight", (0, 0)): value})
+        page.locator(f'.loss b[title="{changed["loss"].item()!r}"]').wait_for()
+
+
+def test_an_operation_without_formula_is_named(browser, lab, tmp_path):
+    import torch
+
+    import cutaway
+
+    class Odd(torch.nn.Module):
+        def forward(self, x):
+            return torch.linalg.qr(x)[1].sum()
+
+    trace = cutaway.trace(Odd(), torch.randn(3, 3))
+    opaque = next(
+        a for a in trace if trace.place(a).numel and trace.explain(a, (0,) * len(trace.place(a).shape)).kind == "opaque"
+    )
+    trace.save(tmp_path / "qr")
+    with serving(create_app(Lab(tmp_path))) as address:
+        index = (0,) * len(trace.place(opaque).shape)
+        with opened(browser, url((address, None), opaque, index, trace="qr")) as page:
+            page.get_by_text("There is no formula for this operation").wait_for()
+            assert "nothing to recompute" in page.locator(".verdict").inner_text()
+
+
+@pytest.mark.parametrize(("viewport", "theme"), LOOKS)
+def test_looks_and_is_accessible(browser, lab, viewport, theme):
+    name = f"{viewport['width']}-{theme}"
+    with opened(browser, url(lab, "blocks.0.attn.q_proj.weight:grad", (3, 5)), viewport, theme) as page:
+        shown(page, "blocks.0.attn.q_proj.weight:grad", (3, 5))
+        page.locator(".katex").first.wait_for()
+        page.locator('section[aria-label="Who used it"][aria-busy="false"]').wait_for()
+        page.get_by_text("Backward: why, further back").click()
+        page.locator("ul.tree li li").first.wait_for()
+        assert not accessibility_problems(page)
+        assert sideways_scroll(page) == 0
+        look(page, f"number-{name}")
+        for tab, address, index, edits in [
+            ("tensor", "blocks.0.attn.pattern", (0, 1, 5, 2), None),
+            ("tensor", "token_embedding.weight", (), None),
+            (
+                "what-if",
+                "blocks.0.attn.pattern",
+                (0, 1, 5, 2),
+                [{"address": "blocks.0.attn.pattern", "index": [0, 1, 5, 2], "value": 0.5}],
+            ),
+        ]:
+            page.goto(url(lab, address, index, tab=tab, edits=edits))
+            if tab == "tensor" or viewport is not PHONE:
+                page.locator(STAGE).wait_for()
+            if edits:
+                page.locator(".moved li").first.wait_for()
+            if tab == "tensor":
+                page.get_by_role("button", name="Scale").click()
+                page.get_by_role("button", name="Table").click()
+            assert not accessibility_problems(page)
+            assert sideways_scroll(page) == 0
+            look(page, f"{tab}-{len(index)}-{name}")
+
+
+def test_tokens_stand_along_positions(browser, lab):
+    with opened(browser, url(lab, "blocks.0.attn.pattern", (0, 1, 5, 2), tab="tensor")) as page:
+        page.locator(".heat .at", has_text='(5 "e"').or_(page.locator(".heat .at", has_text='5 "e"')).first.wait_for()
