@@ -3,7 +3,7 @@
 import { short } from '../lib/numbers';
 import { code, valueAt, type Block, type Scale } from './HeatMapPaint';
 import { STEPS } from '../lib/colors';
-import type { Frame } from './HeatMapView';
+import type { Frame, Plane } from './HeatMapView';
 
 export interface Gutter {
   readonly left: number;
@@ -38,10 +38,11 @@ export function ticks(first: number, last: number, cell: number, room: number): 
 }
 
 /** Return how much room the indices or labels need. */
-export function gutterOf(rows: number, rowLabel: ((i: number) => string) | undefined, hasColumnLabels: boolean): Gutter {
-  const digits = String(Math.max(0, rows - 1)).length;
-  const longest = rowLabel ? Math.max(...Array.from({ length: Math.min(rows, 512) }, (_, i) => rowLabel(i).length)) : digits;
-  return { left: 12 + 7 * Math.min(10, Math.max(2, longest)), top: hasColumnLabels ? 62 : 22 };
+export function gutterOf(plane: Plane, rowLabel?: (i: number) => string, columnLabel?: (i: number) => string): Gutter {
+  const longest = (n: number, label: (i: number) => string): number => Math.max(...Array.from({ length: Math.min(n, 512) }, (_, i) => label(i).length));
+  const rows = rowLabel ? longest(plane.rows, rowLabel) : String(Math.max(0, plane.rows - 1)).length;
+  const columns = columnLabel ? longest(plane.columns, columnLabel) : 1;
+  return { left: 12 + 7 * Math.min(10, Math.max(2, rows)), top: 15 + 7 * Math.min(7, columns) };
 }
 
 function cut(text: string, letters: number): string {
