@@ -63,11 +63,12 @@ class RunFacts:
     """The step at which it branched."""
 
 
-def facts(run: RunFolder, columns: JsonColumns | None = None) -> RunFacts:
+def facts(run: RunFolder, columns: JsonColumns | None = None, told: str | None = None) -> RunFacts:
     """Return the facts of one run.
 
     Args:
         columns: of its metrics.jsonl, up to date, when they were read already.
+        told: why it ended, as somebody else knows, should its folder not say so.
     """
     columns = columns or JsonColumns(run.path / "metrics.jsonl").refresh()
     status, summary = run.status(), run.summary() or {}
@@ -79,7 +80,7 @@ def facts(run: RunFolder, columns: JsonColumns | None = None) -> RunFacts:
         recipe = None
     steps = int(columns.last("step") or 0)
     total = recipe.train.steps if recipe else None
-    reason = summary.get("reason") or _silent_end(status, summary, steps, total)
+    reason = summary.get("reason") or _silent_end(status, summary, steps, total, told)
     best_step, validation_loss, bits_per_byte = _best(columns)
     start = recipe.start if recipe else None
     return RunFacts(
@@ -156,10 +157,10 @@ def trace_names(run: RunFolder) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def _silent_end(status: str, summary: dict[str, Any], steps: int, total: int | None) -> str | None:
+def _silent_end(status: str, summary: dict[str, Any], steps: int, total: int | None, told: str | None) -> str | None:
     if status != "stopped" or summary or (total is not None and steps >= total):
         return None
-    return "the process was killed (out of memory?) or the machine went off: it left no word"
+    return told or "the process was killed (out of memory?) or the machine went off: it left no word"
 
 
 ADVICE = (

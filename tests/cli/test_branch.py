@@ -18,6 +18,7 @@ from cutaway.recipe import Recipe
 
 TINY = [
     "--model.d-model", "24", "--model.n-layers", "2", "--model.n-heads", "4", "--model.context-length", "16",
+    "--model.ngram-rows", "2000", "2000", "2000",
     "--model.dropout", "0.1", "--train.batch-size", "8", "--train.threads", "1", "--train.precision", "float32",
     "--train.compile", "off", "--generate.max-tokens", "12", "--prompt", "the ", "--train.validate-every", "5",
 ]  # fmt: skip

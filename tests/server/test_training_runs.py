@@ -19,13 +19,16 @@ from server.answers import arrays
 from cutaway.base.runs import RunFolder
 from cutaway.base.tap import listening
 from cutaway.cli.main import main
+from cutaway.server import job_store
 from cutaway.server.app import create_app
+from cutaway.server.jobs import Jobs
 from cutaway.server.lab import Lab
 from cutaway.train.checkpoint import load_checkpoint
 from cutaway.workbench import Run
 
 TINY = [
     "--model.d-model", "24", "--model.n-layers", "2", "--model.n-heads", "4", "--model.context-length", "16",
+    "--model.ngram-rows", "2000", "2000", "2000",
     "--train.batch-size", "8", "--train.steps", "30", "--train.threads", "1", "--train.precision", "float32",
     "--train.compile", "off", "--generate.max-tokens", "12", "--prompt", "the ", "--train.keep-checkpoints", "all",
 ]  # fmt: skip
@@ -150,6 +153,24 @@ def test_histograms_are_those_of_the_checkpoints_weights(lab: TestClient, home: 
     assert lab.get("/api/runs/fox/histograms?what=dreams").status_code == 400
 
 
+def test_updates_are_the_differences_of_checkpoints(lab: TestClient, home: Path) -> None:
+    """Of n-gram tables only the rows the batch looked up are counted: the others lack only zeros."""
+    meta, found = arrays(lab.get("/api/runs/fox/histograms?what=updates"))
+    first, second = (load_checkpoint(home / "fox" / "checkpoints" / step)[1] for step in ("1", "2"))
+    row = meta["steps"].index(2)
+    middle = int(np.searchsorted(found["edges"], 0.0)) - 1
+    for place, layer in enumerate(meta["layers"]):
+        moved = [(second[name] - first[name]).flatten() for name in first if f"{name}.".startswith(f"{layer}.")]
+        counts = np.histogram(torch.cat(moved).double().numpy(), found["edges"])[0]
+        recorded = found["counts"][row, place]
+        missing = counts - recorded
+        assert missing[middle] >= 0
+        missing[middle] = 0
+        assert not missing.any(), layer
+        whole = sum(len(part) for part in moved)
+        assert (found["total"][row, place] < 0.1 * whole) == (layer == "added_embeddings")
+
+
 def test_attention_is_a_softmax_of_what_the_checkpoint_computes(lab: TestClient, home: Path) -> None:
     meta, found = arrays(lab.get("/api/runs/fox/attention"))
     T = len(meta["tokens"])
@@ -246,6 +267,20 @@ def test_a_run_that_diverged_says_why_and_what_to_do(lab: TestClient, home: Path
     assert "lower train.learning-rate" in wild["advice"]
     meta, _ = arrays(lab.get("/api/runs/wild/metrics"))
     assert meta["rows"] == wild["steps"]
+
+
+def test_a_run_that_could_not_write_why_it_failed_has_the_reason_of_its_job(
+    lab: TestClient, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Jobs, "start", lambda self: None)
+    fox, jobs = home / "fox", Jobs(home)
+    (fox / "summary.json").unlink()
+    (fox / "metrics.jsonl").write_text("")
+    job = jobs.submit(["train", "runs/fox"], "train", "fox")
+    job_store.change(home, job.id, "queued", state="failed", reason="the disk is full: could not write x")
+    facts = lab.get("/api/runs/fox").json()["facts"]
+    assert facts["reason"] == "the disk is full: could not write x"
+    assert "free some room" in facts["advice"]
 
 
 def test_a_killed_run_says_so(lab: TestClient, home: Path) -> None:

@@ -28,6 +28,7 @@ from cutaway.server.lab import Lab
 
 TINY = {
     "model.d-model": "24", "model.n-layers": "2", "model.n-heads": "4", "model.context-length": "16",
+    "model.ngram-rows": "500, 500, 500",
     "train.batch-size": "8", "train.steps": "12", "train.threads": "1", "train.precision": "float32",
     "train.compile": "off", "generate.max-tokens": "12", "prompt": "the ",
 }  # fmt: skip

@@ -12,9 +12,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cutaway.base.runs import RunFolder, read_jsonl
+from cutaway.base.snapshots import read_attention, read_histograms
 from cutaway.cli.main import main
 
 RECIPE = """
@@ -95,6 +97,12 @@ def test_two_processes_learn_as_one_does(
     assert len(first) == 20
     assert first[-1] < 0.9 * first[0]
     assert second == pytest.approx(first, rel=2e-4)
+    one, many = (read_histograms(tmp_path / "runs" / name / "snapshots", "weights") for name in ("one", "two"))
+    assert many.steps == one.steps == [0, 10, 20]
+    assert (many.counts[0] == one.counts[0]).all(), "the first rank records all the weights, also when it holds a share"
+    looked = [read_attention(tmp_path / "runs" / name / "snapshots") for name in ("one", "two")]
+    for step, tolerance in ((0, 1e-6), (20, 0.02)):
+        np.testing.assert_allclose(looked[1].pattern(step), looked[0].pattern(step), atol=tolerance)
     ends = [json.loads((tmp_path / "runs" / name / "summary.json").read_text()) for name in ("one", "two")]
     assert ends[0]["validation_loss"] == pytest.approx(ends[1]["validation_loss"], rel=1e-3)
 

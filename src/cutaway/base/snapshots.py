@@ -6,7 +6,8 @@ snapshots/histograms.jsonl    a line a step, kind and layer: how many numbers fe
 
 The bins are the same for all numbers of all steps, so that counts can be compared and added: each power of two from
 2^-40 to 2^8 is cut into four, on both sides of one bin around zero. A number on an edge counts to the bin farther from
-zero. What lies outside is counted as below or above, and what is not a number as not finite.
+zero. What lies outside is counted as below or above, and what is not a number as not finite. Of n-gram tables, gradients
+and updates are those of the rows the batch looked up; the others have none.
 """
 
 from __future__ import annotations

@@ -232,13 +232,14 @@ class Trainer:
             layers["layer_grad_norms"] = self._record("gradients", grads, parameters)
         if config.clip_norm and norm > config.clip_norm:
             torch._foreach_mul_(grads, config.clip_norm / norm)
-        before = [p.detach().clone() for p in parameters] if wants_layers else []
+        rows = [touched_rows(p) for p in parameters] if wants_layers else []
+        before = [values_at(p, at).clone() for p, at in zip(parameters, rows, strict=False)]
         scale = set_rates(self.optimizers, step, self.total_steps, config)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         if wants_layers:
-            moved = [p.detach() - old for p, old in zip(parameters, before, strict=True)]
+            moved = [values_at(p, at) - old for p, at, old in zip(parameters, rows, before, strict=True)]
             layers["layer_update_norms"] = self._record("updates", moved, parameters)
         self.state.step += 1
         self.state.tokens += config.batch_size * self.objective.tokens_per_sequence
@@ -350,6 +351,17 @@ def gradient_values(parameter: nn.Parameter) -> Tensor:
         parameter.grad = parameter.grad.coalesce()
         return parameter.grad._values()
     return parameter.grad
+
+
+def touched_rows(parameter: nn.Parameter) -> Tensor | None:
+    """Return the rows that a step can move, where the gradient is sparse: those it has. None: all."""
+    assert parameter.grad is not None
+    return parameter.grad._indices()[0].clone() if parameter.grad.is_sparse else None
+
+
+def values_at(parameter: nn.Parameter, rows: Tensor | None) -> Tensor:
+    """Return a parameter's numbers, or those of some of its rows."""
+    return parameter.detach() if rows is None else parameter.detach()[rows]
 
 
 @contextmanager

@@ -18,6 +18,9 @@ from cutaway.server.lab import TheLab
 
 router = APIRouter()
 
+KILLED = "the process ended without a word"
+"""What the queue says of such a job: no more than the run's folder does."""
+
 
 class Runs(BaseModel):
     """All runs, newest first."""
@@ -75,7 +78,12 @@ def is_waiting(lab: TheLab, name: str) -> bool:
 
 def facts_of(lab: TheLab, run: RunFolder) -> RunFacts:
     """Return the facts of a run."""
-    return run_facts.facts(run, columns_of(lab, run))
+    found = run_facts.facts(run, columns_of(lab, run))
+    if found.status != "stopped" or found.reason is None:
+        return found
+    ends = [job for job in lab.jobs.of(run.name) if job.kind == "train"][:1]
+    told = next((job.reason for job in ends if job.state == "failed" and not job.reason.startswith(KILLED)), None)
+    return run_facts.facts(run, columns_of(lab, run), told)
 
 
 @router.get("/runs")
