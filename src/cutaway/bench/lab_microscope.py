@@ -9,19 +9,17 @@ from __future__ import annotations
 import http.client
 import json
 import random
-import socket
 import statistics
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import torch
 
+from cutaway.bench.browser import serving
 from cutaway.bench.facts import Fact
 
 CLICKS, CLICKS_IF_QUICK = 300, 60
@@ -45,8 +43,8 @@ def run_microscope_screen_bench(
         seconds, size = record_into(Path(home) / "traces" / "gpt2", is_quick)
         facts = [Fact(f"a step of {size / 1e9:.1f} GB recorded and written", seconds, "s")]
         app = create_app(Lab(Path(home)))
-        with serving(app) as port:
-            ask = Asker(port)
+        with serving(app) as address:
+            ask = Asker(address)
             say("opening it")
             facts.append(Fact("opened, to the first overview", 1000 * ask.timed("overview")[0], "ms", 5000.0))
             warm = [1000 * ask.timed("overview")[0] for _ in range(5)]
@@ -76,31 +74,11 @@ def record_into(folder: Path, is_quick: bool) -> tuple[float, int]:
     return time.perf_counter() - started, sum(file.stat().st_size for file in folder.iterdir())
 
 
-@contextmanager
-def serving(app: Any) -> Iterator[int]:
-    """Serve an application on a free port, in a thread, and give the port."""
-    import uvicorn
-
-    listener = socket.create_server(("127.0.0.1", 0))
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as `serve.py` does
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1, ws="none"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    try:
-        yield listener.getsockname()[1]
-    finally:
-        server.should_exit = True
-        thread.join(10)
-        listener.close()
-
-
 class Asker:
     """Asks the lab, over one connection, as a page does."""
 
-    def __init__(self, port: int) -> None:
-        self.connection = http.client.HTTPConnection("127.0.0.1", port)
+    def __init__(self, address: str) -> None:
+        self.connection = http.client.HTTPConnection(address.removeprefix("http://"))
 
     def get(self, what: str, **query: Any) -> bytes:
         """Return an answer of the microscope about the trace."""
