@@ -161,11 +161,12 @@ class Playground:
         self,
         weights: Sequence[tuple[int, int, int, int | None, float]] = (),
         points: Sequence[tuple[int, float, float, float]] = (),
+        is_new: bool = False,
     ) -> None:
         """Give weights (network, layer, unit, source or None, value) and points (point, x1, x2, label) other values.
 
         The edit belongs to the present step, replaces the edit just made if that changed the same things (a drag is one
-        edit), and cuts off what came after.
+        edit) unless `is_new` says otherwise, and cuts off what came after.
 
         Raises:
             UsageError: there is no such weight or point, a weight is no finite number, or its network has stopped.
@@ -189,7 +190,7 @@ class Playground:
             tuple((network, layer, unit, source, float(value)) for network, layer, unit, source, value in weights),
             tuple((point, float(x1), float(x2), float(label)) for point, x1, x2, label in points),
         )
-        self._history.record(edit)
+        self._history.record(edit, is_new)
         self._apply([edit])
         self._keep()
 

@@ -96,11 +96,11 @@ class History:
         while self.spacing > 1 and step < self.spacing * CAPACITY // 2:
             self.spacing //= 2
 
-    def record(self, edit: Edit) -> None:
-        """Cut off what came after, and add the edit; it replaces the last one of its step that changed the same things."""
+    def record(self, edit: Edit, is_new: bool = False) -> None:
+        """Cut off what came after, and add the edit; unless new, it replaces the last one that changed the same things."""
         self.cut_off(edit.step)
         edits = self.edits_at.setdefault(edit.step, [])
-        if edits and edits[-1].targets() == edit.targets():
+        if not is_new and edits and edits[-1].targets() == edit.targets():
             edits.pop()
         edits.append(edit)
 

@@ -82,10 +82,10 @@ class Slot:
             self.playground.undo()
             self.changes.pop()
         for change in wanted[same:]:
-            self.make(change)
+            self.make(change, is_new=not is_drag)
 
-    def make(self, change: Change) -> None:
-        """Make one change.
+    def make(self, change: Change, is_new: bool) -> None:
+        """Make one change; unless new, the playground puts it in place of the one before.
 
         Raises:
             UsageError: it changes what is not there, or lies behind the end of the history.
@@ -101,7 +101,7 @@ class Slot:
         if not all(0 <= point < n for point in change.flips):
             raise UsageError(f"there is no point {max(change.flips)} to flip; there are {n}")
         flips = [(p, float(data.x_N2[p, 0]), float(data.x_N2[p, 1]), 1 - float(data.y_N[p])) for p in change.flips]
-        playground.edit([(0, *weight) for weight in change.weights], [*change.points, *flips])
+        playground.edit([(0, *weight) for weight in change.weights], [*change.points, *flips], is_new)
         self.changes.append(change)
 
 

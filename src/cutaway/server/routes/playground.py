@@ -111,7 +111,8 @@ def explain(asked: PlaygroundExplainAsked, lab: TheLab) -> PlaygroundExplanation
             if layer == len(network.sizes) - 1:
                 at_point.insert(2, PlaygroundFormula.of(make("loss", point=point, network=k), "loss"))
             return PlaygroundExplanation(step=now.state.step, at_point=at_point, at_batch=[], table=[], check=None)
-        at_point.append(PlaygroundFormula.of(make("gradient", layer, unit, source, point, k), "gradient"))
+        asks = PlaygroundFormula.of(make("gradient", layer, unit, source, point, k), "gradient")
+        at_point.append(asks.model_copy(update={"name": f"{asks.name}, point {point}"}))
         made = ("gradient", *OPTIMIZERS[network.optimizer].texts, "new_value")
         at_batch = [PlaygroundFormula.of(make(kind, layer, unit, source, network=k), kind) for kind in made]
         p = network.position(layer, unit, source)
