@@ -132,6 +132,15 @@ def test_no_run_yet_is_said(browser, tmp_path):
         page.get_by_text("None was recorded yet").wait_for()
 
 
+@pytest.mark.parametrize("name", ["names-1/traces/99", "../secret", "names-1"])
+def test_a_trace_that_is_not_there_is_said(browser, address, name):
+    with opened(browser, microscope(address, trace=name)) as page:
+        page.get_by_role("alert").first.wait_for()
+        page.get_by_role("button", name="Traces").click()
+        page.get_by_role("heading", name="Record a step").wait_for()
+        page.wrong.clear()  # the browser names the refused request
+
+
 def test_modules_open_in_place_by_mouse(browser, address):
     with opened(browser, microscope(address, trace=BLOCKS)) as page:
         row(page, "blocks 0 to 4").wait_for()
@@ -421,6 +430,10 @@ def test_edited_and_original(browser, address):
         # nothing before the change differs in the forward pass, what comes after does
         assert row(page, "blocks.1").locator(".forward.different").count() == 0
         assert row(page, "blocks.3").locator(".forward.different").count() == 1
+        found = asked(address, "microscope/diff", trace=BLOCKS, other=BLOCKS, other_edits=edits, limit=20000)["moved"]
+        loss = next(one for one in found if one["address"] == "loss")
+        page.get_by_role("button", name=f"Loss as recorded {loss['before']}").wait_for()
+        page.get_by_role("button", name=f"Loss with the changes {loss['after']}").wait_for()
 
 
 @pytest.mark.parametrize(("viewport", "theme"), LOOKS)
