@@ -55,7 +55,8 @@ def pool(table: Numbers, height: int, width: int) -> Pooled:
     step = max(1, ROWS_AT_ONCE_CELLS // max(1, height * columns))
     for first in range(0, shape[0], step):
         last = min(first + step, shape[0])
-        part = table[first * height : last * height].astype(np.float64)
+        part = table[first * height : last * height]
+        part = part if part.dtype in (np.float32, np.float64) else part.astype(np.float64)
         into = slice(first, last)
         mean[into], low[into], high[into], strange[into] = _pool(part, height, width)
     return Pooled(height, width, mean, low, high, strange)
@@ -64,18 +65,21 @@ def pool(table: Numbers, height: int, width: int) -> Pooled:
 def _pool(part: Numbers, height: int, width: int) -> tuple[Numbers, Numbers, Numbers, Numbers]:
     down, across = np.arange(0, part.shape[0], height), np.arange(0, part.shape[1], width)
 
-    def reduce(function: Any, values: Numbers) -> Numbers:
-        return function.reduceat(function.reduceat(values, across, axis=1), down, axis=0)
+    def reduce(function: Any, values: Numbers, **kind: Any) -> Numbers:
+        return function.reduceat(function.reduceat(values, across, axis=1, **kind), down, axis=0)
 
-    finite = np.isfinite(part)
-    if finite.all():
+    with np.errstate(invalid="ignore", over="ignore"):
+        total = reduce(np.add, part, dtype=np.float64)
+    if np.isfinite(total).all():  # so is every number: a sum of float32 or float64 would not be
         heights, widths = np.diff(down, append=part.shape[0]), np.diff(across, append=part.shape[1])
-        total, count = reduce(np.add, part), np.outer(heights, widths)
-        return total / count, reduce(np.minimum, part), reduce(np.maximum, part), np.zeros(total.shape, np.uint8)
+        mean = total / np.outer(heights, widths)
+        return mean, reduce(np.minimum, part), reduce(np.maximum, part), np.zeros(total.shape, np.uint8)
+    finite = np.isfinite(part)
     count = reduce(np.add, finite.astype(np.int64))
     strange = np.minimum(reduce(np.add, (~finite).astype(np.int64)), 255).astype(np.uint8)
     none = count == 0
-    with np.errstate(invalid="ignore"):
-        mean = reduce(np.add, np.where(finite, part, 0.0)) / np.where(none, 1, count)
+    only = np.where(finite, part, 0.0)
+    scale = float(np.abs(only).max()) or 1.0  # so that a sum of large numbers stays finite
+    mean = scale * (reduce(np.add, only / scale, dtype=np.float64) / np.where(none, 1, count))
     low, high = reduce(np.minimum, np.where(finite, part, np.inf)), reduce(np.maximum, np.where(finite, part, -np.inf))
     return np.where(none, np.nan, mean), np.where(none, np.nan, low), np.where(none, np.nan, high), strange
