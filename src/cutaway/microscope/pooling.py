@@ -78,7 +78,7 @@ def _pool(part: Numbers, height: int, width: int) -> tuple[Numbers, Numbers, Num
     count = reduce(np.add, finite.astype(np.int64))
     strange = np.minimum(reduce(np.add, (~finite).astype(np.int64)), 255).astype(np.uint8)
     none = count == 0
-    only = np.where(finite, part, 0.0)
+    only = np.where(finite, part, 0.0).astype(np.float64)
     scale = float(np.abs(only).max()) or 1.0  # so that a sum of large numbers stays finite
     mean = scale * (reduce(np.add, only / scale, dtype=np.float64) / np.where(none, 1, count))
     low, high = reduce(np.minimum, np.where(finite, part, np.inf)), reduce(np.maximum, np.where(finite, part, -np.inf))
