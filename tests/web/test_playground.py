@@ -172,7 +172,7 @@ def test_as_fast_as_possible_goes_far(browser, address):
     with opened(browser, f"{address}?hidden=8-8&data=spiral&speed=max") as page:
         ready(page)
         page.get_by_role("button", name="Play", exact=True).click()
-        page.wait_for_function("() => +document.querySelector('input[aria-label=\"Go to step\"]').value > 2000")
+        page.wait_for_function("() => +document.querySelector('input[aria-label=\"Go to step\"]').value > 600")
         page.get_by_role("button", name="Pause", exact=True).click()
 
 

@@ -21,7 +21,7 @@ export function layoutOf({ sizes, last }: Shape, room: number): Layout {
   const width = Math.max(300, Math.min(760, room));
   const height = width < 480 ? 330 : 372;
   const most = Math.max(...sizes);
-  const gap = Math.min(84, (height - TOP - BOTTOM) / most);
+  const gap = Math.min(96, (height - TOP - BOTTOM) / most);
   return {
     width,
     height,
