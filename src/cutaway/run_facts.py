@@ -171,7 +171,7 @@ ADVICE = (
     ("disk is full", "free some room, then resume: nothing of the last checkpoint is lost"),
     ("was killed", "resume it; if memory ran out, a smaller train.batch-size or a larger train.accumulate needs less"),
     ("out of memory", "start it again with a smaller train.batch-size, a larger train.accumulate or a smaller model"),
-    ("has changed since", "put the text back as it was, or start a new run with the same recipe"),
+    ("has changed since the run started", "put the text back as it was, or start a new run with the same recipe"),
     ("checkpoint", "remove the checkpoint that it names, then resume from the one before"),
 )
 

@@ -179,25 +179,29 @@ class Session:
     def _train(self, run: RunFolder) -> Outcome:
         if self.world.is_first:
             run.remove_summary()  # a run that trains has not ended; one that leaves no summary was killed
-        trainer = Trainer(
-            self.objective, self.recipe.train, run, self.world, self.watcher, self._export_to(run), self.rebuild
-        )
-        if list_checkpoints(run.checkpoints_folder):
-            trainer.resume()
-            self.watcher.say(f"going on from step {trainer.state.step} of {trainer.total_steps}")
-            if self.world.tell(bool(trainer.state.best_step) and not run.model_folder.is_dir()):
-                trainer.export_best()
         try:
+            trainer = Trainer(
+                self.objective, self.recipe.train, run, self.world, self.watcher, self._export_to(run), self.rebuild
+            )
+            if list_checkpoints(run.checkpoints_folder):
+                self._go_on(trainer)
             outcome = trainer.train()
         except Exception as error:
             if self.world.is_first:
-                reason = " ".join(str(error).split()) or type(error).__name__
+                said = "out of memory" if isinstance(error, MemoryError) else type(error).__name__
+                reason = " ".join(str(error).split()) or said
                 with contextlib.suppress(CutawayError):  # a full disk takes no summary either: the first error counts
                     run.write_summary({"status": "failed", "reason": reason, "ended": timestamp()})
             raise
         if self.world.is_first:
             run.write_summary(self.summarize(outcome))
         return outcome
+
+    def _go_on(self, trainer: Trainer) -> None:
+        trainer.resume()
+        self.watcher.say(f"going on from step {trainer.state.step} of {trainer.total_steps}")
+        if self.world.tell(bool(trainer.state.best_step) and not trainer.run.model_folder.is_dir()):
+            trainer.export_best()  # a branch, or a run that was killed between a checkpoint and its model
 
     def summarize(self, outcome: Outcome) -> dict[str, Any]:
         """Return how a run ended, as written to summary.json."""

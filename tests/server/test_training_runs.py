@@ -283,6 +283,17 @@ def test_a_run_that_could_not_write_why_it_failed_has_the_reason_of_its_job(
     assert "free some room" in facts["advice"]
 
 
+def test_a_damaged_checkpoint_says_which_and_what_to_do(lab: TestClient, home: Path) -> None:
+    fox = home / "fox"
+    (fox / "summary.json").unlink()
+    (fox / "checkpoints" / "30" / "model.safetensors").write_bytes(b"half")
+    assert main(["train", str(fox), "--quiet"]) == 1
+    facts = lab.get("/api/runs/fox").json()["facts"]
+    assert facts["status"] == "failed"
+    assert "delete that folder to go on from step 28" in facts["reason"]
+    assert "resume from the one before" in facts["advice"]
+
+
 def test_a_killed_run_says_so(lab: TestClient, home: Path) -> None:
     fox = home / "fox"
     (fox / "summary.json").unlink()

@@ -5,6 +5,7 @@ runs/<name>/recipe.toml     complete: `cutaway train runs/<name>/recipe.toml` re
             samples.jsonl   what the model wrote as it learned
             model/          the best weights so far, in Hugging Face layout
             checkpoints/    everything needed to go on
+            snapshots/      what was inside the model at every measured step (base/snapshots.py)
             summary.json    written when the run ended: how, and with what numbers
 """
 
