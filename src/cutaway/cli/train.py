@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -98,7 +99,7 @@ class BranchArguments(TrainArguments):
 
 def step_to_branch_from(words: list[str]) -> int | None:
     """Return the number after --from-step, or None where it is not among the words."""
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in pairwise([*words, ""]):
         flag, _, value = word.partition("=")
         if flag in ("--from-step", "--from_step"):
             value = value or following

@@ -25,7 +25,7 @@ export function progress({ steps, total_steps }: Pick<RunFacts, 'steps' | 'total
 export function secondsLeft(steps: Float64Array, seconds: Float64Array, total: number | null): number | undefined {
   const last = Math.min(steps.length, seconds.length) - 1;
   if (last < 1 || !total) return undefined;
-  const from = Math.max(0, last - 100);
+  const from = Math.max(0, last - 1000);
   const pace = ((seconds[last] as number) - (seconds[from] as number)) / ((steps[last] as number) - (steps[from] as number));
   return pace >= 0 ? Math.max(0, total - (steps[last] as number)) * pace : undefined;
 }
