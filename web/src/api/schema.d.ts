@@ -3552,6 +3552,8 @@ export interface operations {
                 last_column?: number | null;
                 /** @description How many cells at most; more are put together in blocks. */
                 most?: number;
+                /** @description How many blocks then; left out: as many. */
+                most_blocks?: number;
             };
             header?: never;
             path?: never;

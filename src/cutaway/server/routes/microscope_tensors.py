@@ -120,6 +120,7 @@ class View:
     first_column: int = 0
     last_column: int | None = None
     most: Annotated[int, Query(description="How many cells at most; more are put together in blocks.")] = MOST_CELLS
+    most_blocks: Annotated[int, Query(description="How many blocks then; left out: as many.")] = MOST_CELLS
 
 
 @router.get("/microscope/tensor", **with_arrays(TensorMeta))
@@ -157,7 +158,8 @@ def part_of(trace: OpenTrace, address: str, view: View, beside: OpenTrace | None
     elif shown == "magnitude":
         table = np.abs(table)
     arrays: dict[str, Any] = {"values": table}
-    height, width = block_size(table.shape[0], table.shape[1], max(1, view.most))
+    is_exact = table.size <= view.most
+    height, width = block_size(*table.shape, max(1, view.most if is_exact else min(view.most, view.most_blocks)))
     if (height, width) != (1, 1):
         key = address, astuple(view), beside and beside.serial
         pooled = trace.once("pooled", key, lambda: pool(table, height, width), most=MOST_POOLED)
