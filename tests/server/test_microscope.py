@@ -384,6 +384,7 @@ def test_modules_are_those_of_the_model(seen: Page, trace: Trace) -> None:
     told = seen.get("overview")
     for path, module in model.named_modules():
         if path in rows:
+            assert rows[path]["kind"] == type(module).__name__
             assert rows[path]["parameter_count"] == sum(p.numel() for p in module.parameters())
             assert [told["addresses"][n] for n in rows[path]["parameters"]] == [
                 f"{path}.{name}" if path else name
@@ -601,6 +602,9 @@ def test_the_list_of_traces(page: Page, trace: Trace) -> None:
     assert page.client.delete("/api/traces/traces/later").status_code == 200
     assert "traces/later" not in {one["name"] for one in page.client.get("/api/traces").json()}
     assert not (page.home / "traces" / "later").exists()
+    (page.home / "cnn" / "recipe.toml").write_text("")  # what is not the trace's stays
+    assert page.client.delete("/api/traces/cnn").status_code == 200
+    assert [file.name for file in (page.home / "cnn").iterdir()] == ["recipe.toml"]
 
 
 def test_a_list_does_not_wait_for_torch(made: Path) -> None:

@@ -184,7 +184,7 @@ def next_step(stopped: Stopped, tokens: torch.Tensor, with_optimizer: bool) -> T
 def facts(trace: Trace) -> dict[str, Any]:
     """Return what a trace holds, in numbers."""
     return {
-        **trace.notes,
+        **{name: value for name, value in trace.notes.items() if name not in ("axes", "modules")},
         "loss": float(trace["loss"]) if "loss" in trace else None,
         "operations": dict(Counter(operation.phase for operation in trace.operations)),
         "addresses": len(trace.addresses()),

@@ -34,9 +34,9 @@ def overview(trace: Trace) -> dict[str, Any]:
         if not operation.is_view and not is_empty(operation.name)
     ]
     columns = zip(*rows, strict=True) if rows else [[] for _ in COLUMNS]
-    known = origins(trace)
+    known, kinds = origins(trace), classes(trace)
     return {
-        "modules": [branch_json(trace, table, one) for one in flat(branches(trace))],
+        "modules": [branch_json(trace, table, one, kinds) for one in flat(branches(trace))],
         "addresses": list(table.addresses),
         "shapes": table.shapes,
         "kinds": [known[address].kind for address in table.addresses],
@@ -111,6 +111,13 @@ def differentiated(trace: Trace, operation: Operation) -> int:
     return forward.number
 
 
+def classes(trace: Trace) -> dict[str, str]:
+    """Return the class of every module, by its path, where the trace says (`modules` in its notes: "blocks.0 Block")."""
+    noted = trace.notes.get("modules")
+    said = [str(one).rpartition(" ") for one in noted] if isinstance(noted, list) else []
+    return {path: kind for path, _, kind in said}
+
+
 def flat(root: Branch) -> list[Branch]:
     """Return a tree's modules, each before those inside it."""
     found = [root]
@@ -119,7 +126,7 @@ def flat(root: Branch) -> list[Branch]:
     return found
 
 
-def branch_json(trace: Trace, table: Table, branch: Branch) -> dict[str, Any]:
+def branch_json(trace: Trace, table: Table, branch: Branch, kinds: dict[str, str]) -> dict[str, Any]:
     """Return one module as plain values; `parent` follows from the path."""
     seen: dict[Place, None] = {}
     for one in flat(branch):
@@ -130,6 +137,7 @@ def branch_json(trace: Trace, table: Table, branch: Branch) -> dict[str, Any]:
     gradients = [f"{address}:grad" for address in out if f"{address}:grad" in trace]
     return {
         "path": branch.path,
+        "kind": kinds.get(branch.path, ""),
         "out": [table.address(a, trace.place(a)) for a in out],
         "gradient": [table.address(a, trace.place(a)) for a in gradients],
         "parameters": [table.address(a, trace.place(a)) for a in branch.parameters],

@@ -140,7 +140,22 @@ def edit(working: _Working, place: Place, index: Part | None, value: Any) -> Non
         target = place.look(cell.storage)
         if index is not None:
             target = target[tuple(slice(None) if i is None else i for i in index)]
-        target.copy_(torch.as_tensor(value, dtype=target.dtype, device=target.device))
+        put(target, torch.as_tensor(value, dtype=target.dtype, device=target.device))
+
+
+def put(target: Tensor, numbers: Tensor) -> None:
+    """Write numbers into a tensor.
+
+    Raises:
+        TraceError: several of its numbers are one, so they cannot differ.
+    """
+    try:
+        target.copy_(numbers)
+    except RuntimeError as error:
+        shape = list(target.shape)
+        raise TraceError(
+            f"some numbers of a tensor of shape {shape} are one and the same in memory: {error}"
+        ) from error
 
 
 def run(working: _Working, operation: Operation, is_loaded: bool = False) -> None:
@@ -180,7 +195,7 @@ def store(working: _Working, recorded: Any, now: Any, written: set[int]) -> None
                 f"a result has shape {list(now.shape)} now and had {list(recorded.shape)}: the program would branch"
             )
         cell = working.change(recorded.storage, recorded.version)
-        recorded.look(cell.storage).copy_(now)
+        put(recorded.look(cell.storage), now)
 
 
 def keep(working: _Working, recorded: Memory, operation: Operation) -> None:
@@ -190,7 +205,7 @@ def keep(working: _Working, recorded: Memory, operation: Operation) -> None:
         working.change(place.storage, place.version).writes.append(Write(place, before, operation.number))
     with torch.no_grad():
         for _, place in operation.outputs():
-            place.look(working.change(place.storage, place.version).storage).copy_(recorded.read(place))
+            put(place.look(working.change(place.storage, place.version).storage), recorded.read(place))
 
 
 def written_places(operation: Operation) -> list[Place]:

@@ -77,6 +77,7 @@ def recording(model: nn.Module, optimizer: Optimizers = None, keep: bool | None 
         trace.finish(recorder.marks, keep)
         if axes:
             trace.notes["axes"] = sorted(axes)
+        trace.notes["modules"] = [f"{path} {type(module).__name__}" for path, module in model.named_modules()]
 
 
 def several(optimizer: Optimizers) -> list[torch.optim.Optimizer]:

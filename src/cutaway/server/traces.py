@@ -7,9 +7,9 @@ edits, so a what-if is a link, and taking an edit back is a shorter list.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
-import shutil
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from cutaway.microscope.users import Readers
 
 GRAPH, DATA = "graph.json", "data.safetensors"
+VERIFIED = "verified.json"
+"""What verifying found, kept beside the trace; it counts as long as the trace's files do not change."""
 MOST_OPEN = 6
 """Recorded traces that stay open: each costs its table of operations, its numbers stay on the disk."""
 MOST_REPLAYS, REPLAY_SHARE = 12, 0.25
@@ -288,10 +290,13 @@ class OpenTraces:
                 del self._replays[replay]
 
     def delete(self, name: str) -> None:
-        """Delete a trace's two files and its folder."""
+        """Delete a trace's files, and its folder unless it holds something else."""
         folder = self.folder(name)
         self.close(name)
-        shutil.rmtree(folder)
+        for file in (GRAPH, DATA, VERIFIED):
+            (folder / file).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
     def _load(self, name: str, folder: Path) -> OpenTrace:
         from cutaway.microscope.store import load_trace

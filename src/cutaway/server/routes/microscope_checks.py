@@ -13,7 +13,7 @@ from cutaway.base.files import write_text
 from cutaway.microscope.altered import altered
 from cutaway.server.lab import Lab, TheLab
 from cutaway.server.routes.microscope_common import Number, TheTrace, origins_of, wire
-from cutaway.server.traces import OpenTrace, Work, read_edits, stamp
+from cutaway.server.traces import VERIFIED, OpenTrace, Work, read_edits, stamp
 
 if TYPE_CHECKING:
     from cutaway.microscope.diff import Differences, Moved
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from cutaway.microscope.trace import Trace
 
 router = APIRouter()
-VERIFIED = "verified.json"
-"""What verifying found, kept beside the trace; it counts as long as the trace's files do not change."""
 EARLY_SHARE = 0.3
 """How much of comparing with a replay is done when the forward and backward pass are."""
 WAIT_SECONDS = 1.0

@@ -85,8 +85,6 @@ class ExplainedNumber(BaseModel):
     source: str
     tree: Any = None
     """The formula as nested lists, if asked for."""
-    bound: Any = None
-    """The formula bound to the sizes of its operands, if asked for."""
 
 
 class UsedBy(BaseModel):

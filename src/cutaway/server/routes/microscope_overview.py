@@ -18,6 +18,8 @@ class ModuleRow(BaseModel):
     """A module. Modules come in the order of the tree; the path says where it belongs, "" is the model."""
 
     path: str
+    kind: str
+    """Its class, Linear; "" where the trace does not say."""
     out: list[int]
     """What it returned: numbers of addresses."""
     gradient: list[int]
