@@ -1278,8 +1278,6 @@ export interface components {
             adds_up: boolean;
             /** Allowed */
             allowed: number | ("nan" | "inf" | "-inf");
-            /** Bound */
-            bound?: unknown;
             /** Constant */
             constant: number | ("nan" | "inf" | "-inf");
             /** Difference */
@@ -1634,6 +1632,8 @@ export interface components {
             counts: number[];
             /** Gradient */
             gradient: number[];
+            /** Kind */
+            kind: string;
             /** Out */
             out: number[];
             /** Parameter Count */
