@@ -18,6 +18,7 @@ KINDS = {
     "generate": "tokens a second beside transformers' generate",
     "scratch": "the engines from scratch: fused beside plain, arrays beside numbers, large graphs, long histories",
     "microscope": "recording beside not recording and beside torchlens, explaining, verifying",
+    "lab": "the web app: a training that is watched, memory, how soon it answers and draws",
     "loss": "time to a loss: our default recipe beside a plain one",
 }
 EXAMPLE = "cutaway bench train --threads 1"
@@ -28,7 +29,7 @@ class BenchArguments:
     """Measure beside a peer, taking turns in one process, and print medians and their ratio."""
 
     kind: Annotated[str, tyro.conf.Positional]
-    """`train`, `generate`, `scratch`, `microscope` or `loss`."""
+    """`train`, `generate`, `scratch`, `microscope`, `lab` or `loss`."""
     quick: bool = False
     """Fewer rounds: a rough answer soon."""
     threads: int = 1
@@ -90,6 +91,13 @@ def main(argv: list[str]) -> int:
         races, facts = run_microscope_bench(arguments.quick, say)
         result |= {"races": [race.as_dict() for race in races], "facts": [fact.as_dict() for fact in facts]}
         text = f"{race_table(races)}\n\n{fact_table(facts)}"
+    elif arguments.kind == "lab":
+        from cutaway.bench.facts import fact_table
+        from cutaway.bench.lab import run_lab_bench
+
+        facts = run_lab_bench(arguments.quick, say)
+        result["facts"] = [fact.as_dict() for fact in facts]
+        text = fact_table(facts)
     else:
         from cutaway.bench.loss import loss_table, run_loss_bench
 

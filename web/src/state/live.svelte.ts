@@ -8,7 +8,8 @@
 //   news.restarted: the run went back (it was continued from a checkpoint, or made anew): forget the rows from news.from on
 //   news.from <= have: take news.rows.slice(have - news.from)
 //   news.from > have: ask /runs/NAME/metrics?from=have, which has them all
-// On every (re)connection, and when watching begins, there are news without rows that say how many there are by now.
+// On every (re)connection, and when watching begins, there are news without rows that say how many there are by now. A tab
+// nobody sees hears nothing of rows until it is looked at again: twenty tabs in the background cost nothing.
 
 import { get, type Wire } from '../api/client';
 
@@ -30,7 +31,14 @@ export interface RunNews {
 
 type Told = Wire<'RunNow'> & { from: number; went_back: boolean; new: Row[] };
 type Message = { kind: 'jobs'; jobs: Wire<'Job'>[] } | { kind: 'run'; told: Told } | { kind: 'connected'; connected: boolean } | { kind: 'beat' } | { kind: 'hello' };
-type Callback = (news: RunNews) => void;
+
+interface Watcher {
+  readonly callback: (news: RunNews) => void;
+  /** Which run of that name it has seen. */
+  made: string;
+  /** The row to which the run went back while the tab was not looked at. */
+  back?: number;
+}
 
 /** A run as the frame knows it: how far it is, and its last row. */
 export interface RunState extends Wire<'RunNow'> {
@@ -65,16 +73,16 @@ export const live = {
   },
 };
 
-const watchers = new Map<string, Set<{ callback: Callback; made: string }>>();
+const watchers = new Map<string, Set<Watcher>>();
 const channel = 'BroadcastChannel' in window ? new BroadcastChannel(CHANNEL) : undefined;
 let source: EventSource | undefined;
 let leads = false;
 let heard = Date.now();
 
 /** Be told of new rows of a run; returns how to stop. */
-export function watchRun(run: string, callback: Callback): () => void {
-  const watcher = { callback, made: '' };
-  const group = watchers.get(run) ?? new Set();
+export function watchRun(run: string, callback: (news: RunNews) => void): () => void {
+  const watcher: Watcher = { callback, made: '' };
+  const group = watchers.get(run) ?? new Set<Watcher>();
   watchers.set(run, group.add(watcher));
   void ask(run, watcher);
   return () => {
@@ -83,17 +91,23 @@ export function watchRun(run: string, callback: Callback): () => void {
   };
 }
 
-async function ask(run: string, watcher: { callback: Callback; made: string }): Promise<void> {
+async function ask(run: string, watcher: Watcher): Promise<void> {
   const now = await get<Wire<'RunNow'>>(`/events/${encodeURIComponent(run)}`).catch(() => undefined);
   if (now && watchers.get(run)?.has(watcher)) tell(watcher, { ...now, from: now.rows, went_back: false, new: [] });
 }
 
-function tell(watcher: { callback: Callback; made: string }, told: Told): void {
+function askAll(): void {
+  for (const [run, group] of watchers) for (const watcher of group) void ask(run, watcher);
+}
+
+function tell(watcher: Watcher, told: Told): void {
   const isAnother = watcher.made !== '' && watcher.made !== told.made;
   watcher.made = told.made;
   const { run, samples, checkpoints, status } = told;
   const rest = { run, samples, checkpoints, status, totalSteps: told.total_steps };
   if (isAnother) watcher.callback({ ...rest, from: 0, rows: [], restarted: true });
+  else if (watcher.back !== undefined) watcher.callback({ ...rest, from: watcher.back, rows: [], restarted: true });
+  delete watcher.back;
   watcher.callback({ ...rest, from: told.from, rows: told.new, restarted: told.went_back });
 }
 
@@ -105,11 +119,14 @@ function take(message: Message): void {
     const { from, went_back: wentBack, new: rows, ...now } = message.told;
     const last = rows.at(-1) ?? (wentBack ? undefined : runs[now.run]?.last);
     runs = { ...runs, [now.run]: last ? { ...now, last } : now };
-    for (const watcher of watchers.get(now.run) ?? []) tell(watcher, message.told);
+    for (const watcher of watchers.get(now.run) ?? []) {
+      if (!document.hidden) tell(watcher, message.told);
+      else if (wentBack) watcher.back = Math.min(from, watcher.back ?? from);
+    }
   } else if (message.kind === 'connected') {
     const isBack = message.connected && !connected;
     connected = message.connected;
-    if (isBack) for (const [run, group] of watchers) for (const watcher of group) void ask(run, watcher);
+    if (isBack) askAll();
   }
 }
 
@@ -163,6 +180,8 @@ if (channel && 'locks' in navigator) {
   });
   channel.postMessage({ kind: 'hello' } satisfies Message);
 } else listen();
+
+document.addEventListener('visibilitychange', () => !document.hidden && askAll());
 
 // Whoever hears nothing for long listens for itself: the leading tab may be asleep, the connection half dead.
 setInterval(() => Date.now() - heard > SILENCE_MS && listen(), RETRY_MS * 5);
