@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from server.answers import arrays
 
 from cutaway.base.runs import RunFolder
 from cutaway.cli.console import parse
@@ -305,6 +306,32 @@ def test_started_branched_and_compared_as_a_person_would(home: Path) -> None:
             "calmer",
             "fox",
         ]
+
+
+def test_stopped_and_resumed_no_step_is_missing_or_made_twice(home: Path) -> None:
+    with TestClient(create_app(Lab(home))) as lab:
+        values = {**TINY, "data.source": str(home.parent / "fox.txt"), "train.steps": "3000", "train.sample-every": "0"}
+        values["train.validate-every"] = "1000"
+        job = lab.post("/api/runs", json={"preset": "stdlib", "values": values, "name": "fox"}).json()
+        until = time.monotonic() + 90
+        while len(RunFolder(home / "fox").metrics()) < 5:
+            assert time.monotonic() < until, "waited in vain"
+            time.sleep(0.05)
+        assert "stop it first" in lab.delete("/api/runs/fox").json()["error"]
+        assert "already" in lab.post("/api/runs/fox/resume").json()["error"]
+        assert lab.post("/api/runs/fox/stop").json()["id"] == job["id"]
+        finished(lab, job["id"])
+        facts = lab.get("/api/runs/fox").json()["facts"]
+        assert facts["status"] == "stopped"
+        assert (facts["reason"], "resume" in facts["advice"]) == (None, True)
+        assert facts["steps"] < 3000
+        recipe = home / "fox" / "recipe.toml"
+        recipe.write_text(recipe.read_text().replace("steps = 3000", f"steps = {facts['steps'] + 5}"))
+        job = lab.post("/api/runs/fox/resume").json()
+        assert job["command"] == f"cutaway train {home / 'fox'}"
+        assert finished(lab, job["id"])["state"] == "done"
+        _, columns = arrays(lab.get("/api/runs/fox/metrics?only=step"))
+        assert columns["step"].tolist() == list(range(1, facts["steps"] + 6))
 
 
 def test_a_command_that_fails_before_there_is_a_run_leaves_its_reason(home: Path) -> None:
