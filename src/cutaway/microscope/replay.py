@@ -176,7 +176,8 @@ def run(working: _Working, operation: Operation, is_loaded: bool = False) -> Non
         try:
             result = function(**{name: with_tensors(value, tensor) for name, value in operation.args.items()})
         except Exception as error:
-            raise TraceError(f"operation {operation.number}, {operation.name}, cannot run again: {error}") from error
+            said = " ".join(str(error).split())
+            raise TraceError(f"operation {operation.number}, {operation.name}, cannot run again: {said}") from error
         for place, write in before.items():
             working.changed[place.storage].writes.append(write)
         returned = result if isinstance(result, (tuple, list)) else (result,)
