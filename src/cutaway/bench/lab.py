@@ -21,6 +21,9 @@ import psutil
 
 from cutaway.bench.browser import CHROMIUM, chromium
 from cutaway.bench.facts import Fact
+from cutaway.bench.lab_microscope import run_microscope_screen_bench
+from cutaway.bench.lab_microscope_browser import run_microscope_browser_bench
+from cutaway.bench.lab_playground import run_playground_screen_bench
 from cutaway.bench.lab_process import RunningLab, running_lab, training
 
 Say = Callable[[str], None]
@@ -42,6 +45,10 @@ def run_lab_bench(is_quick: bool, say: Say = lambda line: None) -> list[Fact]:
             facts += watched_by_tabs(lab, metrics, is_quick, say)
         else:
             say("no chromium on this machine: what needs a browser was not measured")
+    facts += run_microscope_screen_bench(is_quick, say)
+    if CHROMIUM:
+        facts += run_microscope_browser_bench(is_quick, say)
+        facts += run_playground_screen_bench(is_quick, say)
     return facts
 
 

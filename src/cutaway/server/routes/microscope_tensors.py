@@ -159,7 +159,8 @@ def part_of(trace: OpenTrace, address: str, view: View, beside: OpenTrace | None
         table = np.abs(table)
     arrays: dict[str, Any] = {"values": table}
     is_exact = table.size <= view.most
-    height, width = block_size(*table.shape, max(1, view.most if is_exact else min(view.most, view.most_blocks)))
+    most = max(1, view.most if is_exact else min(view.most, view.most_blocks))
+    height, width = block_size(table.shape[0], table.shape[1], most)
     if (height, width) != (1, 1):
         key = address, astuple(view), beside and beside.serial
         pooled = trace.once("pooled", key, lambda: pool(table, height, width), most=MOST_POOLED)
