@@ -1,12 +1,11 @@
 """How soon the microscope screen shows what was clicked, in a real browser, and how soon a heat map is drawn.
 
-A click on a random cell of a random tensor of GPT-2's 124M step; the time ends when the explanation of that number, its formula
-set, is on the screen (after the frame that draws it). The heat map is 1,024 x 1,024 numbers, without a GPU.
+A click on a random cell of a random tensor of GPT-2's 124M step; the time ends when the explanation of that number, its
+formula set, is on the screen (after the frame that draws it). The heat map is 1,024 x 1,024 numbers, without a GPU.
 """
 
 from __future__ import annotations
 
-import json
 import random
 import statistics
 import tempfile
@@ -28,28 +27,45 @@ DRAWINGS = 30
 SIDE = 1024
 
 CLICK = """async ([address, index, href]) => {
-  const panel = () => document.querySelector('.number article');
-  const name = index.length ? `${address}[${index.join(', ')}]` : address;
   const link = document.createElement('a');
   link.href = href;
   document.querySelector('#main').append(link);
+  const wanted = JSON.stringify([address, index]);
   const isThere = () => {
-    const shown = panel();
-    if (!shown || JSON.stringify(JSON.parse(shown.dataset.of).slice(2)) !== JSON.stringify([address, index])) return false;
+    const shown = document.querySelector('.number article');
+    if (!shown || JSON.stringify(JSON.parse(shown.dataset.of).slice(2)) !== wanted) return false;
     const tex = shown.querySelector('.tex');
     return !tex || tex.querySelector('.katex') !== null || tex.classList.contains('failed');
   };
   const started = performance.now();
   link.click();
   await new Promise((done, fail) => {
-    const look = () => isThere() ? done() : performance.now() - started > 20000 ? fail(new Error(`no ${name}`)) : setTimeout(look, 1);
+    const look = () => {
+      if (isThere()) done();
+      else if (performance.now() - started > 20000) fail(new Error(`nothing of ${wanted}`));
+      else setTimeout(look, 1);
+    };
     look();
   });
-  await new Promise(done => requestAnimationFrame(() => { const port = new MessageChannel(); port.port1.onmessage = done; port.port2.postMessage(0); }));
+  await new Promise(done => requestAnimationFrame(() => {
+    const painted = new MessageChannel();
+    painted.port1.onmessage = done;
+    painted.port2.postMessage(0);
+  }));
   const took = performance.now() - started;
   link.remove();
   return took;
 }"""
+
+FOLLOW = """async href => {
+  const link = document.createElement('a');
+  link.href = href;
+  document.body.append(link);
+  link.click();
+  link.remove();
+  await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 30))));
+}"""
+DRAWN = "canvas.picture[data-drawn-ms]:not([data-drawn-ms='0.00'])"
 
 
 def run_microscope_browser_bench(
@@ -101,22 +117,18 @@ def clicks(browser: Any, address: str, n: int) -> list[Fact]:
 
 
 def drawings(browser: Any, address: str) -> list[Fact]:
-    """Return how long drawing a million cells takes: colours computed, cells that share a pixel pooled, put on the canvas."""
+    """Return how long drawing a million cells takes: colours computed, cells of a pixel pooled, put on the canvas."""
     first, again = [], []
     place = f"{address}/microscope?trace=square&address=input.input&tab=tensor"
     for _ in range(8):
         with opened(browser, place) as page:
-            page.wait_for_selector("canvas.picture[data-drawn-ms]:not([data-drawn-ms='0.00'])")
+            page.wait_for_selector(DRAWN)
             first.append(float(page.get_attribute("canvas.picture", "data-drawn-ms")))
     with opened(browser, place) as page:
-        page.wait_for_selector("canvas.picture[data-drawn-ms]:not([data-drawn-ms='0.00'])")
+        page.wait_for_selector(DRAWN)
         for number in range(DRAWINGS):
             # another end of the scale: every cell gets its colour anew
-            view = json.dumps(f"/microscope?trace=square&address=input.input&tab=tensor&range={1 + number / 10}")
-            page.evaluate(
-                f"async () => {{ const link = document.createElement('a'); link.href = {view}; document.body.append(link); link.click();"
-                " await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 30)))); }"
-            )
+            page.evaluate(FOLLOW, f"/microscope?trace=square&address=input.input&tab=tensor&range={1 + number / 10}")
             again.append(float(page.get_attribute("canvas.picture", "data-drawn-ms")))
     return [
         Fact("heat map 1,024 x 1,024, first drawing: median", statistics.median(first), "ms", 50.0),
