@@ -122,10 +122,16 @@ def _best(columns: JsonColumns) -> tuple[int | None, float | None, float | None]
     rows, losses = columns.measured("validation_loss")
     if not len(rows) or not (losses == losses).any():
         return None, None, None
-    row = int(rows[min(range(len(losses)), key=lambda i: losses[i] if losses[i] == losses[i] else math.inf)])
-    names = ("step", "validation_loss", "bits_per_byte")
-    step, loss, bits = (float(columns.dense(name, row)[0]) for name in names)
-    return int(step), loss, bits
+    best = min(range(len(losses)), key=lambda i: losses[i] if losses[i] == losses[i] else math.inf)
+    step, bits = (_value_at(columns, name, int(rows[best])) for name in ("step", "bits_per_byte"))
+    return None if step is None else int(step), float(losses[best]), bits
+
+
+def _value_at(columns: JsonColumns, name: str, row: int) -> float | None:
+    """Return a value, or None where it is not (any more: the file may be written anew while we read)."""
+    rows, values = columns.measured(name)
+    at = int(rows.searchsorted(row))
+    return float(values[at]) if at < len(rows) and rows[at] == row else None
 
 
 def _parameters(recipe: Recipe | None) -> int | None:

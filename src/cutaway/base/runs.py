@@ -209,12 +209,18 @@ def list_runs(folder: Path | None = None) -> list[RunFolder]:
     return sorted(found, key=lambda run: (run.recipe_file.stat().st_mtime, run.name))
 
 
-def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """Return the objects of a JSON-lines file; a last line cut off by a crash is left out."""
+def read_jsonl(path: Path, having: str = "") -> list[dict[str, Any]]:
+    """Return the objects of a JSON-lines file; a last line cut off by a crash is left out.
+
+    Args:
+        having: only lines with this text in them; the others are not parsed.
+    """
     if not path.exists():
         return []
     objects = []
     for line in path.read_text(encoding="utf-8").splitlines():
+        if having not in line:
+            continue
         try:
             objects.append(json.loads(line))
         except json.JSONDecodeError:

@@ -51,7 +51,7 @@ class Histograms:
 
 def read_histograms(folder: Path, kind: str) -> Histograms:
     """Return what was recorded of one kind (`weights`, `gradients`, `updates`, `activations`)."""
-    lines = [line for line in read_jsonl(folder / "histograms.jsonl") if line["kind"] == kind]
+    lines = read_jsonl(folder / "histograms.jsonl", having=json.dumps({"kind": kind})[1:-1])
     steps = sorted({line["step"] for line in lines})
     layers = list(dict.fromkeys(line["layer"] for line in lines))
     counts = np.zeros((len(steps), len(layers), 2 * N_SIDE + 1), dtype=np.int32)
