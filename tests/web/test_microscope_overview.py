@@ -337,6 +337,19 @@ def test_map_scrolls(browser, address):
         page.wait_for_function("document.querySelector('#overview-tree').scrollTop === 0")
 
 
+def test_what_is_around_is_told_when_its_head_is_out_of_sight(browser, address):
+    with opened(browser, microscope(address, trace=TRACE, open="*")) as page:
+        tree, around = page.get_by_role("treegrid"), page.get_by_role("navigation", name="Modules around")
+        tree.focus()
+        for _ in range(6):
+            tree.press("PageDown")
+        around.get_by_role("button", name="The model").wait_for()
+        shown = around.get_by_role("button").all_inner_texts()
+        assert len(shown) > 1
+        around.get_by_role("button", name=shown[1], exact=True).click()
+        row(page, shown[1]).wait_for()
+
+
 def test_room_is_shared_by_drag_and_keys(browser, address):
     with opened(browser, microscope(address, trace=BLOCKS, address="loss")) as page:
         divider = page.get_by_role("separator")

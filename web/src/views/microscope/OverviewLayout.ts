@@ -29,6 +29,8 @@ export interface Row {
   readonly cells: readonly [Cell | undefined, Cell | undefined, Cell | undefined];
   readonly parent: number;
   readonly module: ModuleNode | undefined;
+  /** Of a module: the usual size of what it returned and of its gradient; of a group: what comes out below, and above. */
+  readonly sizes: readonly (number | null)[];
   /** How many modules a group's row stands for. */
   readonly members: number;
   /** Further lines of a row whose forward operation has several backward ones. */
@@ -60,12 +62,12 @@ export function layout(model: OverviewModel, open: ReadonlySet<string>, rowHeigh
   const place = new Map<string, number>();
   let top = 0;
 
-  const add = (row: Omit<Row, 'top' | 'isMore' | 'canOpen' | 'isOpen' | 'module' | 'members'> & Partial<Row>): number => {
+  const add = (row: Omit<Row, 'top' | 'isMore' | 'canOpen' | 'isOpen' | 'module' | 'members' | 'sizes'> & Partial<Row>): number => {
     const { isMore = false } = row;
     const isHead = row.kind === 'module' || row.kind === 'group';
     if (!isHead && !lanes.some((lane) => row.cells[lane])) return row.parent;
     if (!place.has(row.id)) place.set(row.id, rows.length);
-    rows.push({ canOpen: false, isOpen: false, module: undefined, members: 1, ...row, isMore, top });
+    rows.push({ canOpen: false, isOpen: false, module: undefined, members: 1, sizes: [], ...row, isMore, top });
     top += rowHeight;
     return rows.length - 1;
   };
@@ -106,6 +108,7 @@ export function layout(model: OverviewModel, open: ReadonlySet<string>, rowHeigh
       canOpen: node !== model.root && node.items.length > 0,
       isOpen,
       module: node,
+      sizes: [node.sizeOut, node.sizeGradient],
       cells: [tensor(node.out, node.path), tensor(node.gradient, node.path), undefined],
     });
     if (!isOpen) return;
@@ -127,6 +130,7 @@ export function layout(model: OverviewModel, open: ReadonlySet<string>, rowHeigh
           isOpen: groupOpen,
           module: first,
           members: item.members.length,
+          sizes: [last?.sizeOut ?? null, first?.sizeGradient ?? null],
           cells: [last && tensor(last.out, last.path), first && tensor(first.gradient, first.path), undefined],
         });
         if (groupOpen) {

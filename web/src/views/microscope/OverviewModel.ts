@@ -108,7 +108,7 @@ export function overviewModel(wire: Overview, title = 'The model'): OverviewMode
       else readers.set(operand, [operation]);
     }
   }
-  const root = tree(wire, operations, addressNumber);
+  const root = tree(wire, operations, addressNumber, readers);
   root.label = title;
   const around = new Map<string, readonly string[]>();
   const rowOf = new Map<number, string>();
@@ -121,7 +121,7 @@ export function overviewModel(wire: Overview, title = 'The model'): OverviewMode
   return { root, wire, operations, maker, readers, addressNumber, around, rowOf, axes: new Map(wire.axes.map((one) => one.split(' ') as [string, string])), phases: [0, begins(1), begins(2), operations.length] };
 }
 
-function tree(wire: Overview, operations: readonly OperationNode[], addressNumber: ReadonlyMap<string, number>): ModuleNode {
+function tree(wire: Overview, operations: readonly OperationNode[], addressNumber: ReadonlyMap<string, number>, readers: ReadonlyMap<number, readonly OperationNode[]>): ModuleNode {
   const modules = new Map<string, ModuleNode>();
   const weights = new Map<string, WeightNode>();
   for (const one of wire.modules) {
@@ -164,6 +164,12 @@ function tree(wire: Overview, operations: readonly OperationNode[], addressNumbe
     if (kind === 'input') top.items.push({ kind: 'weight', id: `${name}/`, address, gradient: addressNumber.get(`${name}:grad`) ?? -1, renewed: -1, steps: [], source: kind });
   });
   placeOperations(wire, operations, modules, weights, top);
+  for (const one of wire.modules) {
+    // a module that only hands out a part of its weight: it stands before who reads that
+    const node = modules.get(one.path);
+    const read = one.parameters.flatMap((address) => readers.get(address)?.find((reader) => reader.phase === 0)?.at ?? []);
+    if (node && node.first === Infinity && read.length) node.first = Math.min(...read) - 0.5;
+  }
   nest(modules);
   return top;
 }
