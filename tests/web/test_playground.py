@@ -79,9 +79,23 @@ def test_every_panel_at_every_size_and_theme(browser, address, viewport, theme, 
 def test_one_view_holds_network_plane_and_time(browser, address):
     with opened(browser, address) as page:
         ready(page)
-        for name in ("Network", "Plane and loss", "Time", "Settings"):
-            box = page.get_by_label(name, exact=True).first.bounding_box()
-            assert box["y"] + min(box["height"], 600) <= 800, name
+        for part in (".network", "section.side", ".transport", ".below", ".controls", "[role=tablist]"):
+            box = page.locator(part).bounding_box()
+            assert box["y"] + box["height"] <= 800, part
+
+
+def test_leaving_while_it_plays(browser, address):
+    with opened(browser, f"{address}?speed=8") as page:
+        ready(page)
+        page.get_by_role("button", name="Play", exact=True).click()
+        page.wait_for_function("() => +document.querySelector('input[aria-label=\"Go to step\"]').value > 5")
+        page.get_by_role("link", name="Cutaway, home").click()
+        page.get_by_role("link", name="Playground").first.wait_for()
+        page.evaluate("window.dispatchEvent(new Event('pagehide'))")
+        assert urlsplit(page.url).query == ""
+        page.go_back()
+        ready(page)
+        assert int(query(page).get("step", "0")) >= 0
 
 
 @SIZES
@@ -215,8 +229,10 @@ def test_walk_the_network_by_keys(browser, address, viewport):
         # one stop for Tab: from the network it leads out
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.closest('svg')") is None
-        page.locator("[data-id='w1.2.1']").click(force=True, position=None)
-        page.get_by_role("heading", name=re.compile("Weight from input x")).wait_for()
+        page.locator("[data-id='u2.2']").click()
+        page.get_by_role("heading", name="Unit 2 of layer 2").wait_for()
+        page.get_by_role("group", name="What it reads").get_by_role("button", name=re.compile("^from unit 1")).click()
+        page.get_by_role("heading", name="Weight from unit 1 of layer 1 to unit 2 of layer 2").wait_for()
 
 
 @SIZES

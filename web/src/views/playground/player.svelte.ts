@@ -98,8 +98,10 @@ function show(): void {
   }
   const step = stepNow();
   const there = frames.get(step);
-  if (there) frame = there;
-  else single.ask(asked(step, 1, 1));
+  if (there) {
+    frame = there;
+    error = '';
+  } else single.ask(asked(step, 1, 1));
 }
 
 async function fetchRow(start: number): Promise<void> {
@@ -213,6 +215,12 @@ export const player = {
     return stride;
   },
   show,
+  /** Stop without a word to the address, which is another screen's by now. */
+  leave(): void {
+    isPlaying = false;
+    cancelAnimationFrame(handle);
+    single.stop();
+  },
   play,
   pause,
   toggle: () => (isPlaying ? pause() : play()),
