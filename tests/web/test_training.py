@@ -483,7 +483,7 @@ def test_start_watch_queue_stop_continue_and_delete(browser, own):
         assert values_at_cursor(page, "Loss")["loss"] == rows[-1]["loss"]
 
         page.goto(f"{address}/runs/waits")
-        page.locator(".status.finished").wait_for(timeout=60_000)
+        page.locator(".title .status.finished").wait_for(timeout=60_000)
         page.get_by_role("button", name="Delete").click()
         page.keyboard.press("Escape")
         assert (folder / "waits").is_dir()
@@ -546,7 +546,7 @@ def test_branch_from_a_checkpoint(browser, own):
         dialog.get_by_role("button", name="Start the branch").click()
         page.wait_for_url(f"{address}/runs/slower")
         page.get_by_role("heading", name="slower", exact=True).wait_for()
-        page.locator(".status.finished").wait_for(timeout=60_000)
+        page.locator(".title .status.finished").wait_for(timeout=60_000)
         page.get_by_role("link", name=f"first, step {STEPS}").wait_for()
         assert read_jsonl(folder / "slower" / "metrics.jsonl")[-1]["step"] == STEPS + 6
         page.wrong[:] = [line for line in page.wrong if "404" not in line]
