@@ -261,6 +261,24 @@ def test_an_edited_weight_gives_what_the_model_with_that_weight_gives() -> None:
         torch.testing.assert_close(changed[address], expected[address], rtol=0, atol=0)
 
 
+def test_a_whole_axis_is_edited() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2))
+    found = trace(model, torch.randn(5, 4), lambda out: out.sum(), keep=True)
+    silenced = found.replay({("0:out", (None, 1)): 0.0})
+    hidden = found["0:out"]
+    hidden[:, 1] = 0
+    assert torch.equal(silenced["0:out"], hidden)
+    assert torch.equal(silenced["1:out"], found.replay({"0:out": hidden})["1:out"])
+    assert torch.equal(found.replay({("1.weight", (-1, None)): 0.0})["1.weight"][1], torch.zeros(3))
+    # the gradient of a sum is one number that stands for all
+    doubled = found.replay({"1:out:grad": 2.0})
+    assert torch.equal(doubled["1:out:grad"], torch.full((5, 2), 2.0))
+    assert torch.allclose(doubled["0.weight:grad"], 2 * found["0.weight:grad"])
+    with pytest.raises(UsageError, match=r"there is no number at \[all, 7\]"):
+        found.replay({("0:out", (None, 7)): 0.0})
+
+
 def test_edits_that_do_not_fit() -> None:
     _, found = recorded("mlp")
     with pytest.raises(UsageError, match=r"0.weight has shape \[4, 2\]; the edit has shape \[2\]"):

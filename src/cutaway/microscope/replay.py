@@ -140,7 +140,11 @@ def edit(working: _Working, place: Place, index: Part | None, value: Any) -> Non
         target = place.look(cell.storage)
         if index is not None:
             target = target[tuple(slice(None) if i is None else i for i in index)]
-        put(target, torch.as_tensor(value, dtype=target.dtype, device=target.device))
+        numbers = torch.as_tensor(value, dtype=target.dtype, device=target.device)
+        if not numbers.shape:  # one number everywhere: also where the same number stands for a whole axis
+            for axis, step in enumerate(target.stride()):
+                target = target if step or target.shape[axis] < 2 else target.narrow(axis, 0, 1)
+        put(target, numbers)
 
 
 def put(target: Tensor, numbers: Tensor) -> None:
