@@ -564,3 +564,45 @@ def test_a_lab_that_went_away_is_said(browser, address):
         page.get_by_role("button", name="One step forward").click()
         page.get_by_text("The lab does not answer").wait_for(state="hidden")
         page.wrong.clear()
+
+
+def tex(page: Any) -> list[str]:
+    """Return the formulas of the panel as they were set."""
+    page.locator("#dock-panel annotation").first.wait_for(state="attached")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('#dock-panel .tex')].every(one => one.querySelector('annotation'))"
+    )
+    return ["".join(one.split()) for one in page.locator("#dock-panel .symbols annotation").all_text_contents()]
+
+
+SLOPE = r"\frac{\partial%s}{\partial%s}"
+
+
+def test_formulas_are_set_as_they_are(browser, address):
+    """Their TeX, written out here by hand."""
+    da_dz, dL_da, dL_dz = (SLOPE % pair for pair in (("a", "z"), ("L", "a"), ("L", "z")))
+    with opened(browser, f"{address}?pick=u1.2&step=3") as page:
+        ready(page, 3)
+        assert tex(page) == [
+            "=w_{1}\\,x_{1}+w_{2}\\,x_{2}+b",
+            "=\\tanh(w_{1}\\,x_{1}+w_{2}\\,x_{2}+b)",
+            "=1-a^{2}",
+            "=w_{1}\\," + SLOPE % ("L", "z_{1}"),
+            f"={dL_da}\\,{da_dz}",
+        ]
+    with opened(browser, f"{address}?pick=w2.1.3&step=3&optimizer=adam&loss=squared_error") as page:
+        ready(page, 3)
+        page.get_by_role("heading", name="Is the gradient right?").wait_for()
+        assert tex(page) == [
+            "=2\\,(a-y)",
+            "=a\\,(1-a)",
+            "=2\\,(a-y)\\,(a\\,(1-a))",
+            f"={dL_dz}\\,a_{{3}}",
+            f"=\\frac{{1}}{{B}}\\sum_{{b}}\\,{dL_dz}\\,a_{{3}}",
+            "=\\beta_{1}\\,m+(1-\\beta_{1})\\,g",
+            "=\\beta_{2}\\,v+(1-\\beta_{2})\\,g^{2}",
+            "=m'/(1-\\beta_{1}^{t})",
+            "=v'/(1-\\beta_{2}^{t})",
+            "=-\\eta\\,\\hatm/(\\sqrt{\\hatv}+\\epsilon)",
+            "=w+\\Deltaw",
+        ]

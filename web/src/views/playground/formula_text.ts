@@ -17,7 +17,7 @@ export function tex(symbols: string, kind = ''): string {
   const isNewMoment = (name: string) => (name === 'm' || name === 'v') && ['m_hat', 'v_hat'].includes(kind);
   return symbols
     .replace(/sqrt\(([^()]*)\)/g, 'sqrt{$1}')
-    .replace(/\b(\w+)\*\1\b/g, '$1**2')
+    .replace(/(?<![\w/])(\w+)\*\1(?![\w/])/g, '$1**2')
     .replace(/\*\*(\w+)/g, '^{$1}')
     .replace(/(dL\/dz|dL\/da|da\/dz)(\d*)(?:\[\d+\])?|([a-z]+(?:_[a-z]+)*)(\d*)(?:\[(\d+)\])?/g, (_, slope: string | undefined, slopeIndex: string, name: string, index: string, point: string | undefined) => {
       if (slope) {
