@@ -379,6 +379,7 @@ def test_phone_shows_one_panel_and_one_lane(browser, address):
 
 def test_a_step_is_recorded_and_opens(browser, home):
     with serving(create_app(Lab(home))) as address, opened(browser, f"{address}/microscope") as page:
+        assert page.get_by_label("Text the model learns from in this step").input_value() == "parse_args"  # an example
         page.get_by_label("Text the model learns from in this step").fill("read_text")
         page.get_by_label("Weights").select_option(label="of step 4")
         page.get_by_role("button", name="Record this step").press("Enter")
