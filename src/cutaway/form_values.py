@@ -103,6 +103,8 @@ def read_value(recipe: Recipe, path: str, text: str) -> Any:
     assert described is not None
     kind, is_optional, choices = described
     said = text.strip()
+    if "\0" in text:
+        raise ConfigError(f"{path.replace('-', '_')} has a character of value 0, which no command can have")
     if is_optional and not said:
         return None
     place = path.replace("-", "_")
@@ -159,6 +161,16 @@ def check_together(recipe: Recipe) -> dict[str, str]:
         errors["train.minutes"] = (
             "how long to train is not said; set one of train.minutes, train.steps, train.epochs, train.tokens"
         )
+    try:
+        errors |= _check_source(recipe)
+    except (OSError, RuntimeError) as error:  # not ours to read, a name too long, a home folder of nobody
+        errors["data.source"] = f"{data.source!r} cannot be read: {getattr(error, 'strerror', None) or error}"
+    return errors
+
+
+def _check_source(recipe: Recipe) -> dict[str, str]:
+    errors: dict[str, str] = {}
+    data = recipe.data
     if data.source not in BUILT_IN_SOURCES:
         path = Path(data.source).expanduser()
         if not data.source:

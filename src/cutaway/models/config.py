@@ -196,7 +196,7 @@ def check_shape(config: ModelConfig) -> None:
             raise ConfigError(f"model.{name} is {value}; expected 1 or more")
     d_head = config.d_head if isinstance(config, LlamaConfig) else None
     if d_head is None and config.d_model % config.n_heads:
-        divisors = [n for n in range(1, config.d_model + 1) if config.d_model % n == 0 and n <= 64]
+        divisors = [n for n in range(1, min(config.d_model, 64) + 1) if config.d_model % n == 0]
         raise ConfigError(
             f"model.d_model {config.d_model} cannot be split among model.n_heads {config.n_heads}; "
             f"expected a number of heads that divides it, one of {divisors}"
