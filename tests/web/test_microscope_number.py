@@ -241,7 +241,9 @@ def test_what_if_by_typing(browser, lab):
         )
         shown(page, "blocks.0.mlp.up_proj.weight:new", (1, 1))
         assert value_of(page) == changed["blocks.0.mlp.up_proj.weight:new"][1, 1].item()
-        assert "Edited trace" in page.locator(".edited").last.inner_text()
+        recorded = re.search(r"Recorded: ([^,]+), moved", page.locator(".number .edited").inner_text())
+        assert recorded
+        assert number(recorded[1]) == trace["blocks.0.mlp.up_proj.weight:new"][1, 1].item()
         page.goto(url(lab, address, index, edits=[{"address": address, "index": index, "value": 0.75}]))
         page.get_by_text("set by hand").wait_for()
 
@@ -346,3 +348,32 @@ def test_looks_and_is_accessible(browser, lab, viewport, theme):
 def test_tokens_stand_along_positions(browser, lab):
     with opened(browser, url(lab, "blocks.0.attn.pattern", (0, 1, 5, 2), tab="tensor")) as page:
         page.locator(".heat .at", has_text='(5 "e"').or_(page.locator(".heat .at", has_text='5 "e"')).first.wait_for()
+
+
+def test_two_traces_and_their_difference(browser, lab):
+    traces = lab[1]
+    address, index = "blocks.0.mlp.up_proj.weight:grad", (3, 4)
+    old, new = (traces[name][address][index].item() for name in ("gpt", "later"))
+    with opened(browser, url(lab, address, index, tab="tensor") + "&other=later") as page:
+        line = page.locator(".heat .at")
+        line.filter(has_text=" = ").wait_for()
+        for name, expected in [("Other trace", new), ("Difference", new - old), ("Value", old)]:
+            page.get_by_role("button", name=name, exact=True).click()
+            page.locator(f'button[aria-pressed="true"]:text-is("{name}")').wait_for()
+            page.wait_for_load_state("networkidle")
+            page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+            assert math.isclose(number(line.inner_text().partition(" = ")[2]), expected, rel_tol=1e-15), name
+
+
+def test_cells_a_number_was_made_of_are_marked(browser, lab):
+    trace = lab[1]["gpt"]
+    address, index = "blocks.0.attn.q_proj.weight:grad", (3, 5)
+    term = trace.explain(address, index).terms[0]
+    other, where = term.others[0]
+    with opened(browser, url(lab, address, index)) as page:
+        shown(page, address, index)
+        page.get_by_role("link", name=f"{other}[{', '.join(map(str, where))}]", exact=True).first.click()
+        shown(page, other, where)
+        said = page.locator(".origin").inner_text()
+        assert f"Dashed: what {address}[3, 5] was made of here" in said
+        assert f"{trace.place(other).shape[-2]} cells" in said

@@ -150,7 +150,7 @@ function readable(pixel: number): string {
 }
 
 /** An outline around a cell; one too small to see gets arms that point at it. */
-export function drawOutline(to: CanvasRenderingContext2D, frame: Frame, gutter: Gutter, row: number, column: number, color: string, halo: string, width: number, dash: number[] = []): void {
+export function drawOutline(to: CanvasRenderingContext2D, frame: Frame, gutter: Gutter, row: number, column: number, color: string, halo: string, width: number, dash?: number[]): void {
   const { ratio } = frame;
   const x = gutter.left + frame.x(column) / ratio;
   const y = gutter.top + frame.y(row) / ratio;
@@ -160,11 +160,11 @@ export function drawOutline(to: CanvasRenderingContext2D, frame: Frame, gutter: 
   to.beginPath();
   to.rect(gutter.left - 3, gutter.top - 3, frame.size.width + 6, frame.size.height + 6);
   to.clip();
-  const grow = Math.min(wide, high) < 8 ? 3 : 0;
+  const grow = !dash && Math.min(wide, high) < 8 ? 3 : 0;
   for (const [ink, thick] of [[halo, width + 2], [color, width]] as const) {
     to.strokeStyle = ink;
     to.lineWidth = thick;
-    to.setLineDash(ink === color ? dash : []);
+    to.setLineDash(ink === color && dash ? dash : []);
     to.strokeRect(x - grow - 0.5, y - grow - 0.5, wide + 2 * grow, high + 2 * grow);
     if (grow) {
       const [middleX, middleY] = [x + wide / 2, y + high / 2];
