@@ -126,6 +126,19 @@ def test_a_trace_opens_and_back_returns(browser, address):
         page.get_by_role("heading", name="Record a step").wait_for()
 
 
+def test_a_trace_is_deleted_when_one_is_sure(browser, address, home):
+    recorded(3).save(home / "traces/spare")
+    with opened(browser, f"{address}/microscope") as page:
+        bin_ = page.get_by_role("button", name="Delete traces/spare")
+        bin_.click()
+        page.get_by_role("button", name="Keep").click()
+        assert (home / "traces/spare").is_dir()
+        bin_.press("Enter")
+        page.get_by_role("button", name="Delete", exact=False).filter(has_text="kB").press("Enter")
+        bin_.wait_for(state="detached")
+    assert not (home / "traces/spare").exists()
+
+
 def test_no_run_yet_is_said(browser, tmp_path):
     with serving(create_app(Lab(tmp_path))) as address, opened(browser, f"{address}/microscope") as page:
         page.get_by_role("link", name="Train one").wait_for()
