@@ -375,6 +375,18 @@ def test_settings(browser, address, viewport):
         ready(page)
 
 
+def test_other_weights_while_it_plays(browser, address):
+    with opened(browser, f"{address}?speed=2&step=150") as page:
+        ready(page, 150)
+        page.get_by_role("button", name="Play", exact=True).click()
+        page.wait_for_function("() => +document.querySelector('input[aria-label=\"Go to step\"]').value > 155")
+        page.get_by_role("button", name="Randomise").click()
+        page.wait_for_function("() => +document.querySelector('input[aria-label=\"Go to step\"]').value < 100")
+        page.wait_for_function("() => +document.querySelector('input[aria-label=\"Go to step\"]').value > 3")
+        page.get_by_role("button", name="Pause", exact=True).click()
+        assert int(query(page)["step"]) < 100
+
+
 def test_own_points(browser, address):
     with opened(browser, address) as page:
         ready(page)

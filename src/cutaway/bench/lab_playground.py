@@ -7,13 +7,12 @@ the scrubber jumps, each many times, and what is timed is until the page shows t
 from __future__ import annotations
 
 import statistics
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from cutaway.bench.browser import chromium, opened, serving
+from cutaway.bench.browser import chromium, opened
 from cutaway.bench.facts import Fact
+from cutaway.bench.lab_process import running_lab
 
 NETWORK = "hidden=8-8&data=spiral&rate=0.3"
 PLAYED_SECONDS, PLAYED_SECONDS_IF_QUICK = 5, 2
@@ -64,17 +63,14 @@ FOLLOWS = """async ([what, n]) => {
 
 def run_playground_screen_bench(is_quick: bool, say: Callable[[str], None] = lambda line: None) -> list[Fact]:
     """Return what was measured."""
-    from cutaway.server.app import create_app
-    from cutaway.server.lab import Lab
-
     facts: list[Fact] = []
-    with tempfile.TemporaryDirectory() as home, serving(create_app(Lab(Path(home)))) as address, chromium() as browser:
+    with running_lab() as lab, chromium() as browser:
         for speed, words in (("4", "40 steps a second"), ("8", "80 steps a second"), ("max", "as fast as possible")):
             say(f"playing, {words}")
-            with opened(browser, f"{address}/playground?{NETWORK}&speed={speed}") as page:
+            with opened(browser, f"{lab.address}/playground?{NETWORK}&speed={speed}") as page:
                 facts += played(page, PLAYED_SECONDS_IF_QUICK if is_quick else PLAYED_SECONDS, words)
         say("changing weights and points, scrubbing")
-        with opened(browser, f"{address}/playground?{NETWORK}&step=200") as page:
+        with opened(browser, f"{lab.address}/playground?{NETWORK}&step=200") as page:
             ready(page)
             for what, words in (("weight", "a weight changed"), ("point", "a point moved"), ("scrub", "scrubbed")):
                 took = sorted(page.evaluate(FOLLOWS, [what, CHANGES_IF_QUICK if is_quick else CHANGES]))

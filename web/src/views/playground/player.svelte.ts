@@ -29,6 +29,7 @@ let credit = 0;
 let lastTime = 0;
 let handle = 0;
 let addressTime = 0;
+let writtenStep = 0; // what the address was told last, while it plays
 
 function stepNow(): number {
   return isPlaying ? playedStep : at.step;
@@ -88,6 +89,7 @@ const single = latest(
 
 /** Show the present step of the present situation: at once if its frame is at hand, else as soon as the lab has it. */
 function show(): void {
+  if (isPlaying && at.step !== writtenStep) playedStep = writtenStep = at.step; // someone went elsewhere
   const key = keyNow();
   if (key !== framesKey) {
     frames = new Map();
@@ -163,7 +165,7 @@ function tick(time: number): void {
     playedStep = next;
     if (time - addressTime > ADDRESS_MS) {
       addressTime = time;
-      at.step = next;
+      at.step = writtenStep = next;
     }
   } else if (playedStep >= MAX_STEP || (stop && playedStep + 1 > stop.step)) pause();
   else if (stop && playedStep + stride > stop.step && !isFetching) stride = 1;
@@ -173,7 +175,7 @@ function play(): void {
   if (isPlaying) return;
   at.phase = '';
   if (at.speed !== 'max') stride = 1;
-  playedStep = at.step;
+  playedStep = writtenStep = at.step;
   isPlaying = true;
   credit = 1;
   lastTime = performance.now();
