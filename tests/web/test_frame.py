@@ -220,6 +220,24 @@ def test_killed_and_started_again_in_the_middle_of_training(browser: Any, tmp_pa
     end_jobs(home)
 
 
+def test_a_tab_nobody_sees_catches_up_when_it_is_looked_at(browser: Any, lab: Lab, address: str) -> None:
+    steps = 600
+    lab.jobs.submit(training(lab.home.parent, "fox", steps, "--train.sample-every", "0"), "train", "fox")
+    metrics = lab.home / "fox" / "metrics.jsonl"
+    wait_for(lambda: metrics.is_file() and metrics.stat().st_size > 0)
+    with opened(browser, f"{address}/runs/fox") as page:
+        page.locator("main").get_by_role("button", name="CSV").first.wait_for()
+        page.evaluate("Object.defineProperty(document, 'hidden', { get: () => window.isUnseen, configurable: true })")
+        page.evaluate("window.isUnseen = true")
+        wait_for(lambda: lab.jobs.list()[0].state == "done")
+        page.locator("header").get_by_role("link", name=re.compile("fox: training")).wait_for(state="detached")
+        assert len(points_on(page)) < steps
+        page.evaluate("window.isUnseen = false; document.dispatchEvent(new Event('visibilitychange'))")
+        wait_for(lambda: len(points_on(page)) == steps, 20)
+        rows = [json.loads(line) for line in metrics.read_text().splitlines()]
+        assert points_on(page) == {row["step"]: row["loss"] for row in rows}
+
+
 def points_on(page: Any) -> dict[int, float]:
     """Return the losses that the page's chart holds, by their steps."""
     with page.expect_download() as saved:

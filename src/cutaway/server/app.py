@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -77,6 +78,8 @@ def refuse_request(request: Request, error: Exception) -> JSONResponse:
 def refuse_mistake(request: Request, error: Exception) -> JSONResponse:
     """Answer what should not have happened; the traceback is in the terminal."""
     said = f"the lab made a mistake ({type(error).__name__}: {error}); the terminal it runs in says more"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        said = "the disk is full, so this could not be done; free some room and try again"
     return JSONResponse(Refusal(error=" ".join(said.split())).model_dump(), 500)
 
 
