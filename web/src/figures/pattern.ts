@@ -15,7 +15,10 @@ export function brief(token: string, most = 9): string {
   return text.length > most ? `${text.slice(0, most - 1)}…` : text;
 }
 
-/** Draw weights (rows: who reads, columns: what is read) from 0 (the paper) to 1 (the scale's end). */
+/**
+ * Draw weights (rows: who reads, columns: what is read) from 0 (the paper) to 1 (the scale's end). Colour grows with the square
+ * root, so that small weights, of which there are most, are told apart too.
+ */
 export function drawPattern(canvas: HTMLCanvasElement, weights: ArrayLike<number>, size: number): void {
   canvas.width = canvas.height = size;
   const ctx = canvas.getContext('2d');
@@ -28,7 +31,7 @@ export function drawPattern(canvas: HTMLCanvasElement, weights: ArrayLike<number
     const [row, column] = [Math.floor(i / size), i % size];
     const weight = weights[i] as number;
     const isFuture = column > row && !(weight > 0);
-    const place = scalePlace(weight) * 3;
+    const place = scalePlace(Math.sqrt(weight)) * 3;
     for (let c = 0; c < 3; c += 1) image.data[i * 4 + c] = Number.isFinite(weight) ? (table[place + c] ?? 0) : (absent[c] ?? 128);
     image.data[i * 4 + 3] = isFuture ? 0 : 255;
   }

@@ -213,7 +213,7 @@ export class Plot {
         ctx.lineTo(px + 0.01, py); // a lone point is seen too
       }
       isOn = true;
-      if (points) dots.push([px, py]);
+      if (points || indices.length === 1) dots.push([px, py]);
     }
     ctx.stroke();
     ctx.setLineDash([]);
