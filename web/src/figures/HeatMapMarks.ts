@@ -15,6 +15,7 @@ export interface Ink {
   readonly soft: string;
   readonly paper: string;
   readonly accent: string;
+  readonly line: string;
   readonly mono: string;
 }
 
@@ -22,7 +23,7 @@ export interface Ink {
 export function inkOf(node: Element): Ink {
   const style = getComputedStyle(node);
   const read = (name: string): string => style.getPropertyValue(name).trim();
-  return { ink: read('--ink'), soft: read('--soft'), paper: read('--panel'), accent: read('--accent'), mono: read('--mono') || 'monospace' };
+  return { ink: read('--ink'), soft: read('--soft'), paper: read('--panel'), accent: read('--accent'), line: read('--strong-line'), mono: read('--mono') || 'monospace' };
 }
 
 const NUMBERS_FROM = { width: 46, height: 17 };
@@ -91,10 +92,13 @@ export function drawCells(
 ): void {
   const { cell, ratio } = frame;
   const seen = frame.seen();
-  if (Math.min(cell.width, cell.height) < LINES_FROM) return;
-  to.fillStyle = ink.paper;
   const right = Math.min(frame.size.width, frame.x(seen.column + seen.columns) / ratio);
   const lower = Math.min(frame.size.height, frame.y(seen.row + seen.rows) / ratio);
+  to.strokeStyle = ink.line; // zeros have the colour of the paper: the edge says where the cells end
+  to.lineWidth = 0.5;
+  to.strokeRect(gutter.left - 0.5, gutter.top - 0.5, right + 1, lower + 1);
+  if (Math.min(cell.width, cell.height) < LINES_FROM) return;
+  to.fillStyle = ink.paper;
   for (let column = seen.column + 1; column <= seen.column + seen.columns; column += 1) to.fillRect(gutter.left + frame.x(column) / ratio - 1, gutter.top, 1, lower);
   for (let row = seen.row + 1; row <= seen.row + seen.rows; row += 1) to.fillRect(gutter.left, gutter.top + frame.y(row) / ratio - 1, right, 1);
   if (cell.width < NUMBERS_FROM.width || cell.height < NUMBERS_FROM.height) return;
