@@ -29,6 +29,7 @@ let credit = 0;
 let lastTime = 0;
 let handle = 0;
 let addressTime = 0;
+let playedSpeed = '';
 let writtenStep = 0; // what the address was told last, while it plays
 
 function stepNow(): number {
@@ -115,11 +116,11 @@ async function fetchRow(start: number): Promise<void> {
     keep(found, meta, question.key);
     if (found.length) {
       secondsAFrame = meta.seconds / found.length;
-      rowCount = Math.max(4, Math.min(40, Math.floor(ROW_SECONDS / secondsAFrame), rowCount * 2));
+      rowCount = Math.max(4, Math.min(at.speed === 'max' ? 12 : 40, Math.floor(ROW_SECONDS / secondsAFrame), rowCount * 2));
       if (at.speed === 'max') {
         // as fast as possible: as many steps between two frames as the lab makes while one frame is shown
-        if (secondsAFrame < 0.006 && stride < 4096) stride *= 2;
-        else if (secondsAFrame > 0.014 && stride > 1) stride = Math.max(1, Math.floor(stride / 2));
+        if (secondsAFrame < 0.005 && stride < 4096) stride *= secondsAFrame < 0.002 ? 4 : 2;
+        else if (secondsAFrame > 0.011 && stride > 1) stride = Math.max(1, Math.floor(stride / 2));
       }
     }
   } catch (cause) {
@@ -130,21 +131,38 @@ async function fetchRow(start: number): Promise<void> {
 }
 
 function nextStep(step: number, wanted: number): number | undefined {
-  // the frame furthest on that is due and at hand
-  for (let target = step + wanted; target > step; target -= stride) if (frames.has(target)) return target;
-  if (stride === 1) return undefined;
-  for (const there of frames.keys()) if (there > step && there <= step + wanted) return there;
-  return undefined;
+  if (at.speed !== 'max') {
+    // the frame furthest on that is due and at hand
+    for (let target = step + wanted; target > step; target -= 1) if (frames.has(target)) return target;
+    return undefined;
+  }
+  // the furthest within a stride, or the next there is
+  let within: number | undefined;
+  let beyond: number | undefined;
+  for (const there of frames.keys()) {
+    if (there > step && there <= step + wanted) within = Math.max(there, within ?? there);
+    else if (there > step) beyond = Math.min(there, beyond ?? there);
+  }
+  return within ?? beyond;
 }
 
 function prefetch(): void {
   let end = playedStep;
   let n = 0;
-  while (n < AHEAD && frames.has(end + stride)) {
-    end += stride;
-    n += 1;
+  if (at.speed === 'max') {
+    for (const there of frames.keys()) {
+      if (there <= playedStep) continue;
+      n += 1;
+      end = Math.max(end, there);
+    }
+  } else {
+    while (n < AHEAD && frames.has(end + 1)) {
+      end += 1;
+      n += 1;
+    }
   }
-  if (n < AHEAD && !(stop && end + stride > stop.step)) void fetchRow(end + stride);
+  const isEnough = n >= (at.speed === 'max' ? AHEAD / 2 : AHEAD);
+  if (!isEnough && !(stop && end + stride > stop.step)) void fetchRow(end + stride);
 }
 
 function tick(time: number): void {
@@ -152,6 +170,11 @@ function tick(time: number): void {
   handle = requestAnimationFrame(tick);
   const seconds = Math.min(0.1, (time - lastTime) / 1000);
   lastTime = time;
+  if (at.speed !== playedSpeed) {
+    playedSpeed = at.speed;
+    // frames from elsewhere, far ahead, would be leapt to
+    if (at.speed === 'max') for (const there of [...frames.keys()]) if (there > playedStep) frames.delete(there);
+  }
   if (at.speed === 'max') credit = stride;
   else {
     stride = 1;
@@ -176,6 +199,7 @@ function play(): void {
   at.phase = '';
   if (at.speed !== 'max') stride = 1;
   playedStep = writtenStep = at.step;
+  playedSpeed = '';
   isPlaying = true;
   credit = 1;
   lastTime = performance.now();
