@@ -9,7 +9,7 @@ BIN = $(VENV)/bin
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
 
-$(BIN)/.installed: pyproject.toml
+$(BIN)/.installed: pyproject.toml build_web.py $(shell find web/src web/public web/package-lock.json -type f 2>/dev/null)
 	@$(PYTHON) -c 'import sys; sys.exit("Cutaway needs Python 3.11 or newer; this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing (a minute, once)..."
