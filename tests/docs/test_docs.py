@@ -61,7 +61,7 @@ def test_commands_on_a_page_are_understood(page: Path) -> None:
     for block in blocks(page, "sh"):
         for line in block.splitlines():
             words = shlex.split(line, comments=True)
-            if not words or words[0] != "cutaway":
+            if not words or words[0] != "cutaway" or len(words) == 1:  # alone it opens the lab
                 continue
             flags = [word.split("=")[0] for word in words[2:] if word.startswith("--")]
             assert_known(words[1], words[2:3], flags)

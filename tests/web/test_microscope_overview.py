@@ -409,7 +409,7 @@ def test_a_step_is_recorded_and_opens(browser, home):
 def test_numbers_are_checked(browser, address):
     with opened(browser, microscope(address, trace=BLOCKS, side="findings")) as page:
         page.get_by_role("button", name="Check all numbers").press("Enter")
-        page.get_by_role("heading", name="Every number follows from its formula").wait_for()
+        page.get_by_role("heading", name="Every number follows from its formula").wait_for(timeout=60_000)
         report = asked(address, "microscope/verify", trace=BLOCKS)["report"]
         section = page.get_by_role("region", name="Check of all numbers").inner_text()
         for number in (report["operations"], report["explained"], report["values_checked"]):
