@@ -136,14 +136,16 @@ def test_too_much_is_refused(client: TestClient, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(safety, "MAX_UPLOAD_BYTES", 2 << 20)
     json_type, file_type = {"content-type": "application/json"}, {"content-type": "text/plain"}
 
-    def status(size: int, headers: dict[str, str], in_pieces: bool) -> int:
+    def status(path: str, size: int, headers: dict[str, str], in_pieces: bool) -> int:
         body = iter([b"x" * (size // 4)] * 4) if in_pieces else b"x" * size
-        return client.post("/api/login", content=body, headers=headers).status_code
+        return client.post(f"/api/{path}", content=body, headers=headers).status_code
 
     for in_pieces in (False, True):
-        assert status((1 << 20) + 4, json_type, in_pieces) == 413
-        assert status((2 << 20) + 4, file_type, in_pieces) == 413
-        assert status(1 << 19, json_type, in_pieces) == 400  # read, and found to be no password
+        for kind in (json_type, file_type):  # what a file is called by its sender makes no difference
+            assert status("login", (1 << 20) + 4, kind, in_pieces) == 413
+            assert status("uploads/a.txt", (2 << 20) + 4, kind, in_pieces) == 413
+            assert status("uploads/a.txt", (1 << 20) + 4, kind, in_pieces) == 200
+        assert status("login", 1 << 19, json_type, in_pieces) == 400  # read, and found to be no password
     assert client.post("/api/login", content=b"{}", headers={"content-length": "-1"}).status_code == 413
 
 

@@ -258,7 +258,7 @@ def test_texts_a_person_gives(lab: TestClient, home: Path, monkeypatch: pytest.M
     ):
         refused = lab.post(f"/api/uploads/{name}", content=content)
         assert (refused.status_code, line in refused.json()["error"]) == (400, True), refused.text
-    monkeypatch.setattr("cutaway.server.routes.uploads.LARGEST_UPLOAD_BYTES", 100)
+    monkeypatch.setattr("cutaway.server.routes.uploads.MAX_UPLOAD_BYTES", 100)
     assert "is larger than" in lab.post("/api/uploads/b.txt", content=b"x" * 101).json()["error"]
     for name in ("..%2Fb.txt", "a%2Fb.txt"):
         assert lab.post(f"/api/uploads/{name}", content=b"text").status_code in (400, 404, 405)

@@ -26,8 +26,8 @@ from cutaway.server.arrays import MEDIA_TYPE
 from cutaway.server.sessions import Sessions
 
 MAX_JSON_BYTES = 4 << 20
-MAX_UPLOAD_BYTES = 64 << 20
-"""Of a file or picture sent as such."""
+MAX_UPLOAD_BYTES = 256 << 20
+"""Of a file sent as such."""
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; "
     "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
@@ -40,6 +40,7 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
+UPLOADS = "/api/uploads/"
 OPEN_TO_ALL = frozenset({"/api/login"})
 """What may be asked before logging in, besides the app's own files."""
 
@@ -123,7 +124,7 @@ class Guard:
         if refused := self._refusal(scope["path"], headers):
             await _answer(send, *refused)
             return
-        limit = MAX_JSON_BYTES if "json" in headers.get("content-type", "json") else MAX_UPLOAD_BYTES
+        limit = MAX_UPLOAD_BYTES if scope["path"].startswith(UPLOADS) else MAX_JSON_BYTES
         said = headers.get("content-length", "0")
         if not said.isdigit() or int(said) > limit:
             await _answer(send, 413, _too_large(limit))
@@ -174,7 +175,7 @@ class _TooLarge(Exception):
 
 
 def _too_large(limit: int) -> str:
-    return f"more was sent than the {limit >> 20} MB this lab takes at once"
+    return f"more was sent than the {limit >> 20} MB this lab takes at once; give the path of a file on its machine instead"
 
 
 def is_own_page(host: str, headers: Headers) -> bool:

@@ -11,12 +11,12 @@ from pydantic import BaseModel
 from cutaway.base.errors import UsageError
 from cutaway.base.files import check_name, replacing_file
 from cutaway.server.lab import TheLab
+from cutaway.server.safety import MAX_UPLOAD_BYTES
 
 router = APIRouter()
 
 UPLOADS = "uploads"
 """The folder of texts a person has given, beside the runs."""
-LARGEST_UPLOAD_BYTES = 256 << 20
 
 
 class Upload(BaseModel):
@@ -35,9 +35,9 @@ async def upload(lab: TheLab, name: str, request: Request) -> Upload:
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
-        if size > LARGEST_UPLOAD_BYTES:
+        if size > MAX_UPLOAD_BYTES:
             raise UsageError(
-                f"{name!r} is larger than {LARGEST_UPLOAD_BYTES >> 20} MB; put it into a folder and give its path instead"
+                f"{name!r} is larger than {MAX_UPLOAD_BYTES >> 20} MB; put it into a folder and give its path instead"
             )
         parts.append(part)
     data = b"".join(parts)
