@@ -319,7 +319,8 @@ def test_search_by_keyboard(browser, address):
         page.locator(".selected").first.wait_for()  # what is around it was opened
         page.keyboard.press("/")
         page.keyboard.press("Control+a")
-        page.keyboard.type("blocks.1")
+        with page.expect_response(lambda answer: "query=blocks.1" in answer.url):
+            page.keyboard.type("blocks.1")
         page.get_by_role("option").nth(2).wait_for()
         first, third = (page.get_by_role("option").nth(n).locator(".address").inner_text() for n in (0, 2))
         assert first != third

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from typing import NoReturn
 
 from cutaway.base.errors import CutawayError, UsageError, suggest
 
@@ -67,10 +68,22 @@ def main(argv: list[str] | None = None) -> int:
         return _fail("out of memory: a smaller model, batch or context needs less (see `cutaway plan`)", 1)
 
 
+def run() -> NoReturn:
+    """Run the command line of this process and leave."""
+    code = main()
+    if "WORLD_SIZE" in os.environ:  # one of torchrun's ranks
+        # gloo's threads may still be letting go of the last tensors. They would need the interpreter for that while it
+        # shuts down, which aborts the process (pytorch#179291). Everything is written and the group is left: just go.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 def _fail(message: str, code: int) -> int:
     print(f"cutaway: {' '.join(message.split())}", file=sys.stderr)
     return code
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()
