@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 from cutaway.base.seed import derive
-from cutaway.base.tap import listening, tap
+from cutaway.base.tap import is_listening, listening, tap
 
 
 def test_taps() -> None:
@@ -19,6 +21,18 @@ def test_taps() -> None:
         assert tap("b", 3) == 7
     assert tap("b", 4) == 4
     assert heard == [("a", 2), ("b", 3)]
+
+
+def test_nobody_hears_another_thread() -> None:
+    heard: list[str] = []
+    with listening(lambda name, value: heard.append(name)):
+        assert is_listening()
+        with ThreadPoolExecutor() as pool:
+            assert not pool.submit(is_listening).result()
+            assert pool.submit(tap, "there", 1).result() == 1
+        tap("here", 2)
+    assert heard == ["here"]
+    assert not is_listening()
 
 
 def test_streams_of_random_numbers_are_told_apart_by_name() -> None:

@@ -7,6 +7,7 @@ another value, which then takes the place of the first (so an experiment can cha
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -14,29 +15,31 @@ from typing import TypeVar
 Value = TypeVar("Value")
 Listener = Callable[[str, Value], Value | None]
 
-_listeners: list[Listener] = []
+_listeners: list[tuple[int, Listener]] = []
+"""Who listens, each with its thread: a model that writes in one must not be heard, or changed, in another."""
 
 
 def tap(name: str, value: Value) -> Value:
-    """Return the value, after telling whoever listens that this is `name` (field name and axes)."""
+    """Return the value, after telling whoever listens in this thread that this is `name` (field name and axes)."""
     if _listeners:
-        for listener in _listeners:
-            replaced = listener(name, value)
-            if replaced is not None:
+        here = threading.get_ident()
+        for thread, listener in list(_listeners):
+            if thread == here and (replaced := listener(name, value)) is not None:
                 value = replaced
     return value
 
 
 def is_listening() -> bool:
-    """Whether anybody listens now, so that a model can open what it would otherwise fuse."""
-    return bool(_listeners)
+    """Whether anybody listens in this thread now, so that a model can open what it would otherwise fuse."""
+    return bool(_listeners) and any(thread == threading.get_ident() for thread, _ in _listeners)
 
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Call `listener(name, value)` at every tap inside the `with` block."""
-    _listeners.append(listener)
+    """Call `listener(name, value)` at every tap of this thread inside the `with` block."""
+    entry = (threading.get_ident(), listener)
+    _listeners.append(entry)
     try:
         yield
     finally:
-        _listeners.remove(listener)
+        _listeners.remove(entry)

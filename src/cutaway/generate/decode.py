@@ -11,8 +11,7 @@ side by side: they share every read of the weights, which is what takes the time
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,7 +27,7 @@ from cutaway.generate.flat import FlatDecoder
 from cutaway.generate.sampling import choose_token
 from cutaway.generate.stream import TextStream
 from cutaway.generate.temperature import temperatures
-from cutaway.models.decoder import Decoder
+from cutaway.models.decoder import Decoder, evaluating
 from cutaway.text.tokenizer import Tokenizer
 
 
@@ -80,7 +79,7 @@ def generate(
     seen_BV = reader.seen_tokens() if config.repetition_penalty != 1 else None
     never_V = _never_drawn(model, tokenizer)
     samples = [_Sample(tokenizer, prompt_ids, config.stop, logprobs) for _ in range(n_samples)]
-    with _evaluating(model):
+    with evaluating(model):
         for t, temperature in enumerate(schedule):
             logits_BV = reader.next_logits().float().cpu()
             if not math.isfinite(logits_BV.max()):
@@ -223,13 +222,3 @@ def _never_drawn(model: Decoder, tokenizer: Tokenizer) -> Tensor | None:
     if tokenizer.unknown_id is not None:
         never_V[tokenizer.unknown_id] = True
     return never_V if never_V.any() else None
-
-
-@contextmanager
-def _evaluating(model: Decoder) -> Iterator[None]:
-    was_training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(was_training)

@@ -12,6 +12,9 @@ one position as the blocks add to the stream (the logit lens).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -103,3 +106,14 @@ class Decoder(nn.Module):
     def dtype(self) -> torch.dtype:
         """The weights' precision."""
         return self.token_embedding.weight.dtype
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Switch dropout off inside the `with` block."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)

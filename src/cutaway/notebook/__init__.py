@@ -1,0 +1,1 @@
+"""Figures in a notebook: the lab's own, saved with the notebook."""
