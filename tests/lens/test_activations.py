@@ -14,7 +14,8 @@ from cutaway.models.config import GPTConfig, LlamaConfig
 TOKENS = torch.tensor([[3, 1, 4, 1, 5, 9]])
 CONFIGS = [
     GPTConfig(vocab_size=20, d_model=16, n_layers=3, n_heads=2, context_length=16),
-    GPTConfig(vocab_size=20, d_model=16, n_layers=2, n_heads=2, context_length=16, positions="learned", norm="layer", mlp="gelu_tanh", bias=True, tied=True, qk_norm=False, dropout=0.5),
+    GPTConfig(vocab_size=20, d_model=16, n_layers=2, n_heads=2, context_length=16, positions="learned", norm="layer",
+              mlp="gelu_tanh", bias=True, tied=True, qk_norm=False, dropout=0.5),
     LlamaConfig(vocab_size=20, d_model=16, n_layers=2, n_heads=4, n_kv_heads=2, d_ff=24, context_length=16),
 ]  # fmt: skip
 

@@ -1,6 +1,6 @@
 """What a decoder computes on the way, by name, and how to change it while it runs.
 
-    embed                     what the first block reads: token rows (+ positions, + n-grams), normalised where the model does
+    embed                     what the first block reads: token rows (+ positions, + n-grams), normalised if so built
     blocks.3.resid_pre        the residual stream before block 3          blocks.3.attn.q .k .v .scores .pattern .z
     blocks.3.attn_out         what its heads together wrote               blocks.3.mlp.mlp_pre .mlp_post (.mlp_gate)
     blocks.3.resid_mid        the stream between attention and MLP        blocks.3.mlp_out
