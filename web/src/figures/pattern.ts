@@ -2,18 +2,7 @@
 
 import { missing, scalePlace, scaleTable } from '../lib/colors';
 
-/** Return what a token looks like where blanks and line ends have to be seen; special tokens stand in angles. */
-export function visible(token: string): string {
-  const special = /^<\|(.+)\|>$/.exec(token)?.[1];
-  if (special) return `‹${special}›`;
-  return token.replaceAll('\n', '↵').replaceAll('\t', '⇥').replaceAll(' ', '·') || '∅';
-}
-
-/** Return the same, cut to what fits beside a picture. */
-export function brief(token: string, most = 9): string {
-  const text = visible(token);
-  return text.length > most ? `${text.slice(0, most - 1)}…` : text;
-}
+export { brief, visible } from './tokens';
 
 /**
  * Draw weights (rows: who reads, columns: what is read) from 0 (the paper) to 1 (the scale's end). Colour grows with the square
