@@ -18,6 +18,7 @@ export const SCREENS: readonly Screen[] = [
   { path: '/', title: 'Home', about: 'Runs, and where to begin.', load: () => import('./home/Home.svelte') },
   { path: '/playground', title: 'Playground', about: 'A network small enough to see whole.', load: () => import('./playground/Playground.svelte') },
   { path: '/runs', title: 'Training', about: 'Train a language model and watch it learn.', load: () => import('./training/Training.svelte') },
+  { path: '/generate', title: 'Generate', about: 'Let a model write, and ask why it says what it says.', load: () => import('./generate/Generate.svelte') },
   { path: '/microscope', title: 'Microscope', about: 'Every number of a step, and the arithmetic that made it.', load: () => import('./microscope/Microscope.svelte') },
 ];
 

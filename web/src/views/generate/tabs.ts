@@ -1,0 +1,16 @@
+// The tabs of the generate screen. A new one is a line here and a component `<Name>.svelte` that takes TabProps.
+
+import type { Component } from 'svelte';
+import type { TabId, TabProps } from './state';
+
+export interface Tab {
+  readonly id: TabId;
+  readonly title: string;
+  /** What the tab answers, as one reads it under the pointer. */
+  readonly about: string;
+  readonly load: () => Promise<{ default: Component<TabProps> }>;
+}
+
+export const TABS: readonly Tab[] = [
+  { id: 'write', title: 'Write', about: 'What the model writes, and how each token was chosen', load: () => import('./Write.svelte') },
+];
