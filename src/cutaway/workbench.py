@@ -25,7 +25,7 @@ from cutaway.presets import find_recipe, with_changes
 from cutaway.recipe import Recipe
 from cutaway.session import Session
 from cutaway.text.tokenizer import Tokenizer
-from cutaway.train.checkpoint import TrainState, list_checkpoints, load_checkpoint, restore
+from cutaway.train.checkpoint import TrainState, list_checkpoints, load_checkpoint, load_weights, restore
 from cutaway.train.config import TrainConfig
 from cutaway.train.distributed import joined
 from cutaway.train.optimizers import build_optimizers, set_rates
@@ -52,15 +52,23 @@ class Run(RunFolder):
         """The complete recipe, as settled when the run started."""
         return read_toml(Recipe, self.recipe_file)
 
-    def load(self) -> tuple[Decoder, Tokenizer]:
+    def load(self, step: int | None = None) -> tuple[Decoder, Tokenizer]:
         """Return the best model so far and its tokenizer.
 
+        Args:
+            step: the model of this checkpoint instead.
+
         Raises:
-            RunError: nothing was saved yet.
+            RunError: nothing was saved yet; there is no such checkpoint.
         """
         if not self.model_folder.is_dir():
             raise RunError(f"run {self.name!r} has no model yet; it is saved at the first measurement")
-        return _with_tokenizer(self.model_folder)
+        if step is None:
+            return _with_tokenizer(self.model_folder)
+        checkpoint = self._checkpoint(step)
+        model, tokenizer = _with_tokenizer(self.model_folder)
+        restore(model, [], load_weights(checkpoint), {})
+        return model, tokenizer
 
     def at_checkpoint(self, step: int) -> Stopped:
         """Return the run as it stood at a checkpoint, the optimizers with what they remember, ready for the next step.
@@ -69,13 +77,10 @@ class Run(RunFolder):
             RunError: there is no such checkpoint; those there are, are named.
             CheckpointError: it is damaged.
         """
-        steps = [int(path.name) for path in list_checkpoints(self.checkpoints_folder)]
-        if step not in steps:
-            there = f"it has {', '.join(map(str, steps))}" if steps else "it has none"
-            raise RunError(f"run {self.name!r} has no checkpoint of step {step}; {there}")
+        checkpoint = self._checkpoint(step)
         recipe = self.recipe
         _, tokenizer = self.load()
-        state, weights, memories = load_checkpoint(self.checkpoints_folder / str(step))
+        state, weights, memories = load_checkpoint(checkpoint)
         model = build_empty(dataclasses.replace(recipe.model, vocab_size=tokenizer.vocab_size))
         config = recipe.train
         optimizers = build_optimizers(model, config)
@@ -83,6 +88,13 @@ class Run(RunFolder):
         if config.steps is not None:  # of the last checkpoint: the rate of the last step, for there is no next one
             set_rates(optimizers, min(state.step, config.steps - 1), config.steps, config)
         return Stopped(model, tokenizer, optimizers, config, state)
+
+    def _checkpoint(self, step: int) -> Path:
+        steps = [int(path.name) for path in list_checkpoints(self.checkpoints_folder)]
+        if step not in steps:
+            there = f"it has {', '.join(map(str, steps))}" if steps else "it has none"
+            raise RunError(f"run {self.name!r} has no checkpoint of step {step}; {there}")
+        return self.checkpoints_folder / str(step)
 
     def generate(self, prompt: str = "", **settings: Any) -> str:
         """Return the prompt's continuation.
@@ -98,6 +110,9 @@ class Run(RunFolder):
 def load(source: str | Path | Run) -> tuple[Decoder, Tokenizer]:
     """Return model and tokenizer of a run, a model folder, or (written `hf:owner/name`) a model on the Hub.
 
+    Args:
+        source: `NAME@STEP` is a run's model at a checkpoint.
+
     Raises:
         ModelFormatError: the folder does not hold a model that can be loaded.
     """
@@ -105,6 +120,9 @@ def load(source: str | Path | Run) -> tuple[Decoder, Tokenizer]:
         return Run(source.path).load()
     if not str(source).startswith("hf:") and not (Path(source) / "config.json").exists():
         try:
+            name, _, step = str(source).rpartition("@")
+            if name and step.isdecimal():
+                return Run(open_run(name).path).load(int(step))
             return Run(open_run(source).path).load()
         except RunError:
             if (Path(source) / "recipe.toml").exists():

@@ -27,7 +27,8 @@ class GenerateArguments:
     """Continue a text with a trained model, token by token as it is written."""
 
     model: Annotated[str, tyro.conf.Positional]
-    """A run's name or folder, a model folder (Hugging Face layout), or hf:owner/name to fetch one from the Hub."""
+    """A run's name or folder (NAME@STEP: a checkpoint of it), a model folder (Hugging Face layout), or hf:owner/name to
+    fetch one from the Hub."""
     sampling: Annotated[SamplingConfig, tyro.conf.arg(name="")]
     prompt: str = ""
     """The text to continue; `-` reads it from standard input."""
@@ -95,8 +96,9 @@ def check_exists(model: str) -> None:
     """
     if model.startswith("hf:") or (Path(model) / "config.json").is_file():
         return
+    name, _, step = model.rpartition("@")
     try:
-        open_run(model)
+        open_run(name if name and step.isdecimal() else model)
     except RunError as error:
         if Path(model).is_dir():
             raise UsageError(

@@ -32,6 +32,8 @@ class LabArguments:
     """Names the lab is reached by besides this machine's, such as lab.school.org."""
     password_file: str = ""
     """A file whose first line is the lab's password; also taken from $CUTAWAY_PASSWORD, else asked for."""
+    model: tuple[str, ...] = ()
+    """Model folders elsewhere (Hugging Face layout) to write with and to ask."""
     no_open: bool = False
     """Do not open the browser."""
     json: bool = False
@@ -53,7 +55,7 @@ def main(argv: list[str]) -> int:
     from cutaway.server.serve import Place, SecondLabError, serve
 
     console = screen()
-    place = Place(home, arguments.host, arguments.port, arguments.names, password)
+    place = Place(home, arguments.host, arguments.port, arguments.names, password, tuple(map(Path, arguments.model)))
 
     def when_ready(address: str) -> None:
         if arguments.json:

@@ -12,7 +12,6 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -22,20 +21,14 @@ from torch import Tensor
 from cutaway.base.errors import ConfigError, ModelFormatError, UsageError, suggest
 from cutaway.base.files import replacing_folder
 from cutaway.interop.fetch import find_folder
-from cutaway.interop.gpt2_folder import GPT2
-from cutaway.interop.layout import Layout, Piece, refuse, setting
-from cutaway.interop.llama_folder import LLAMA
-from cutaway.interop.own_folder import OWN
-from cutaway.interop.safetensors_file import DTYPES, StoredTensor, read_header
+from cutaway.interop.folder_files import LAYOUTS, TOKENIZER_FILES, find_layout, read_headers, read_json
+from cutaway.interop.layout import Layout, Piece
+from cutaway.interop.safetensors_file import DTYPES, StoredTensor
 from cutaway.models.build import assemble
 from cutaway.models.config import ModelConfig
 from cutaway.models.decoder import Decoder
 from cutaway.nn.init import allocate
 from cutaway.text.tokenizer import Tokenizer, load_tokenizer
-
-LAYOUTS = {layout.model_type: layout for layout in (GPT2, LLAMA, OWN)}
-INDEX = "model.safetensors.index.json"
-TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt")
 
 
 def load_folder(path_or_id: str | Path, dtype: torch.dtype | None = None) -> tuple[Decoder, Tokenizer | None]:
@@ -76,48 +69,6 @@ def load_model(folder: Path, dtype: torch.dtype | None = None) -> Decoder:
     return model.eval()
 
 
-def find_layout(settings: dict[str, Any]) -> Layout:
-    """Return the layout config.json asks for."""
-    model_type = setting(settings, "model_type", str)
-    if model_type not in LAYOUTS:
-        raise ModelFormatError(
-            f"models of type {model_type!r} are not supported{suggest(model_type, LAYOUTS)}; "
-            f"expected one of {sorted(LAYOUTS)}"
-        )
-    refuse(settings, "quantization_config", "weights in few bits")
-    return LAYOUTS[model_type]
-
-
-def read_headers(folder: Path) -> dict[str, StoredTensor]:
-    """Return all tensors the folder's safetensors files hold, in one file or in shards."""
-    single, index = folder / "model.safetensors", folder / INDEX
-    if single.is_file():
-        return read_header(single)
-    if not index.is_file():
-        raise no_weights(folder)
-    shard_of = setting(read_json(index), "weight_map", dict)
-    stored: dict[str, StoredTensor] = {}
-    for shard in sorted({str(name) for name in shard_of.values()}):
-        if Path(shard).name != shard or not (folder / shard).is_file():
-            raise ModelFormatError(f"{index} names the shard {shard!r}, which is not there; download it again")
-        stored |= read_header(folder / shard)
-    for name, shard in shard_of.items():
-        if name not in stored or stored[name].file.name != shard:
-            raise ModelFormatError(f"{index} says tensor {name} is in {shard}, but it is not; copy both again")
-    return stored
-
-
-def no_weights(folder: Path) -> ModelFormatError:
-    """Return why there is nothing to load, pickled weights above all."""
-    pickles = sorted(f.name for f in folder.iterdir() if f.suffix in (".bin", ".pt", ".pth", ".ckpt"))
-    if pickles:
-        return ModelFormatError(
-            f"{folder} has its weights in {pickles[0]}, a pickle, which can run any code when opened; only "
-            f"safetensors are read: ask for that version, or convert it where you trust it"
-        )
-    return ModelFormatError(f"there are no weights in {folder}: expected model.safetensors or {INDEX}")
-
-
 def match(
     model: Decoder, layout: Layout, config: ModelConfig, stored: dict[str, StoredTensor]
 ) -> list[tuple[StoredTensor, list[Piece]]]:
@@ -150,7 +101,7 @@ def match(
 
 def stored_dtype(sources: list[tuple[StoredTensor, list[Piece]]]) -> torch.dtype:
     """Return the precision of the stored token embedding, which stands for all."""
-    return next(DTYPES[t.dtype] for t, pieces in sources if pieces[0].ours == "token_embedding.weight")
+    return next(getattr(torch, DTYPES[t.dtype]) for t, pieces in sources if pieces[0].ours == "token_embedding.weight")
 
 
 def expected_shape(pieces: list[Piece], parameters: Mapping[str, Tensor]) -> tuple[int, ...]:
@@ -241,23 +192,6 @@ def stored_tensors(model: Decoder, layout: Layout, config: ModelConfig) -> dict[
     return {
         name: torch.cat(found, dim=-1) if len(found) > 1 else found[0].contiguous() for name, found in parts.items()
     }
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the object a JSON file holds.
-
-    Raises:
-        ModelFormatError: it is missing or not a JSON object.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ModelFormatError(f"there is no {path.name} in {path.parent}, so it is not a model folder") from error
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise ModelFormatError(f"{path} is not JSON ({error}); copy or download it again") from error
-    if not isinstance(content, dict):
-        raise ModelFormatError(f"{path} is not a JSON object; copy or download it again")
-    return content
 
 
 def _check_same(head: StoredTensor, table: StoredTensor) -> None:

@@ -10,7 +10,6 @@ from typing import Any, get_args, get_type_hints
 from cutaway.base.config import from_table
 from cutaway.base.errors import ModelFormatError
 from cutaway.interop.layout import Layout, Piece, Settings, setting
-from cutaway.models.build import assemble
 from cutaway.models.config import GPTConfig, LlamaConfig, ModelConfig
 
 FAMILIES: dict[str, type[GPTConfig] | type[LlamaConfig]] = {"gpt": GPTConfig, "llama": LlamaConfig}
@@ -43,6 +42,8 @@ def write_settings(config: ModelConfig) -> dict[str, Any]:
 
 def pieces(config: ModelConfig) -> list[Piece]:
     """Return every parameter under its own name."""
+    from cutaway.models.build import assemble  # needs PyTorch, which reading the settings does not
+
     skipped = {"lm_head.weight"} if config.tied else set()
     return [Piece(name, name) for name in assemble(config).state_dict() if name not in skipped]
 

@@ -13,13 +13,16 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from cutaway.base.errors import ModelFormatError
+from cutaway.models.count import BYTES
 
-DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+if TYPE_CHECKING:
+    from torch import Tensor
+
+DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+"""PyTorch's names of the precisions that can be read."""
 LARGEST_HEADER_BYTES = 100_000_000
 PIECE_BYTES = 4 << 20
 
@@ -37,7 +40,9 @@ class StoredTensor:
 
     def pieces(self) -> Iterator[tuple[int, Tensor]]:
         """Yield (number of the first row, a few rows as a tensor) to the last row; a vector comes whole."""
-        dtype = DTYPES[self.dtype]
+        import torch  # not before: what a file holds is told without it
+
+        dtype = getattr(torch, DTYPES[self.dtype])
         n_rows, row_shape = (self.shape[0], self.shape[1:]) if len(self.shape) > 1 else (1, self.shape)
         row_bytes = self.n_bytes // max(n_rows, 1)
         rows_per_piece = max(1, PIECE_BYTES // max(row_bytes, 1))
@@ -90,7 +95,7 @@ def _stored_tensor(file: Path, name: str, entry: object, data_start: int) -> Sto
         assert all(type(number) is int and number >= 0 for number in (*shape, start, stop))
     except (AssertionError, KeyError, TypeError, ValueError) as error:
         raise damaged(file, f"its entry for tensor {name} makes no sense") from error
-    if dtype in DTYPES and stop - start != math.prod(shape) * DTYPES[dtype].itemsize:
+    if dtype in DTYPES and stop - start != math.prod(shape) * BYTES[DTYPES[dtype]]:
         raise damaged(file, f"tensor {name} of shape {shape} in {dtype} cannot be {stop - start} bytes")
     return StoredTensor(name, file, dtype, shape, data_start + start, stop - start)
 

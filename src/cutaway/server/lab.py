@@ -16,6 +16,7 @@ from cutaway.base.files import check_name
 from cutaway.base.runs import RunFolder, open_run
 from cutaway.server.events import Events
 from cutaway.server.jobs import Jobs
+from cutaway.server.models import OpenModels
 from cutaway.server.playgrounds import Playgrounds
 from cutaway.server.traces import OpenTraces
 
@@ -30,6 +31,8 @@ class Lab:
     """The command behind `cutaway` that the home screen runs where nothing was trained yet."""
     begins_itself: bool = False
     """Whether it does so without being asked."""
+    given_models: Sequence[Path] = ()
+    """Model folders elsewhere on this machine, as whoever started the lab named them."""
 
     @cached_property
     def columns(self) -> ColumnCache:
@@ -40,6 +43,11 @@ class Lab:
     def traces(self) -> OpenTraces:
         """The traces in that folder, and those that are open."""
         return OpenTraces(self.home)
+
+    @cached_property
+    def models(self) -> OpenModels:
+        """The models to write with and to ask, and those that are open."""
+        return OpenModels(self.home, self.given_models)
 
     @cached_property
     def playgrounds(self) -> Playgrounds:

@@ -22,6 +22,7 @@ from cutaway.base.errors import CutawayError, UsageError
 from cutaway.server.address import is_loopback, shown_host
 from cutaway.server.app import APP_FILES, NOT_BUILT, create_app
 from cutaway.server.lab import Lab
+from cutaway.server.model_places import named_folders
 from cutaway.server.safety import Access, protected
 from cutaway.server.sessions import Sessions
 
@@ -50,6 +51,8 @@ class Place:
     port: int
     names: tuple[str, ...] = ()
     password: str = ""
+    models: tuple[Path, ...] = ()
+    """Model folders elsewhere."""
 
 
 def serve(place: Place, say: Callable[[str], None], when_ready: Callable[[str], None]) -> Lab:
@@ -64,6 +67,7 @@ def serve(place: Place, say: Callable[[str], None], when_ready: Callable[[str], 
         SecondLabError: a lab runs on this folder already.
     """
     check_home(place.home)
+    named_folders(place.home, place.models)
     if not is_loopback(place.host) and not place.password:
         raise UsageError(f"a lab at {place.host} can be reached by other machines and needs a password")
     with held(place.home) as lock, listening(place, say) as listener:
@@ -74,7 +78,7 @@ def serve(place: Place, say: Callable[[str], None], when_ready: Callable[[str], 
             say(NOT_BUILT)
         sessions = Sessions(place.password, f"cutaway_{port}") if place.password else None
         access = Access(sessions, is_loopback(place.host), frozenset(name.lower() for name in place.names))
-        lab = Lab(place.home, begins_itself=True)
+        lab = Lab(place.home, begins_itself=True, given_models=place.models)
         app = protected(create_app(lab, access), access)
         config = uvicorn.Config(
             app, log_level="warning", timeout_graceful_shutdown=1, ws="none", server_header=False, date_header=False

@@ -140,6 +140,23 @@ def load_checkpoint(path: Path) -> tuple[TrainState, Tensors, Tensors]:
         raise CheckpointError(f"checkpoint {path} cannot be read ({error}); {_way_out(path)}") from None
 
 
+def load_weights(path: Path) -> Tensors:
+    """Read a checkpoint's weights only, after checking that they have not changed.
+
+    Raises:
+        CheckpointError: they are missing, truncated or altered.
+    """
+    try:
+        expected = json.loads((path / "state.json").read_text(encoding="utf-8"))["sha256"]["model.safetensors"]
+        if file_hash(path / "model.safetensors") != expected:
+            raise CheckpointError(
+                f"{path / 'model.safetensors'} has changed since it was written (truncated or altered)"
+            )
+        return load_file(path / "model.safetensors")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"checkpoint {path} cannot be read ({error})") from None
+
+
 def _way_out(path: Path) -> str:
     earlier = [other for other in list_checkpoints(path.parent) if int(other.name) < int(path.name)]
     if earlier:
