@@ -594,6 +594,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Models
+         * @description Return all models: runs and their checkpoints, newest first, then folders.
+         */
+        get: operations["models_api_models_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/models/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Model
+         * @description Return the facts of one model.
+         */
+        get: operations["model_api_models__name__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/playground/by-hand": {
         parameters: {
             query?: never;
@@ -1622,6 +1662,93 @@ export interface components {
             rows: number;
             /** Version */
             version: string;
+        };
+        /**
+         * ModelFacts
+         * @description What there is to say about a model without opening it.
+         */
+        ModelFacts: {
+            /**
+             * Changed
+             * @default 0
+             */
+            changed: number;
+            /**
+             * Context Length
+             * @default 0
+             */
+            context_length: number;
+            /**
+             * D Model
+             * @default 0
+             */
+            d_model: number;
+            /**
+             * Dtype
+             * @default
+             */
+            dtype: string;
+            /**
+             * Family
+             * @default
+             */
+            family: string;
+            /**
+             * Heads
+             * @default 0
+             */
+            heads: number;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "run" | "checkpoint" | "folder";
+            /**
+             * Kv Heads
+             * @default 0
+             */
+            kv_heads: number;
+            /**
+             * Layers
+             * @default 0
+             */
+            layers: number;
+            /** Name */
+            name: string;
+            /**
+             * Parameters
+             * @default 0
+             */
+            parameters: number;
+            /** Problem */
+            problem?: string | null;
+            /** Run */
+            run?: string | null;
+            /**
+             * Size Bytes
+             * @default 0
+             */
+            size_bytes: number;
+            /** Step */
+            step?: number | null;
+            /**
+             * Tokenizer
+             * @default
+             */
+            tokenizer: string;
+            /**
+             * Vocab Size
+             * @default 0
+             */
+            vocab_size: number;
+        };
+        /**
+         * Models
+         * @description All models of a lab: runs and their checkpoints, newest first, then folders.
+         */
+        Models: {
+            /** Models */
+            models: components["schemas"]["ModelFacts"][];
         };
         /**
          * ModuleRow
@@ -3748,6 +3875,75 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Reasons"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    models_api_models_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Models"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    model_api_models__name__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelFacts"];
                 };
             };
             /** @description Bad Request */
