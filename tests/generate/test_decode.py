@@ -7,7 +7,7 @@ import torch
 
 from cutaway.base.errors import ConfigError, NonFiniteError, TokenizerError, UsageError
 from cutaway.generate.config import SamplingConfig
-from cutaway.generate.decode import Completion, first_visible, generate
+from cutaway.generate.decode import Completion, draw_tokens, first_visible, generate
 from cutaway.models.build import build
 from cutaway.models.config import GPTConfig, LlamaConfig
 from cutaway.models.decoder import Decoder
@@ -196,3 +196,32 @@ def test_what_cannot_be_written_gets_one_line() -> None:
         damaged.lm_head.weight[3, 0] = math.nan
     with pytest.raises(NonFiniteError, match="not finite at new token 0"):
         generate(damaged, TOKENIZER, "a")
+
+
+def drawn(kind: str = "default", **extra) -> list[int]:
+    config = SamplingConfig(max_tokens=40, temperature=1.0, seed=3, repetition_penalty=1.2)
+    steps = draw_tokens(model(kind), TOKENIZER, TOKENIZER.encode("hello"), config, **extra)
+    return [int(step.tokens_B[0]) for step in steps]
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_what_is_given_is_followed_by_what_would_have_come(kind: str) -> None:
+    whole = drawn(kind)
+    assert drawn(kind, given=whole[:35]) == whole[35:]
+    assert drawn(kind, given=whole) == []
+
+
+def test_a_forced_token_changes_only_what_comes_after_it() -> None:
+    whole = drawn()
+    other = (whole[7] + 1) % V
+    branch = drawn(forced={7: other})
+    assert branch[:7] == whole[:7]
+    assert branch[7] == other
+    assert branch[8:] != whole[8:]
+    assert drawn(forced={7: whole[7]}) == whole
+    assert drawn(given=[*whole[:7], other]) == branch[8:]
+
+
+def test_a_token_that_is_not_there_is_refused() -> None:
+    with pytest.raises(UsageError, match=f"there is no token {V}; the model has 0 to {V - 1}"):
+        drawn(forced={3: V})

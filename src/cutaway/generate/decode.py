@@ -11,7 +11,7 @@ side by side: they share every read of the weights, which is what takes the time
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -47,7 +47,22 @@ class Completion:
     """The likeliest tokens at each position with theirs, likeliest first."""
 
 
-@torch.inference_mode()
+@dataclass(frozen=True)
+class Drawn:
+    """One new token of every text, and what it was drawn from."""
+
+    t: int
+    """The number of the new token, from 0."""
+    temperature: float
+    logits_BV: Tensor
+    """As the model gave them, in float32 on the CPU; tokens that stand for no text included."""
+    allowed_BV: Tensor
+    """The same with -inf at tokens that stand for no text (the unknown token, padding of the vocabulary)."""
+    uniforms_B: Tensor
+    """The random number of each text, from 0 to 1."""
+    tokens_B: Tensor
+
+
 def generate(
     model: Decoder,
     tokenizer: Tokenizer,
@@ -70,41 +85,75 @@ def generate(
         NonFiniteError: the model's logits are not numbers.
     """
     config = config or SamplingConfig()
-    if n_samples < 1:
-        raise UsageError(f"asked for {n_samples} samples; expected 1 or more")
-    prompt_ids = _prompt_ids(tokenizer, prompt, model)
-    schedule = temperatures(config.temperature, config.max_tokens)
-    uniforms_BT = torch.stack([_uniforms(config, sample) for sample in range(n_samples)])
-    reader = Reader(model, prompt_ids, n_samples, config.max_tokens, use_cache)
-    seen_BV = reader.seen_tokens() if config.repetition_penalty != 1 else None
-    never_V = _never_drawn(model, tokenizer)
-    samples = [_Sample(tokenizer, prompt_ids, config.stop, logprobs) for _ in range(n_samples)]
-    with evaluating(model):
-        for t, temperature in enumerate(schedule):
-            logits_BV = reader.next_logits().float().cpu()
-            if not math.isfinite(logits_BV.max()):
-                raise NonFiniteError(
-                    f"the model's logits are not finite at new token {t}: its weights are damaged or diverged"
-                )
-            allowed_BV = logits_BV if never_V is None else logits_BV.masked_fill(never_V, -torch.inf)
-            tokens_B = choose_token(allowed_BV, config, temperature, uniforms_BT[:, t], seen_BV)
-            if seen_BV is not None:
-                seen_BV.scatter_(1, tokens_B[:, None], True)
-            reader.append(tokens_B)
-            for i, (sample, token) in enumerate(zip(samples, tokens_B.tolist(), strict=True)):
-                if sample.stop_reason is None:
-                    if logprobs is not None:
-                        sample.note_logprobs(logits_BV[i].log_softmax(dim=-1), token)
-                    piece = sample.push(token)
-                    if piece and on_token is not None:
-                        on_token(i, piece)
-            if all(sample.stop_reason is not None for sample in samples):
-                break
+    before = prompt_ids(tokenizer, prompt, model)
+    samples = [_Sample(tokenizer, before, config.stop, logprobs) for _ in range(n_samples)]
+    for drawn in draw_tokens(model, tokenizer, before, config, n_samples, use_cache):
+        for i, (sample, token) in enumerate(zip(samples, drawn.tokens_B.tolist(), strict=True)):
+            if sample.stop_reason is None:
+                if logprobs is not None:
+                    sample.note_logprobs(drawn.logits_BV[i].log_softmax(dim=-1), token)
+                piece = sample.push(token)
+                if piece and on_token is not None:
+                    on_token(i, piece)
+        if all(sample.stop_reason is not None for sample in samples):
+            break
     for i, sample in enumerate(samples):
         piece = sample.stream.finish()
         if piece and on_token is not None:
             on_token(i, piece)
     return [sample.completion() for sample in samples]
+
+
+def draw_tokens(
+    model: Decoder,
+    tokenizer: Tokenizer,
+    before: Sequence[int],
+    config: SamplingConfig,
+    n_samples: int = 1,
+    use_cache: bool = True,
+    given: Sequence[int] = (),
+    forced: Mapping[int, int] | None = None,
+) -> Iterator[Drawn]:
+    """Yield the new tokens one by one, for as long as somebody asks for the next.
+
+    Args:
+        before: the prompt's ids.
+        given: new tokens that are known already: they are read at once, and the first one yielded comes after them.
+        forced: new tokens, by their number, that are what they are said to be whatever is drawn.
+
+    Raises:
+        NonFiniteError: the model's logits are not numbers.
+        UsageError: a token that is given or forced is not in the vocabulary.
+    """
+    if n_samples < 1:
+        raise UsageError(f"asked for {n_samples} samples; expected 1 or more")
+    forced = forced or {}
+    for token in (*given, *forced.values()):
+        if not 0 <= token < model.lm_head.out_features:
+            raise UsageError(f"there is no token {token}; the model has 0 to {model.lm_head.out_features - 1}")
+    schedule = temperatures(config.temperature, config.max_tokens)
+    uniforms_BT = torch.stack([_uniforms(config, sample) for sample in range(n_samples)])
+    n_more = max(0, config.max_tokens - len(given))
+    with torch.inference_mode():
+        reader = Reader(model, [*before, *given], n_samples, n_more, use_cache)
+        seen_BV = reader.seen_tokens() if config.repetition_penalty != 1 else None
+        never_V = _never_drawn(model, tokenizer)
+    with evaluating(model):
+        for t in range(len(given), config.max_tokens):
+            with torch.inference_mode():
+                logits_BV = reader.next_logits().float().cpu()
+                if not math.isfinite(logits_BV.max()):
+                    raise NonFiniteError(
+                        f"the model's logits are not finite at new token {t}: its weights are damaged or diverged"
+                    )
+                allowed_BV = logits_BV if never_V is None else logits_BV.masked_fill(never_V, -torch.inf)
+                tokens_B = choose_token(allowed_BV, config, schedule[t], uniforms_BT[:, t], seen_BV)
+                if t in forced:
+                    tokens_B = torch.full_like(tokens_B, forced[t])
+                if seen_BV is not None:
+                    seen_BV.scatter_(1, tokens_B[:, None], True)
+                reader.append(tokens_B)
+            yield Drawn(t, schedule[t], logits_BV, allowed_BV, uniforms_BT[:, t], tokens_B)
 
 
 class Reader:
@@ -114,7 +163,7 @@ class Reader:
         n_more: most tokens that will be appended.
     """
 
-    def __init__(self, model: Decoder, prompt_ids: list[int], n_samples: int, n_more: int, use_cache: bool) -> None:
+    def __init__(self, model: Decoder, prompt_ids: Sequence[int], n_samples: int, n_more: int, use_cache: bool) -> None:
         self.model, self.n_samples = model, n_samples
         weight = model.token_embedding.weight  # the head's may be rounded to 8 bits
         self.length = len(prompt_ids)
@@ -194,7 +243,12 @@ class _Sample:
         )
 
 
-def _prompt_ids(tokenizer: Tokenizer, prompt: str, model: Decoder) -> list[int]:
+def prompt_ids(tokenizer: Tokenizer, prompt: str, model: Decoder) -> list[int]:
+    """Return the ids a text begins with: the prompt's, or where there is none the mark of the beginning, or a line end.
+
+    Raises:
+        TokenizerError: characters the tokenizer does not know; a tokenizer of another model.
+    """
     ids = tokenizer.prompt_ids(prompt)
     if not ids and tokenizer.bos_id is not None:
         ids = [tokenizer.bos_id]
