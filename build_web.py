@@ -1,6 +1,7 @@
 """Builds the web app into the package: when a wheel or an editable install is made, and for `make web`, `types`, `check`.
 
-    python build_web.py build     the app, into src/cutaway/server/app_files
+    python build_web.py build     the app, into src/cutaway/server/app_files, and the figures of notebooks, into
+                                  src/cutaway/notebook/figure_files
     python build_web.py types     web/src/api/schema.d.ts, from build/openapi.json
     python build_web.py check     whether those types are what the server says, and svelte-check
 
@@ -23,7 +24,8 @@ try:
 except ImportError:  # as a script it is only functions
     BuildHookInterface = object
 
-BUILT = "src/cutaway/server/app_files"
+BUILT = ("src/cutaway/server/app_files/index.html", "src/cutaway/notebook/figure_files/figure.js")
+"""The last files that are written of the app, and of the figures of notebooks."""
 OLDEST_NODE = (20, 19)
 SAID_AT_MOST = 3000
 
@@ -36,7 +38,7 @@ class WebBuildHook(BuildHookInterface):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         root = Path(self.root)
-        if (root / "web").is_dir() and not is_fresh(root / "web", root / BUILT):
+        if (root / "web").is_dir() and not all(is_fresh(root / "web", root / file) for file in BUILT):
             build(root / "web")
 
 
@@ -94,12 +96,11 @@ def has_npm() -> bool:
 
 
 def is_fresh(web: Path, built: Path) -> bool:
-    """Whether the built app is newer than everything it was made from."""
-    page = built / "index.html"
-    if not page.is_file():
+    """Whether a built file is newer than everything it was made from."""
+    if not built.is_file():
         return False
     sources = [path for path in web.rglob("*") if "node_modules" not in path.parts and path.is_file()]
-    return max(path.stat().st_mtime for path in sources) <= page.stat().st_mtime
+    return max(path.stat().st_mtime for path in sources) <= built.stat().st_mtime
 
 
 def node_folder() -> Path:

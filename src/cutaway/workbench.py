@@ -21,6 +21,7 @@ from cutaway.generate.decode import generate
 from cutaway.interop.hub_folder import load_folder
 from cutaway.models.build import build_empty
 from cutaway.models.decoder import Decoder
+from cutaway.notebook import Figure, Shown
 from cutaway.presets import find_recipe, with_changes
 from cutaway.recipe import Recipe
 from cutaway.session import Session
@@ -44,7 +45,7 @@ class Stopped:
 
 
 @dataclass(frozen=True)
-class Run(RunFolder):
+class Run(RunFolder, Shown):
     """A run and what one can do with it."""
 
     @property
@@ -105,6 +106,12 @@ class Run(RunFolder):
         model, tokenizer = self.load()
         sampling = _replace(self.recipe.generate, settings)
         return generate(model, tokenizer, prompt, sampling)[0].text
+
+    def show(self) -> Figure:
+        """Return the run's curves as a figure; a program prints them as a table."""
+        from cutaway.run_figure import run_figure
+
+        return run_figure(self).show()
 
 
 def load(source: str | Path | Run) -> tuple[Decoder, Tokenizer]:

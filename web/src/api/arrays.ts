@@ -1,4 +1,4 @@
-// Arrays of numbers as the lab sends them (src/cutaway/server/arrays.py):
+// Arrays of numbers as the lab sends them (src/cutaway/base/arrays.py):
 //   "CUT1", the length of the header (uint32, little-endian), the header (JSON, filled up with spaces), the numbers
 // Each array begins at a multiple of 8 bytes, so it is a view of what arrived and nothing is copied.
 

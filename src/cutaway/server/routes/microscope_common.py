@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Query, Request
 from pydantic import BaseModel
 
+from cutaway.base.arrays import Number, wire
 from cutaway.base.errors import UsageError
 from cutaway.microscope.altered import altered
 from cutaway.server.lab import TheLab
@@ -17,21 +17,12 @@ if TYPE_CHECKING:
     from cutaway.microscope.origins import Origin
     from cutaway.microscope.related import Related
 
-Number = float | Literal["nan", "inf", "-inf"]
-"""A number; what JSON has no word for as text, so that infinite and undefined never look like 0 or like nothing."""
-
 
 class Cell(BaseModel):
     """A number of a trace."""
 
     address: str
     index: list[int]
-
-
-def wire(value: Any) -> Number:
-    """Return a number as JSON can say it."""
-    value = float(value)
-    return value if math.isfinite(value) else "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
 
 
 def perhaps(value: float | None) -> Number | None:

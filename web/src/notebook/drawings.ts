@@ -1,0 +1,15 @@
+// Which component draws which kind of figure.
+
+import type { Component } from 'svelte';
+import type { Ask, Data } from './model';
+import Run from './Run.svelte';
+
+export interface Drawn {
+  data: Data;
+  /** A way to ask Python, where the figure answers questions. */
+  ask: Ask | undefined;
+}
+
+export const drawings: Readonly<Record<string, Component<Drawn>>> = {
+  run: Run as Component<Drawn>,
+};
