@@ -17,6 +17,7 @@ from cutaway.base.errors import CutawayError, RunError, TraceError, UsageError
 from cutaway.server.lab import Lab
 from cutaway.server.routes import frame, home, login, microscope, models, playground, training
 from cutaway.server.safety import Access
+from cutaway.server.streams import BusyError
 
 APP_FILES = Path(__file__).parent / "app_files"
 """The web app as built by `web/`; a wheel holds it."""
@@ -56,15 +57,23 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     lab.jobs.start()
     yield
     lab.events.close()
+    lab.streams.close()
     lab.jobs.close()
 
 
 def refuse(request: Request, error: Exception) -> JSONResponse:
     """Answer with the one line of an error the person can mend."""
-    status = 404 if isinstance(error, RunError | TraceError) else 400 if isinstance(error, UsageError) else 422
-    return JSONResponse(
-        Refusal(error=" ".join(str(error).split()), field=getattr(error, "field", "")).model_dump(), status
-    )
+    said = Refusal(error=" ".join(str(error).split()), field=getattr(error, "field", ""))
+    return JSONResponse(said.model_dump(), status_of(error))
+
+
+def status_of(error: Exception) -> int:
+    """Return the HTTP status of an error the person can mend."""
+    if isinstance(error, RunError | TraceError):
+        return 404
+    if isinstance(error, BusyError):
+        return 503
+    return 400 if isinstance(error, UsageError) else 422
 
 
 def refuse_request(request: Request, error: Exception) -> JSONResponse:

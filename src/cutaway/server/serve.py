@@ -100,6 +100,7 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end."""
         self.lab.events.close()
+        self.lab.streams.close()
         super().handle_exit(sig, frame)
 
 

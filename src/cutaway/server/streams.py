@@ -1,0 +1,259 @@
+"""Text as it is written: work in a thread, its pieces to the client as they come, and an end when the client leaves.
+
+    def work(writer: Writer) -> None:                  runs in a thread of its own
+        opened = lab.models.open(name)
+        with opened.lock:
+            generate(..., on_token=lambda i, piece: writer.put(piece), is_wanted=writer.between(opened.lock))
+
+    @router.post("/write")
+    async def write(lab: TheLab, request: Request) -> Response:
+        return await lab.streams.answer(request, work, encode)      encode: list of pieces -> bytes
+
+Pieces that come within `BATCH_SECONDS` travel together, so the faster a model writes, the less each token costs the server.
+What goes wrong before the first piece is the answer's own error, with its status; later it is handed to `encode_error`.
+A few works go on at once; the others wait in the order they came, and when too many wait, the next is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+from fastapi import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from cutaway.base.errors import CutawayError
+from cutaway.server.turns import Turns
+
+BATCH_SECONDS = 0.015
+"""A client gets what came within this time at once; the first piece goes out at once."""
+AT_ONCE = 4
+"""Works that go on side by side: as many models as the Generate screen shows."""
+WAITING = 32
+LOOK_SECONDS = 0.2
+"""So often one looks whether a client that waits for its first piece is still there."""
+
+Work = Callable[["Writer"], Any]
+
+
+class BusyError(CutawayError):
+    """Too many wait already."""
+
+
+class Writer:
+    """The end of a stream that the work writes to."""
+
+    def __init__(self) -> None:
+        self.is_wanted = True
+        """Whether anybody still reads."""
+        self._pieces: deque[Any] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._news = asyncio.Event()
+        self._is_told = False
+        self._future: Future[Any] | None = None
+
+    def put(self, piece: Any) -> None:
+        """Hand a piece to whoever reads."""
+        self._pieces.append(piece)
+        if not self._is_told:
+            self._is_told = True
+            self._tell()
+
+    def between(self, turns: Turns) -> Callable[[], bool]:
+        """Return what long work asks between two steps: lets others have the model, tells whether to go on."""
+
+        def go_on() -> bool:
+            turns.give_way()
+            return self.is_wanted
+
+        return go_on
+
+    def _tell(self) -> None:
+        with suppress(RuntimeError):  # the server has ended
+            self._loop.call_soon_threadsafe(self._news.set)
+
+
+class Reading:
+    """The end of a stream that the server reads from: batches of pieces, until the work is done."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.writer = writer
+
+    def stop(self) -> None:
+        """Nobody reads any more: the work ends at its next step."""
+        self.writer.is_wanted = False
+        if self.writer._future is not None:
+            self.writer._future.cancel()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the work has ended, well or not."""
+        return self.writer._future is not None and self.writer._future.done()
+
+    async def first(self, request: Request | None = None) -> bool:
+        """Wait for the first piece or the end; return False when the client left meanwhile.
+
+        Raises:
+            whatever the work raised before its first piece.
+        """
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.writer._news.wait(), LOOK_SECONDS)
+                if not self.writer._pieces:
+                    self.result()
+                return True
+            if request is not None and await request.is_disconnected():
+                self.stop()
+                return False
+
+    async def batches(self) -> AsyncIterator[list[Any]]:
+        """Yield what has come, at most every `BATCH_SECONDS`.
+
+        Raises:
+            whatever the work raised.
+        """
+        writer, loop = self.writer, asyncio.get_running_loop()
+        try:
+            while True:
+                await writer._news.wait()
+                writer._news.clear()
+                is_done = self.is_done
+                writer._is_told = False
+                if batch := [writer._pieces.popleft() for _ in range(len(writer._pieces))]:
+                    sent = loop.time()
+                    yield batch
+                    if not is_done:
+                        await asyncio.sleep(max(0.0, BATCH_SECONDS - (loop.time() - sent)))
+                if is_done:
+                    self.result()
+                    return
+        finally:
+            self.stop()
+
+    async def all(self, request: Request | None = None) -> Any:
+        """Wait until the work is done and return what it returned; None when the client left meanwhile."""
+        while not self.is_done:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.writer._news.wait(), LOOK_SECONDS)
+                self.writer._news.clear()
+                self.writer._is_told = False
+                self.writer._pieces.clear()
+            if not self.is_done and request is not None and await request.is_disconnected():
+                self.stop()
+                return None
+        return self.result()
+
+    def result(self) -> Any:
+        """Return what the work returned.
+
+        Raises:
+            whatever the work raised.
+        """
+        assert self.writer._future is not None
+        return self.writer._future.result(timeout=0)
+
+
+class Streams:
+    """Works that go on, and those that wait."""
+
+    def __init__(self, at_once: int = AT_ONCE, waiting: int = WAITING) -> None:
+        self._at_once, self._most = at_once, at_once + waiting
+        self._pool = ThreadPoolExecutor(at_once, "writing")
+        self._writers: set[Writer] = set()
+        self._guard = threading.Lock()
+
+    def start(self, work: Work) -> Reading:
+        """Begin some work, or queue it.
+
+        Raises:
+            BusyError: too many wait already.
+        """
+        writer = Writer()
+        with self._guard:
+            if len(self._writers) >= self._most:
+                raise BusyError(
+                    f"{self._at_once} texts are being written and {self._most - self._at_once} wait; try again soon"
+                )
+            self._writers.add(writer)
+            writer._future = self._pool.submit(work, writer)
+        writer._future.add_done_callback(lambda _: self._end(writer))
+        return Reading(writer)
+
+    async def answer(
+        self,
+        request: Request,
+        work: Work,
+        encode: Callable[[Sequence[Any]], bytes],
+        encode_error: Callable[[Exception], bytes] | None = None,
+        at_end: bytes = b"",
+    ) -> Response:
+        """Return the answer that streams what the work writes, as server-sent events or whatever `encode` makes of it.
+
+        Args:
+            encode_error: what to send for something that went wrong after the first piece; left out, the stream breaks.
+            at_end: sent when the work ended well.
+
+        Raises:
+            BusyError: too many wait already.
+            whatever the work raised before its first piece.
+        """
+        reading = self.start(work)
+        if not await reading.first(request):
+            return Response(status_code=204)  # nobody is there to read it
+
+        async def body() -> AsyncIterator[bytes]:
+            try:
+                async for batch in reading.batches():
+                    yield encode(batch)
+            except Exception as error:
+                if encode_error is None:
+                    raise
+                yield encode_error(error)
+                return
+            if at_end:
+                yield at_end
+
+        return _Answer(body(), reading)
+
+    def close(self) -> None:
+        """End all work."""
+        with self._guard:
+            for writer in self._writers:
+                writer.is_wanted = False
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def n_running(self) -> int:
+        """How many go on or wait."""
+        return len(self._writers)
+
+    def _end(self, writer: Writer) -> None:
+        with self._guard:
+            self._writers.discard(writer)
+        writer._tell()
+
+
+class _Answer(StreamingResponse):
+    """A stream whose work ends when the client leaves."""
+
+    def __init__(self, body: AsyncIterator[bytes], reading: Reading) -> None:
+        super().__init__(body, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+        self.reading = reading
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self.reading.stop()
+
+
+def event(data: str, name: str = "") -> bytes:
+    """Return one server-sent event; the data must be one line."""
+    head = f"event: {name}\n" if name else ""
+    return f"{head}data: {data}\n\n".encode()
