@@ -16,10 +16,14 @@ from cutaway.base.files import check_name
 from cutaway.base.runs import RunFolder, open_run
 from cutaway.server.events import Events
 from cutaway.server.jobs import Jobs
+from cutaway.server.kept import Kept
 from cutaway.server.models import OpenModels
 from cutaway.server.playgrounds import Playgrounds
 from cutaway.server.streams import Streams
 from cutaway.server.traces import OpenTraces
+
+KEPT_BYTES = 512 << 20
+"""Most memory for answers of models that are asked for in parts."""
 
 
 @dataclass
@@ -54,6 +58,11 @@ class Lab:
     def streams(self) -> Streams:
         """Texts that are being written for clients."""
         return Streams()
+
+    @cached_property
+    def kept(self) -> Kept:
+        """What models were asked, for who asks for another part of it."""
+        return Kept(KEPT_BYTES)
 
     @cached_property
     def playgrounds(self) -> Playgrounds:

@@ -1,0 +1,11 @@
+"""Where a model looks, what surprises it, and whether it repeats what it saw: the questions that only read."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from cutaway.server.routes import lens_attention
+
+router = APIRouter()
+for _part in (lens_attention,):
+    router.include_router(_part.router)
