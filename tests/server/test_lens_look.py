@@ -75,7 +75,7 @@ def test_attention_is_transformers(client, home, kind):
 
 def test_attention_of_a_long_text_is_cut_and_pooled(client):
     text = "abc def. " * 20
-    meta, found = ask(client, "attention", model="models/ours", text=text)
+    meta, _ = ask(client, "attention", model="models/ours", text=text)
     assert meta["cut"] == len(text) - 48
     assert len(meta["tokens"]) == meta["context_length"] == 48
     assert meta["small_step"] == 1
