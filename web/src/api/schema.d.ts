@@ -248,7 +248,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/lens/attention": {
+    "/api/lens/ablate": {
         parameters: {
             query?: never;
             header?: never;
@@ -258,17 +258,17 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Heads
-         * @description Return small pictures of where every head looks, and what kind of head it is on this text.
+         * Ablate
+         * @description Return what a text looks like to the model without some of its parts.
          */
-        post: operations["heads_api_lens_attention_post"];
+        post: operations["ablate_api_lens_ablate_post"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/api/lens/attention/head": {
+    "/api/lens/ablate/scan": {
         parameters: {
             query?: never;
             header?: never;
@@ -278,10 +278,70 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Head
-         * @description Return all weights of one head, of the mean over the heads of a layer, over the layers, or over both.
+         * Scan
+         * @description Return what every head and MLP is worth to a text, each taken away by itself.
          */
-        post: operations["head_api_lens_attention_head_post"];
+        post: operations["scan_api_lens_ablate_scan_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/lens/layers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Layers
+         * @description Return what each layer would say at every position of a text.
+         */
+        post: operations["layers_api_lens_layers_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/lens/patch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Patch
+         * @description Return what every place of the first text does to the reading of the second.
+         */
+        post: operations["patch_api_lens_patch_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/lens/why": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Why
+         * @description Return a token's logit as a sum over everything that was added to the residual stream.
+         */
+        post: operations["why_api_lens_why_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1087,6 +1147,58 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * AblateAsked
+         * @description What is taken away.
+         */
+        AblateAsked: {
+            /**
+             * How
+             * @default zero
+             * @enum {string}
+             */
+            how: "zero" | "mean";
+            /** Model */
+            model: string;
+            /**
+             * Off
+             * @default []
+             */
+            off: string[];
+            /**
+             * Position
+             * @default -1
+             */
+            position: number;
+            /** Prompt */
+            prompt: string;
+        };
+        /**
+         * Ablated
+         * @description What taking parts away does; with it come `before` and `after` (position): each token's surprisal, in nats.
+         */
+        Ablated: {
+            /** Candidates */
+            candidates: components["schemas"]["TokenChange"][];
+            /** Cut */
+            cut: number;
+            /** Heads */
+            heads: number;
+            /** Layers */
+            layers: number;
+            /** Loss After */
+            loss_after: number | null;
+            /** Loss Before */
+            loss_before: number | null;
+            /** Off */
+            off: string[];
+            /** Position */
+            position: number;
+            /** Tokens */
+            tokens: string[];
+            /** Units */
+            units: number;
+        };
+        /**
          * About
          * @description What this lab is.
          */
@@ -1141,6 +1253,16 @@ export interface components {
             found: components["schemas"]["Address"][];
             /** Total */
             total: number;
+        };
+        /**
+         * Asked
+         * @description A text, and the model that reads it.
+         */
+        Asked: {
+            /** Model */
+            model: string;
+            /** Prompt */
+            prompt: string;
         };
         /**
          * AttentionMeta
@@ -1608,48 +1730,6 @@ export interface components {
             phase: string;
         };
         /**
-         * HeadToRead
-         * @description One head, or an average.
-         */
-        HeadToRead: {
-            /** Head */
-            head?: number | null;
-            /** Layer */
-            layer?: number | null;
-            /** Model */
-            model: string;
-            /** Text */
-            text: string;
-        };
-        /**
-         * HeadsMeta
-         * @description All heads of a model on a text.
-         *
-         *     The arrays: `score` and `raw` [layer, head, kind], NaN where the text has no place to measure it on; `small` [layer,
-         *     head, row, column], the patterns, behind each layer's their mean, pooled by the largest weight: `small_step` positions a
-         *     pixel.
-         */
-        HeadsMeta: {
-            /** Called */
-            called: (string | null)[][];
-            /** Context Length */
-            context_length: number;
-            /** Cut */
-            cut: number;
-            /** Heads */
-            heads: number;
-            /** Ids */
-            ids: number[];
-            /** Kinds */
-            kinds: components["schemas"]["KindOfHead"][];
-            /** Layers */
-            layers: number;
-            /** Small Step */
-            small_step: number;
-            /** Tokens */
-            tokens: string[];
-        };
-        /**
          * HistogramsMeta
          * @description How the numbers of each layer were spread at each measured step.
          *
@@ -1712,18 +1792,37 @@ export interface components {
             target: string;
         };
         /**
-         * KindOfHead
-         * @description A kind of head, as the scores measure it.
+         * LayerRow
+         * @description A place in the model at which one can read the residual stream.
          */
-        KindOfHead: {
-            /** Enough */
-            enough: number;
-            /** Fewest */
-            fewest: number;
+        LayerRow: {
+            /** Depth */
+            depth: number;
+            /** Label */
+            label: string;
             /** Name */
             name: string;
-            /** Positions */
-            positions: number;
+        };
+        /**
+         * Layers
+         * @description What each layer would say; with it come, by row and position, `probability`, `rank` and `kl` of the model's own
+         *     answer, `entropy`, and by candidate `top` (an index into `texts`) and `chance`.
+         */
+        Layers: {
+            /** Answers */
+            answers: string[];
+            /** Cut */
+            cut: number;
+            /** Most */
+            most: number;
+            /** Rows */
+            rows: components["schemas"]["LayerRow"][];
+            /** Texts */
+            texts: string[];
+            /** Tokens */
+            tokens: string[];
+            /** Vocabulary */
+            vocabulary: number;
         };
         /**
          * Log
@@ -1914,6 +2013,16 @@ export interface components {
             value: string;
         };
         /**
+         * Neuron
+         * @description A hidden unit of an MLP, and its share.
+         */
+        Neuron: {
+            /** Unit */
+            unit: number;
+            /** Value */
+            value: number;
+        };
+        /**
          * OperationColumns
          * @description The operations in the order they ran, one list a fact. Views are left out: they compute nothing.
          */
@@ -1983,6 +2092,63 @@ export interface components {
             password: string;
         };
         /**
+         * PatchAsked
+         * @description Two texts, and what is carried over from the first to the second.
+         */
+        PatchAsked: {
+            /**
+             * Answer
+             * @default
+             */
+            answer: string;
+            /** Model */
+            model: string;
+            /**
+             * Other
+             * @default
+             */
+            other: string;
+            /** Prompt */
+            prompt: string;
+            /** Second */
+            second: string;
+            /**
+             * What
+             * @default resid_pre
+             * @enum {string}
+             */
+            what: "resid_pre" | "attn_out" | "mlp_out" | "z";
+        };
+        /**
+         * Patched
+         * @description The effect of every place; with it come `effect` (0 as the second text, 1 as the first) and `value`, the difference
+         *     of logits itself (both: row, column).
+         */
+        Patched: {
+            answer: components["schemas"]["TokenChance"];
+            /** Columns */
+            columns: string[];
+            /** Cut */
+            cut: number;
+            /** First Candidates */
+            first_candidates: components["schemas"]["TokenChance"][];
+            /** First Value */
+            first_value: number;
+            /** Note */
+            note: string;
+            other: components["schemas"]["TokenChance"];
+            /** Others */
+            others: (string | null)[];
+            /** Rows */
+            rows: string[];
+            /** Second Candidates */
+            second_candidates: components["schemas"]["TokenChance"][];
+            /** Second Cut */
+            second_cut: number;
+            /** Second Value */
+            second_value: number;
+        };
+        /**
          * PathLink
          * @description A gradient on the way from the loss.
          */
@@ -1995,18 +2161,6 @@ export interface components {
             local: number | ("nan" | "inf" | "-inf");
             /** Value */
             value: number | ("nan" | "inf" | "-inf");
-        };
-        /**
-         * PatternMeta
-         * @description Where one head looks. The array: `pattern` [reads, read], all weights.
-         */
-        PatternMeta: {
-            /** Head */
-            head: number | null;
-            /** Layer */
-            layer: number | null;
-            /** Tokens */
-            tokens: string[];
         };
         /**
          * PlaygroundExplainAsked
@@ -2355,6 +2509,20 @@ export interface components {
             samples: components["schemas"]["Sample"][];
         };
         /**
+         * Scanned
+         * @description Every part taken away by itself; with it come `loss_heads` and `answer_heads` (layer, head), `loss_mlps` and
+         *     `answer_mlps` (layer): by how much the loss grows, and the answer's logit falls, without the part.
+         */
+        Scanned: {
+            answer: components["schemas"]["TokenChance"];
+            /** Cut */
+            cut: number;
+            /** Position */
+            position: number;
+            /** Tokens */
+            tokens: string[];
+        };
+        /**
          * SituationWire
          * @description All it takes to make a playground again.
          */
@@ -2516,12 +2684,30 @@ export interface components {
             zeros: number;
         };
         /**
-         * TextToRead
-         * @description A text and who reads it.
+         * TokenChance
+         * @description A token the model may go on with.
          */
-        TextToRead: {
-            /** Model */
-            model: string;
+        TokenChance: {
+            /** Id */
+            id: number;
+            /** Logit */
+            logit: number;
+            /** Probability */
+            probability: number;
+            /** Text */
+            text: string;
+        };
+        /**
+         * TokenChange
+         * @description A token's probability with and without some parts.
+         */
+        TokenChange: {
+            /** After */
+            after: number;
+            /** Before */
+            before: number;
+            /** Id */
+            id: number;
             /** Text */
             text: string;
         };
@@ -2736,6 +2922,71 @@ export interface components {
             source: number | null;
             /** Unit */
             unit: number;
+        };
+        /**
+         * Why
+         * @description A logit as a sum; with it come `sources` (layer, head, position): each head's share by where it came from.
+         */
+        Why: {
+            /** Candidates */
+            candidates: components["schemas"]["TokenChance"][];
+            /** Cut */
+            cut: number;
+            /** Logit */
+            logit: number;
+            /** Neurons */
+            neurons: components["schemas"]["Neuron"][][];
+            /** Position */
+            position: number;
+            rather: components["schemas"]["TokenChance"] | null;
+            /** Reading */
+            reading: string;
+            /** Terms */
+            terms: components["schemas"]["WhyTerm"][];
+            token: components["schemas"]["TokenChance"];
+            /** Tokens */
+            tokens: string[];
+        };
+        /**
+         * WhyAsked
+         * @description Which logit is split.
+         */
+        WhyAsked: {
+            /** Model */
+            model: string;
+            /**
+             * Position
+             * @default -1
+             */
+            position: number;
+            /** Prompt */
+            prompt: string;
+            /**
+             * Rather
+             * @default
+             */
+            rather: string;
+            /**
+             * Token
+             * @default
+             */
+            token: string;
+        };
+        /**
+         * WhyTerm
+         * @description One summand of a logit.
+         */
+        WhyTerm: {
+            /** Address */
+            address: string | null;
+            /** Kind */
+            kind: string;
+            /** Layer */
+            layer: number | null;
+            /** Name */
+            name: string;
+            /** Value */
+            value: number;
         };
     };
     responses: never;
@@ -3223,7 +3474,7 @@ export interface operations {
             };
         };
     };
-    heads_api_lens_attention_post: {
+    ablate_api_lens_ablate_post: {
         parameters: {
             query?: never;
             header?: never;
@@ -3232,7 +3483,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["TextToRead"];
+                "application/json": components["schemas"]["AblateAsked"];
             };
         };
         responses: {
@@ -3242,7 +3493,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HeadsMeta"];
+                    "application/json": components["schemas"]["Ablated"];
                     "application/x-cutaway-arrays": unknown;
                 };
             };
@@ -3266,7 +3517,7 @@ export interface operations {
             };
         };
     };
-    head_api_lens_attention_head_post: {
+    scan_api_lens_ablate_scan_post: {
         parameters: {
             query?: never;
             header?: never;
@@ -3275,7 +3526,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["HeadToRead"];
+                "application/json": components["schemas"]["AblateAsked"];
             };
         };
         responses: {
@@ -3285,7 +3536,136 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PatternMeta"];
+                    "application/json": components["schemas"]["Scanned"];
+                    "application/x-cutaway-arrays": unknown;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    layers_api_lens_layers_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Asked"];
+            };
+        };
+        responses: {
+            /** @description Arrays; what is said about them has this form. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Layers"];
+                    "application/x-cutaway-arrays": unknown;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    patch_api_lens_patch_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PatchAsked"];
+            };
+        };
+        responses: {
+            /** @description Arrays; what is said about them has this form. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Patched"];
+                    "application/x-cutaway-arrays": unknown;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    why_api_lens_why_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WhyAsked"];
+            };
+        };
+        responses: {
+            /** @description Arrays; what is said about them has this form. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Why"];
                     "application/x-cutaway-arrays": unknown;
                 };
             };

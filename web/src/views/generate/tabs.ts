@@ -14,4 +14,5 @@ export interface Tab {
 export const TABS: readonly Tab[] = [
   { id: 'write', title: 'Write', about: 'What the model writes, and how each token was chosen', load: () => import('./Write.svelte') },
   { id: 'attention', title: 'Attention', about: 'Where each head looks, and what kind of head it is', load: () => import('./Attention.svelte') },
+  { id: 'why', title: 'Why', about: 'Which parts of the model made a token likely', load: () => import('./Why.svelte') },
 ];

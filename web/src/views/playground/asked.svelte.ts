@@ -1,11 +1,14 @@
 // An answer of the lab that follows the situation: asked anew whenever the question changes, the newest question wins.
 
 import { untrack } from 'svelte';
+import { LabError } from '../../api/client';
 import { latest } from './latest';
 
 export interface Answered<A> {
   readonly value: A | undefined;
   readonly error: string;
+  /** The setting the error is about, if one. */
+  readonly field: string;
 }
 
 /**
@@ -15,6 +18,7 @@ export interface Answered<A> {
 export function asked<Q, A>(question: () => Q | undefined, ask: (question: Q, signal: AbortSignal) => Promise<A>, wait = 0): Answered<A> {
   let value = $state.raw<A>();
   let error = $state('');
+  let field = $state('');
   let timer: ReturnType<typeof setTimeout> | undefined;
   let lastTime = -Infinity;
   let next: Q | undefined;
@@ -23,8 +27,12 @@ export function asked<Q, A>(question: () => Q | undefined, ask: (question: Q, si
     (answer) => {
       value = answer;
       error = '';
+      field = '';
     },
-    (cause) => (error = cause instanceof Error ? cause.message : String(cause)),
+    (cause) => {
+      error = cause instanceof Error ? cause.message : String(cause);
+      field = cause instanceof LabError ? cause.field : '';
+    },
   );
 
   function send(): void {
@@ -53,6 +61,9 @@ export function asked<Q, A>(question: () => Q | undefined, ask: (question: Q, si
     },
     get error() {
       return error;
+    },
+    get field() {
+      return field;
     },
   };
 }
