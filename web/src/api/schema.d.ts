@@ -288,6 +288,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/lens/attention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Heads
+         * @description Return small pictures of where every head looks, and what kind of head it is on this text.
+         */
+        post: operations["heads_api_lens_attention_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/lens/attention/head": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Head
+         * @description Return all weights of one head, of the mean over the heads of a layer, over the layers, or over both.
+         */
+        post: operations["head_api_lens_attention_head_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/lens/layers": {
         parameters: {
             query?: never;
@@ -1730,6 +1770,48 @@ export interface components {
             phase: string;
         };
         /**
+         * HeadToRead
+         * @description One head, or an average.
+         */
+        HeadToRead: {
+            /** Head */
+            head?: number | null;
+            /** Layer */
+            layer?: number | null;
+            /** Model */
+            model: string;
+            /** Text */
+            text: string;
+        };
+        /**
+         * HeadsMeta
+         * @description All heads of a model on a text.
+         *
+         *     The arrays: `score` and `raw` [layer, head, kind], NaN where the text has no place to measure it on; `small` [layer,
+         *     head, row, column], the patterns, behind each layer's their mean, pooled by the largest weight: `small_step` positions a
+         *     pixel.
+         */
+        HeadsMeta: {
+            /** Called */
+            called: (string | null)[][];
+            /** Context Length */
+            context_length: number;
+            /** Cut */
+            cut: number;
+            /** Heads */
+            heads: number;
+            /** Ids */
+            ids: number[];
+            /** Kinds */
+            kinds: components["schemas"]["KindOfHead"][];
+            /** Layers */
+            layers: number;
+            /** Small Step */
+            small_step: number;
+            /** Tokens */
+            tokens: string[];
+        };
+        /**
          * HistogramsMeta
          * @description How the numbers of each layer were spread at each measured step.
          *
@@ -1790,6 +1872,20 @@ export interface components {
             state: "queued" | "running" | "done" | "failed" | "stopped";
             /** Target */
             target: string;
+        };
+        /**
+         * KindOfHead
+         * @description A kind of head, as the scores measure it.
+         */
+        KindOfHead: {
+            /** Enough */
+            enough: number;
+            /** Fewest */
+            fewest: number;
+            /** Name */
+            name: string;
+            /** Positions */
+            positions: number;
         };
         /**
          * LayerRow
@@ -2161,6 +2257,18 @@ export interface components {
             local: number | ("nan" | "inf" | "-inf");
             /** Value */
             value: number | ("nan" | "inf" | "-inf");
+        };
+        /**
+         * PatternMeta
+         * @description Where one head looks. The array: `pattern` [reads, read], all weights.
+         */
+        PatternMeta: {
+            /** Head */
+            head: number | null;
+            /** Layer */
+            layer: number | null;
+            /** Tokens */
+            tokens: string[];
         };
         /**
          * PlaygroundExplainAsked
@@ -2682,6 +2790,16 @@ export interface components {
             undefined: number;
             /** Zeros */
             zeros: number;
+        };
+        /**
+         * TextToRead
+         * @description A text and who reads it.
+         */
+        TextToRead: {
+            /** Model */
+            model: string;
+            /** Text */
+            text: string;
         };
         /**
          * TokenChance
@@ -3537,6 +3655,92 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Scanned"];
+                    "application/x-cutaway-arrays": unknown;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    heads_api_lens_attention_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TextToRead"];
+            };
+        };
+        responses: {
+            /** @description Arrays; what is said about them has this form. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HeadsMeta"];
+                    "application/x-cutaway-arrays": unknown;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    head_api_lens_attention_head_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HeadToRead"];
+            };
+        };
+        responses: {
+            /** @description Arrays; what is said about them has this form. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PatternMeta"];
                     "application/x-cutaway-arrays": unknown;
                 };
             };
