@@ -25,10 +25,14 @@ from cutaway.base.tap import is_listening
 from cutaway.generate.config import SamplingConfig
 from cutaway.generate.flat import FlatDecoder
 from cutaway.generate.sampling import choose_token
+from cutaway.generate.steps import Drawn, Step, explain_drawn
 from cutaway.generate.stream import TextStream
 from cutaway.generate.temperature import temperatures
 from cutaway.models.decoder import Decoder, evaluating
 from cutaway.text.tokenizer import Tokenizer
+
+READ_AT_ONCE = 256
+"""A long prompt is read in parts of so many tokens, so that reading can end when nobody wants the text."""
 
 
 @dataclass(frozen=True)
@@ -39,69 +43,71 @@ class Completion:
     """The new text, without the prompt."""
     tokens: list[int]
     """The ids of the new tokens; the one that ended the text is included."""
-    stop_reason: Literal["max_tokens", "stop", "end"]
-    """Why it ended: enough tokens, a stop string, or the model's own end of text."""
+    stop_reason: Literal["max_tokens", "stop", "end", "unwanted"]
+    """Why it ended: enough tokens, a stop string, the model's own end of text, or nobody wanted more."""
     logprobs: list[float] | None = None
     """Natural logarithm of each new token's probability, before temperature and filters."""
     top_logprobs: list[list[tuple[int, float]]] | None = None
     """The likeliest tokens at each position with theirs, likeliest first."""
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """One new token of every text, and what it was drawn from."""
-
-    t: int
-    """The number of the new token, from 0."""
-    temperature: float
-    logits_BV: Tensor
-    """As the model gave them, in float32 on the CPU; tokens that stand for no text included."""
-    allowed_BV: Tensor
-    """The same with -inf at tokens that stand for no text (the unknown token, padding of the vocabulary)."""
-    uniforms_B: Tensor
-    """The random number of each text, from 0 to 1."""
-    tokens_B: Tensor
+    prompt_cut: int = 0
+    """So many tokens at the prompt's beginning the model did not see: its context has no room for them."""
 
 
 def generate(
     model: Decoder,
     tokenizer: Tokenizer,
-    prompt: str = "",
+    prompt: str | Sequence[int] = "",
     config: SamplingConfig | None = None,
     n_samples: int = 1,
     on_token: Callable[[int, str], None] | None = None,
     use_cache: bool = True,
     logprobs: int | None = None,
+    on_step: Callable[[int, Step], None] | None = None,
+    forced: Sequence[int] | Mapping[int, int] = (),
+    is_wanted: Callable[[], bool] | None = None,
 ) -> list[Completion]:
     """Continue the prompt, `n_samples` times; sample i is the same whatever `n_samples` is.
 
     Args:
+        prompt: a text, or the ids of its tokens.
         on_token: called with the sample's number and each piece of text as soon as it is certain.
         use_cache: False reads the whole text again at each token: slow, and the same to rounding.
         logprobs: also return the log-probabilities of the chosen tokens and of this many of the likeliest.
+        on_step: called with the sample's number and what each stage of choosing did, token by token.
+        forced: the first new tokens, or new tokens by their number, that are what they are said to be whatever is drawn.
+        is_wanted: asked before each token, and while a long prompt is read; when it says no, the text ends there.
 
     Raises:
         TokenizerError: the prompt has characters the tokenizer does not know.
         NonFiniteError: the model's logits are not numbers.
+        UsageError: a token is not in the vocabulary.
     """
     config = config or SamplingConfig()
     before = prompt_ids(tokenizer, prompt, model)
+    by_number = dict(forced if isinstance(forced, Mapping) else enumerate(forced))
     samples = [_Sample(tokenizer, before, config.stop, logprobs) for _ in range(n_samples)]
-    for drawn in draw_tokens(model, tokenizer, before, config, n_samples, use_cache):
+    for drawn in draw_tokens(
+        model, tokenizer, before, config, n_samples, use_cache, forced=by_number, is_wanted=is_wanted
+    ):
         for i, (sample, token) in enumerate(zip(samples, drawn.tokens_B.tolist(), strict=True)):
             if sample.stop_reason is None:
                 if logprobs is not None:
                     sample.note_logprobs(drawn.logits_BV[i].log_softmax(dim=-1), token)
                 piece = sample.push(token)
+                if on_step is not None:
+                    on_step(i, explain_drawn(drawn, config, i))
                 if piece and on_token is not None:
                     on_token(i, piece)
         if all(sample.stop_reason is not None for sample in samples):
             break
+    cut = first_visible(len(before), model.config.context_length)
     for i, sample in enumerate(samples):
         piece = sample.stream.finish()
         if piece and on_token is not None:
             on_token(i, piece)
-    return [sample.completion() for sample in samples]
+        if sample.stop_reason is None and len(sample.tokens) < config.max_tokens:
+            sample.stop_reason = "unwanted"
+    return [sample.completion(cut) for sample in samples]
 
 
 def draw_tokens(
@@ -113,6 +119,7 @@ def draw_tokens(
     use_cache: bool = True,
     given: Sequence[int] = (),
     forced: Mapping[int, int] | None = None,
+    is_wanted: Callable[[], bool] | None = None,
 ) -> Iterator[Drawn]:
     """Yield the new tokens one by one, for as long as somebody asks for the next.
 
@@ -120,6 +127,7 @@ def draw_tokens(
         before: the prompt's ids.
         given: new tokens that are known already: they are read at once, and the first one yielded comes after them.
         forced: new tokens, by their number, that are what they are said to be whatever is drawn.
+        is_wanted: asked before each token, and while a long prompt is read; when it says no, that was the last.
 
     Raises:
         NonFiniteError: the model's logits are not numbers.
@@ -128,9 +136,7 @@ def draw_tokens(
     if n_samples < 1:
         raise UsageError(f"asked for {n_samples} samples; expected 1 or more")
     forced = forced or {}
-    for token in (*given, *forced.values()):
-        if not 0 <= token < model.lm_head.out_features:
-            raise UsageError(f"there is no token {token}; the model has 0 to {model.lm_head.out_features - 1}")
+    check_tokens(model, (*given, *forced.values()))
     schedule = temperatures(config.temperature, config.max_tokens)
     uniforms_BT = torch.stack([_uniforms(config, sample) for sample in range(n_samples)])
     n_more = max(0, config.max_tokens - len(given))
@@ -141,7 +147,10 @@ def draw_tokens(
     with evaluating(model):
         for t in range(len(given), config.max_tokens):
             with torch.inference_mode():
-                logits_BV = reader.next_logits().float().cpu()
+                last_BV = reader.next_logits(is_wanted)
+                if last_BV is None:
+                    return
+                logits_BV = last_BV.float().cpu()
                 if not math.isfinite(logits_BV.max()):
                     raise NonFiniteError(
                         f"the model's logits are not finite at new token {t}: its weights are damaged or diverged"
@@ -150,10 +159,11 @@ def draw_tokens(
                 tokens_B = choose_token(allowed_BV, config, schedule[t], uniforms_BT[:, t], seen_BV)
                 if t in forced:
                     tokens_B = torch.full_like(tokens_B, forced[t])
-                if seen_BV is not None:
-                    seen_BV.scatter_(1, tokens_B[:, None], True)
                 reader.append(tokens_B)
-            yield Drawn(t, schedule[t], logits_BV, allowed_BV, uniforms_BT[:, t], tokens_B)
+            yield Drawn(t, schedule[t], logits_BV, allowed_BV, uniforms_BT[:, t], tokens_B, seen_BV)
+            if seen_BV is not None:
+                with torch.inference_mode():
+                    seen_BV.scatter_(1, tokens_B[:, None], True)
 
 
 class Reader:
@@ -178,8 +188,14 @@ class Reader:
         self.tokens_BN[:, self.length] = tokens
         self.length += 1
 
-    def next_logits(self) -> Float[Tensor, "B V"]:
-        """Read what was not read yet; return the logits of the token to come."""
+    def next_logits(self, is_wanted: Callable[[], bool] | None = None) -> Float[Tensor, "B V"] | None:
+        """Read what was not read yet; return the logits of the token to come.
+
+        Args:
+            is_wanted: when it says no, reading ends and nothing is returned.
+        """
+        if is_wanted is not None and not is_wanted():
+            return None
         start = first_visible(self.length, self.model.config.context_length)
         if self.cache is None:
             unread_BT = self.tokens_BN[:, start : self.length]
@@ -190,7 +206,12 @@ class Reader:
             unread_BT = self.tokens_BN[:, start + self.cache.length : self.length]
         if self.flat is not None and unread_BT.shape[1] == 1 and not is_listening():
             return self.flat.step(unread_BT)
-        hidden_BTC = self.model.hidden(unread_BT, self.cache)
+        if self.cache is None or is_listening():
+            return self.model.lm_head(self.model.hidden(unread_BT, self.cache)[:, -1])
+        for part_BT in unread_BT.split(READ_AT_ONCE, dim=1):
+            if self.cache.length > 0 and is_wanted is not None and not is_wanted():
+                return None
+            hidden_BTC = self.model.hidden(part_BT, self.cache)
         return self.model.lm_head(hidden_BTC[:, -1])
 
     def seen_tokens(self) -> Tensor:
@@ -212,7 +233,7 @@ class _Sample:
         self.stream = TextStream(tokenizer, prompt_ids, stop)
         self.eos_id = tokenizer.eos_id
         self.tokens: list[int] = []
-        self.stop_reason: Literal["stop", "end"] | None = None
+        self.stop_reason: Literal["stop", "end", "unwanted"] | None = None
         self.n_top = n_top
         self.logprobs: list[float] = []
         self.top_logprobs: list[list[tuple[int, float]]] = []
@@ -232,7 +253,7 @@ class _Sample:
         top = logprobs.topk(min(self.n_top or 0, len(logprobs)))
         self.top_logprobs.append(list(zip(top.indices.tolist(), top.values.tolist(), strict=True)))
 
-    def completion(self) -> Completion:
+    def completion(self, prompt_cut: int) -> Completion:
         wanted = self.n_top is not None
         return Completion(
             self.stream.text,
@@ -240,16 +261,20 @@ class _Sample:
             self.stop_reason or "max_tokens",
             self.logprobs if wanted else None,
             self.top_logprobs if wanted else None,
+            prompt_cut,
         )
 
 
-def prompt_ids(tokenizer: Tokenizer, prompt: str, model: Decoder) -> list[int]:
+def prompt_ids(tokenizer: Tokenizer, prompt: str | Sequence[int], model: Decoder) -> list[int]:
     """Return the ids a text begins with: the prompt's, or where there is none the mark of the beginning, or a line end.
 
     Raises:
         TokenizerError: characters the tokenizer does not know; a tokenizer of another model.
+        UsageError: a token that is not in the vocabulary.
     """
-    ids = tokenizer.prompt_ids(prompt)
+    if not isinstance(prompt, str):
+        check_tokens(model, prompt)
+    ids = tokenizer.prompt_ids(prompt) if isinstance(prompt, str) else list(prompt)
     if not ids and tokenizer.bos_id is not None:
         ids = [tokenizer.bos_id]
     if not ids:
@@ -263,6 +288,17 @@ def prompt_ids(tokenizer: Tokenizer, prompt: str, model: Decoder) -> list[int]:
             f"they do not belong together; load both from one folder"
         )
     return ids
+
+
+def check_tokens(model: Decoder, tokens: Sequence[int]) -> None:
+    """Refuse ids the model does not have.
+
+    Raises:
+        UsageError: there is no such token.
+    """
+    for token in tokens:
+        if not 0 <= token < model.lm_head.out_features:
+            raise UsageError(f"there is no token {token}; the model has 0 to {model.lm_head.out_features - 1}")
 
 
 def _uniforms(config: SamplingConfig, sample: int) -> Float[Tensor, " N"]:

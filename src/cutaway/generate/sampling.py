@@ -7,7 +7,8 @@
     keep_min_p            those at least a share of the best stay      Nguyen et al. 2024, arXiv:2407.01082
     draw                  one random number picks a token by its probability
 
-What does not stay gets the logit -inf, hence probability 0. `choose_token` is all of them in this order.
+What does not stay gets the logit -inf, hence probability 0. `stages` is all of them in this order; `choose_token` draws
+from the last, and `steps.py` shows each.
 The randomness is passed in: a number from 0 to 1 for each text, which points into the line of
 probabilities laid end to end.
 """
@@ -15,6 +16,8 @@ probabilities laid end to end.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -69,6 +72,44 @@ def draw(logits: Float[Tensor, "B V"], uniforms: Float[Tensor, " B"]) -> Int[Ten
     return torch.searchsorted(ends, targets, right=True)[:, 0].clamp_(max=logits.shape[-1] - 1)
 
 
+def keep_likeliest(logits: Float[Tensor, "*B V"]) -> Float[Tensor, "*B V"]:
+    """Keep the likeliest token alone, the first of several."""
+    is_other = torch.ones_like(logits, dtype=torch.bool).scatter_(-1, logits.argmax(dim=-1, keepdim=True), False)
+    return logits.masked_fill(is_other, -math.inf)
+
+
+Stage = Literal["raw", "repetition_penalty", "temperature", "top_k", "top_p", "min_p"]
+
+
+def stages(
+    logits: Float[Tensor, "B V"], config: SamplingConfig, temperature: float, seen: Bool[Tensor, "B V"] | None = None
+) -> Iterator[tuple[Stage, Float[Tensor, "B V"]]]:
+    """Yield the logits as they come and after each step the settings ask for; the last are drawn from.
+
+    Args:
+        temperature: this position's; 0 keeps the likeliest token alone, and the filters after it have nothing to do.
+        seen: tokens already in each text; needed for a repetition penalty.
+    """
+    yield "raw", logits
+    if config.repetition_penalty != 1 and seen is not None:
+        logits = penalise_repetition(logits, seen, config.repetition_penalty)
+        yield "repetition_penalty", logits
+    if temperature == 0:
+        yield "temperature", keep_likeliest(logits)
+        return
+    logits = apply_temperature(logits, temperature)
+    yield "temperature", logits
+    if config.top_k is not None:
+        logits = keep_top_k(logits, config.top_k)
+        yield "top_k", logits
+    if config.top_p is not None and config.top_p < 1:
+        logits = keep_top_p(logits, config.top_p)
+        yield "top_p", logits
+    if config.min_p is not None:
+        logits = keep_min_p(logits, config.min_p)
+        yield "min_p", logits
+
+
 def choose_token(
     logits: Float[Tensor, "B V"],
     config: SamplingConfig,
@@ -76,21 +117,9 @@ def choose_token(
     uniforms: Float[Tensor, " B"],
     seen: Bool[Tensor, "B V"] | None = None,
 ) -> Int[Tensor, " B"]:
-    """Return one token for each text: every step the settings ask for, then the draw.
-
-    Args:
-        temperature: this position's; 0 takes the likeliest token.
-        seen: tokens already in each text; needed for a repetition penalty.
-    """
-    if config.repetition_penalty != 1 and seen is not None:
-        logits = penalise_repetition(logits, seen, config.repetition_penalty)
+    """Return one token for each text: every step the settings ask for (`stages`), then the draw."""
+    for _, after in stages(logits, config, temperature, seen):
+        logits = after
     if temperature == 0:
         return logits.argmax(dim=-1)
-    logits = apply_temperature(logits, temperature)
-    if config.top_k is not None:
-        logits = keep_top_k(logits, config.top_k)
-    if config.top_p is not None and config.top_p < 1:
-        logits = keep_top_p(logits, config.top_p)
-    if config.min_p is not None:
-        logits = keep_min_p(logits, config.min_p)
     return draw(logits, uniforms)
