@@ -44,3 +44,28 @@ class SamplingConfig:
             if not is_right:
                 raise ConfigError(f"generate.{name} is {getattr(self, name)!r}; expected {expected}")
         temperatures(self.temperature, self.max_tokens)
+
+    def notes(self, vocab_size: int | None = None) -> list[str]:
+        """Return a line for each setting that does nothing beside the others. None of that is refused: the text is well
+        defined, and who moves one slider need not clear the others first.
+        """
+        schedule = temperatures(self.temperature, self.max_tokens)
+        filters = [name for name in ("top_k", "top_p", "min_p") if getattr(self, name) is not None]
+        notes = []
+        if max(schedule) == 0:
+            if filters:
+                notes.append(
+                    f"{' and '.join(filters)} do nothing at temperature 0: the likeliest token is taken anyway"
+                )
+            return notes
+        if self.top_k == 1 or self.min_p == 1:
+            notes.append(
+                f"{'top_k' if self.top_k == 1 else 'min_p'} 1 leaves the likeliest token alone, as temperature 0"
+            )
+        if vocab_size is not None and self.top_k is not None and self.top_k >= vocab_size:
+            notes.append(f"top_k {self.top_k} does nothing: there are only {vocab_size} tokens")
+        if self.top_p == 1:
+            notes.append("top_p 1 does nothing: all tokens together have probability 1")
+        if self.min_p == 0:
+            notes.append("min_p 0 does nothing: every token is at least that likely")
+        return notes

@@ -166,6 +166,31 @@ def draw_tokens(
                     seen_BV.scatter_(1, tokens_B[:, None], True)
 
 
+def explain_token(
+    model: Decoder,
+    tokenizer: Tokenizer,
+    prompt: str | Sequence[int],
+    tokens: Sequence[int],
+    config: SamplingConfig,
+    n_candidates: int = 12,
+) -> Step:
+    """Return how the last of some new tokens was chosen, equal to rounding to what `generate` told `on_step`.
+
+    Args:
+        tokens: the first new tokens of a text, up to the one in question.
+
+    Raises:
+        UsageError: there are no tokens, more than the settings allow, or one the model does not have.
+    """
+    if not 0 < len(tokens) <= config.max_tokens:
+        raise UsageError(f"there are {len(tokens)} new tokens; expected 1 to {config.max_tokens} (max_tokens)")
+    before = prompt_ids(tokenizer, prompt, model)
+    last = {len(tokens) - 1: tokens[-1]}
+    for drawn in draw_tokens(model, tokenizer, before, config, given=tokens[:-1], forced=last):
+        return explain_drawn(drawn, config, 0, n_candidates)
+    raise AssertionError("the text has no such token")
+
+
 class Reader:
     """The model's side: the texts so far, read into a cache.
 

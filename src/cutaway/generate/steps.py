@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from cutaway.generate.config import SamplingConfig
-from cutaway.generate.sampling import stages
+from cutaway.generate.sampling import draw, stages
 
 
 @dataclass(frozen=True)
@@ -163,14 +163,9 @@ def explain_step(
     entropies_N = torch.special.entr(probabilities_NV).sum(dim=-1).div(math.log(2)).tolist()
     kept_N = logits_NV.isfinite().sum(dim=-1).tolist()
 
+    drawn = int(draw(rows[-1][None], torch.tensor([uniform], dtype=torch.float64)))
     ends_V = probabilities_NV[-1].cumsum(dim=-1)
     total = float(ends_V[-1])
-    if temperature == 0:
-        drawn = int(logits_NV[-1].argmax())
-    else:
-        drawn = int(
-            torch.searchsorted(ends_V, ends_V.new_tensor(uniform * total), right=True).clamp(max=len(ends_V) - 1)
-        )
     end, width = float(ends_V[drawn]), float(probabilities_NV[-1, drawn])
 
     taken = drawn if chosen is None else chosen
