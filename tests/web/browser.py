@@ -2,16 +2,82 @@
 
 Chromium is the system's (Debian's package `chromium`; `make test` installs it where it may). Where there is none, the tests
 that need it are skipped and say so.
+
+A page shows what it asked for a little later, on a busy machine much later: a test that reads at once is right by luck.
+`CUTAWAY_LATE=0.4 pytest tests/web` takes the luck away: each answer of the lab waits for up to 0.4 seconds, at random, and
+the page computes four times slower.
 """
 
 from __future__ import annotations
 
+import asyncio
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
-from cutaway.bench.browser import CHROMIUM, DESKTOP, FLAGS, LOOKS, PHONE, chromium, opened, serving
+from fastapi import FastAPI
+
+from cutaway.bench import browser as real
+from cutaway.bench.browser import CHROMIUM, DESKTOP, FLAGS, LOOKS, PHONE, chromium
 
 __all__ = ["CHROMIUM", "DESKTOP", "FLAGS", "LOOKS", "PHONE", "chromium", "opened", "serving"]
+
+LATE = float(os.environ.get("CUTAWAY_LATE", "0"))
+
+
+class Late:
+    """Answers that come late, and not in the order they were asked for."""
+
+    def __init__(self, app: Any) -> None:
+        self.app, self.random = app, random.Random(0)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and scope["path"].startswith("/api/"):
+            await asyncio.sleep(self.random.uniform(0, LATE))
+        await self.app(scope, receive, send)
+
+
+@contextmanager
+def serving(app: FastAPI) -> Iterator[str]:
+    """Serve an application on a free port and give its address."""
+    if LATE:
+        app.add_middleware(Late)
+    with real.serving(app) as address:
+        yield address
+
+
+@contextmanager
+def opened(browser: Any, address: str, viewport: dict[str, int] = DESKTOP, theme: str = "light") -> Iterator[Any]:
+    """Open a page of its own; a mistake in the page, or a request to anywhere else, fails the test."""
+    with real.opened(browser, address, viewport, theme, slower=4 if LATE else 1) as page:
+        yield page
+
+
+def press(control: Any, key: str = "Enter") -> None:
+    """Press a key on a control once it can be used: unlike a click, Playwright's `press` does not wait for that."""
+    from playwright.sync_api import expect
+
+    expect(control).to_be_enabled(timeout=30_000)
+    control.press(key)
+
+
+def situation(page: Any) -> dict[str, str]:
+    """Return what the address says, once it says what the page shows: a page about to be left writes at once."""
+    page.evaluate("window.dispatchEvent(new Event('pagehide'))")
+    return {name: values[0] for name, values in parse_qs(urlsplit(page.url).query).items()}
+
+
+def becomes(read: Callable[[], Any], expected: Any, seconds: float = 30.0) -> None:
+    """Wait until what is read from the page is this."""
+    until = time.monotonic() + seconds
+    while (found := read()) != expected:
+        assert time.monotonic() < until, f"it stayed {found!r}, and not {expected!r}"
+        time.sleep(0.02)
 
 
 def look(page: Any, name: str) -> Path:

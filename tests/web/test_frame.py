@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from server.labs import end_jobs, lab_process, training, wait_for
-from web.browser import DESKTOP, LOOKS, PHONE, accessibility_problems, look, opened, serving, sideways_scroll
+from web.browser import DESKTOP, LOOKS, PHONE, accessibility_problems, look, opened, press, serving, sideways_scroll
 
 from cutaway.server.app import create_app
 from cutaway.server.jobs import Jobs
@@ -77,7 +77,7 @@ def test_the_theme_is_chosen_and_kept(browser: Any, address: str) -> None:
         assert light != dark
         page.reload()
         assert page.evaluate(paper) == light
-        page.get_by_role("button", name="Theme: light; change").press("Enter")
+        press(page.get_by_role("button", name="Theme: light; change"))
         page.get_by_role("button", name="Theme: dark; change").wait_for()
         assert page.evaluate(paper) == dark
         page.get_by_role("button", name="Theme: dark; change").click()
@@ -97,7 +97,7 @@ def test_the_first_load_is_small(browser: Any, address: str, screen: str) -> Non
         page.on("request", lambda asked: None)
         page.goto(f"{address}{screen}")
         page.locator("main").get_by_role("heading").first.wait_for()
-        page.wait_for_timeout(300)
+        page.wait_for_load_state("networkidle")
         page.wrong.clear()  # the origin of about:blank is none
         files = {kinds[key]: size for key, size in sizes.items() if "/api/" not in kinds.get(key, "/api/")}
         assert any(url.endswith(".js") for url in files)
@@ -151,6 +151,7 @@ def test_the_password_is_asked_for(browser: Any, tmp_path: Path, viewport: dict[
         assert not accessibility_problems(page)
         assert sideways_scroll(page) == 0
         look(page, f"login-{viewport['width']}-{theme}")
+        page.wait_for_function("document.activeElement.matches('input[type=password]')")
         page.keyboard.type("open barley")
         page.keyboard.press("Enter")
         page.get_by_text("this is not the lab's password").wait_for()

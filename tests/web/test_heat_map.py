@@ -8,7 +8,7 @@ import re
 
 import pytest
 import torch
-from web.browser import DESKTOP, PHONE, opened, serving
+from web.browser import DESKTOP, PHONE, opened, serving, situation
 from web.microscope_traces import write_traces
 
 from cutaway.server.app import create_app
@@ -180,9 +180,7 @@ def test_everything_by_keyboard(browser, lab):
         assert at()[0] <= 1  # a page is what is in sight, which may begin within a cell
         press("Shift+ArrowDown")
         drawn(page)
-        assert "view=" in page.evaluate(
-            "async () => { await new Promise(r => setTimeout(r, 200)); return location.href }"
-        )
+        assert "view" in situation(page)
         press("0")
         drawn(page)
         assert page.get_by_role("button", name="Whole").is_disabled()

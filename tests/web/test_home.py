@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from server.labs import end_jobs, training, wait_for
-from web.browser import LOOKS, accessibility_problems, look, opened, serving, sideways_scroll
+from web.browser import LOOKS, accessibility_problems, look, opened, press, serving, sideways_scroll
 
 from cutaway.server.app import create_app
 from cutaway.server.lab import Lab
@@ -61,7 +61,7 @@ def test_the_first_run_begins_by_itself_and_once(browser: Any, home: Path) -> No
         page.locator("header").get_by_role("link", name="stdlib-1: training").wait_for()
         assert not accessibility_problems(page)
         page.reload()
-        page.get_by_role("button", name="Stop").press("Enter")
+        press(page.get_by_role("button", name="Stop"))
         page.get_by_text("stopped, can go on").first.wait_for(timeout=60_000)
         page.get_by_role("link", name="Let it go on").wait_for()
         assert len(lab.jobs.list()) == 1
@@ -133,7 +133,7 @@ def test_samples_by_keyboard_are_a_link(browser: Any, trained: Path) -> None:
         slider = page.get_by_role("slider", name="From noise to now")
         slider.wait_for()
         last = page.get_by_role("region", name="sample after").inner_text()
-        slider.press("Home")
+        press(slider, "Home")
         page.get_by_text("went on like this after one step").wait_for()
         assert page.get_by_role("region", name="sample after").inner_text() != last
         page.wait_for_url("**/?sample=1")
@@ -148,5 +148,5 @@ def test_where_one_can_go(browser: Any, trained: Path) -> None:
         links = page.locator("main a").evaluate_all("all => all.map((one) => one.getAttribute('href'))")
         assert {"/playground", "/runs", f"/microscope?run={newest}", f"/runs/{newest}", "/runs/fox-1"} <= set(links)
         assert f"/runs/compare?runs={newest},fox-2" in links
-        page.get_by_role("link", name="Playground A network").press("Enter")
+        press(page.get_by_role("link", name="Playground A network"))
         page.wait_for_url(f"{address}/playground")

@@ -10,7 +10,18 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from web.browser import DESKTOP, LOOKS, PHONE, accessibility_problems, look, opened, serving, sideways_scroll
+from web.browser import (
+    DESKTOP,
+    LOOKS,
+    PHONE,
+    accessibility_problems,
+    becomes,
+    look,
+    opened,
+    press,
+    serving,
+    sideways_scroll,
+)
 
 import cutaway
 from cutaway.cli.main import main
@@ -18,7 +29,7 @@ from cutaway.server.app import create_app
 from cutaway.server.lab import Lab
 
 RUN, TRACE = "names-1", "names-1/traces/1"
-BLOCKS, OTHER, BROKEN = "traces/blocks", "traces/other", "traces/broken"
+BLOCKS, OTHER, BROKEN, DEEP = "traces/blocks", "traces/other", "traces/broken", "traces/deep"
 
 
 class Block(nn.Module):
@@ -42,14 +53,14 @@ class Network(nn.Module):
         return self.head(x)
 
 
-def recorded(seed: int, infinite: bool = False) -> cutaway.Trace:
+def recorded(seed: int, infinite: bool = False, n: int = 5) -> cutaway.Trace:
     torch.manual_seed(seed)
-    model, x = Network(), torch.randn(4, 8)
+    model, x = Network(n=n), torch.randn(4, 8)
     if infinite:
         with torch.no_grad():
             model.blocks[1].up.weight[3, 2] = float("inf")
     trace = cutaway.trace(model, x, lambda out: (out**2).mean(), torch.optim.AdamW(model.parameters()))
-    trace.notes = {"model": f"five blocks, seed {seed}", "text": ""}
+    trace.notes = {"model": f"{n} blocks, seed {seed}", "text": ""}
     return trace
 
 
@@ -66,6 +77,7 @@ def home(tmp_path_factory):
     recorded(0).save(folder / BLOCKS)
     recorded(1).save(folder / OTHER)
     recorded(2, infinite=True).save(folder / BROKEN)
+    recorded(3, n=7).save(folder / DEEP)
     return folder
 
 
@@ -133,8 +145,8 @@ def test_a_trace_is_deleted_when_one_is_sure(browser, address, home):
         bin_.click()
         page.get_by_role("button", name="Keep").click()
         assert (home / "traces/spare").is_dir()
-        bin_.press("Enter")
-        page.get_by_role("button", name="Delete", exact=False).filter(has_text="kB").press("Enter")
+        press(bin_)
+        press(page.get_by_role("button", name="Delete", exact=False).filter(has_text="kB"))
         bin_.wait_for(state="detached")
     assert not (home / "traces/spare").exists()
 
@@ -178,12 +190,12 @@ def test_shapes_and_sizes_are_those_of_the_api(browser, address, trace):
     with opened(browser, microscope(address, trace=trace, open="*")) as page:
         page.get_by_role("treegrid").wait_for()
         head = next(one for one in found["modules"] if one["path"] in ("head", "lm_head"))
-        page.get_by_role("treegrid").press("End")
+        press(page.get_by_role("treegrid"), "End")
         shown = row(page, head["path"])
         for _ in range(40):
             if shown.count():
                 break
-            page.get_by_role("treegrid").press("PageUp")
+            press(page.get_by_role("treegrid"), "PageUp")
         out = head["out"][0]
         letters = dict(one.split(" ") for one in found["axes"]).get(found["addresses"][out].rpartition(".")[2])
         sizes = [str(size) for size in found["shapes"][out]]
@@ -231,23 +243,23 @@ def test_the_tree_by_keyboard(browser, address):
             )
 
         for _ in range(2):
-            tree.press("ArrowDown")
+            press(tree, "ArrowDown")
         assert at().startswith("blocks 0 to 4")
-        tree.press("ArrowRight")
+        press(tree, "ArrowRight")
         row(page, "blocks.1").wait_for()
-        tree.press("ArrowDown")
+        press(tree, "ArrowDown")
         assert at().startswith("blocks.0")
-        tree.press("ArrowRight")  # opens
+        press(tree, "ArrowRight")  # opens
         row(page, "norm").wait_for()
-        tree.press("ArrowRight")  # the lane beside
+        press(tree, "ArrowRight")  # the lane beside
         assert at().startswith("gradient")
-        tree.press("Enter")
+        press(tree)
         settled(page, address="blocks.0:out:grad")
         assert page.evaluate("document.activeElement.getAttribute('role')") == "treegrid"  # the focus stays
-        tree.press("ArrowLeft")
-        tree.press("ArrowLeft")
+        press(tree, "ArrowLeft")
+        press(tree, "ArrowLeft")
         row(page, "norm").wait_for(state="detached")
-        tree.press("ArrowLeft")
+        press(tree, "ArrowLeft")
         assert at().startswith("blocks 0 to 4")
 
 
@@ -289,17 +301,17 @@ def test_operations_light_up_in_the_order_of_the_program(browser, address):
     with opened(browser, microscope(address, trace=BLOCKS, open="*")) as page:
         player = page.get_by_role("group", name="Play the step")
         player.get_by_role("button", name="One operation forward").click()
-        player.get_by_role("button", name="One operation forward").press("Enter")
+        press(player.get_by_role("button", name="One operation forward"))
         settled(page, position="1")
         name = found["names"][found["operations"]["name"][1]].split(".")[0].strip("_")
         assert page.locator("p.now strong").inner_text() == name
         lit = page.locator(".lit.forward[data-address]")
         assert lit.count() > 0
         scrub = player.get_by_role("slider")
-        scrub.press("End")
+        press(scrub, "End")
         settled(page, position=str(len(found["operations"]["name"]) - 1))
         assert page.locator(".cell[data-address] .dot").count() == page.locator(".lit[data-address] .dot").count()
-        scrub.press("Home")
+        press(scrub, "Home")
         assert page.locator(".lit").count() == 0
         player.get_by_role("combobox").select_option("600")
         player.get_by_role("button", name="Play the data flowing").click()
@@ -321,6 +333,7 @@ def test_search_by_keyboard(browser, address):
         page.keyboard.press("Control+a")
         with page.expect_response(lambda answer: "query=blocks.1" in answer.url):
             page.keyboard.type("blocks.1")
+        page.get_by_role("option", name="blocks.3.down").first.wait_for(state="detached")  # the old answers are gone
         page.get_by_role("option").nth(2).wait_for()
         first, third = (page.get_by_role("option").nth(n).locator(".address").inner_text() for n in (0, 2))
         assert first != third
@@ -336,7 +349,7 @@ def test_findings_are_links(browser, address):
         page.get_by_role("tab", name="Findings").click()
         page.locator(".finding").first.wait_for()
         assert page.locator(".finding").count() == len(found)
-        page.locator(".finding").first.press("Enter")
+        press(page.locator(".finding").first)
         settled(page, address=found[0]["address"], index=",".join(map(str, found[0]["index"])))
 
 
@@ -347,7 +360,7 @@ def test_map_scrolls(browser, address):
         box = chart.bounding_box()
         page.mouse.click(box["x"] + 20, box["y"] + box["height"] - 30)
         page.wait_for_function("document.querySelector('#overview-tree').scrollTop > 500")
-        chart.press("Home")
+        press(chart, "Home")
         page.wait_for_function("document.querySelector('#overview-tree').scrollTop === 0")
 
 
@@ -356,7 +369,7 @@ def test_what_is_around_is_told_when_its_head_is_out_of_sight(browser, address):
         tree, around = page.get_by_role("treegrid"), page.get_by_role("navigation", name="Modules around")
         tree.focus()
         for _ in range(6):
-            tree.press("PageDown")
+            press(tree, "PageDown")
         around.get_by_role("button", name="The model").wait_for()
         shown = around.get_by_role("button").all_inner_texts()
         assert len(shown) > 1
@@ -368,7 +381,7 @@ def test_room_is_shared_by_drag_and_keys(browser, address):
     with opened(browser, microscope(address, trace=BLOCKS, address="loss")) as page:
         divider = page.get_by_role("separator")
         before = page.get_by_role("region", name="Overview").bounding_box()["width"]
-        divider.press("ArrowRight")
+        press(divider, "ArrowRight")
         page.wait_for_function("w => document.querySelector('.left').clientWidth > w", arg=before)
         box = divider.bounding_box()
         page.mouse.move(box["x"] + 5, box["y"] + 100)
@@ -387,7 +400,7 @@ def test_phone_shows_one_panel_and_one_lane(browser, address):
         assert page.locator(".forward.cell").count() == 0
         page.locator(".backward.cell[data-address]").first.click()
         assert page.get_by_role("tab", name="Tensor").get_attribute("aria-selected") == "true"
-        page.get_by_role("tab", name="Tensor").press("ArrowLeft")
+        press(page.get_by_role("tab", name="Tensor"), "ArrowLeft")
         page.get_by_role("treegrid").wait_for()
 
 
@@ -396,7 +409,7 @@ def test_a_step_is_recorded_and_opens(browser, home):
         assert page.get_by_label("Text the model learns from in this step").input_value() == "parse_args"  # an example
         page.get_by_label("Text the model learns from in this step").fill("read_text")
         page.get_by_label("Weights").select_option(label="of step 4")
-        page.get_by_role("button", name="Record this step").press("Enter")
+        press(page.get_by_role("button", name="Record this step"))
         page.get_by_text("Recording", exact=False).first.wait_for()
         page.get_by_role("treegrid").wait_for(timeout=60_000)
         facts = next(one for one in asked(address, "traces") if one["name"] == here(page)["trace"])
@@ -409,7 +422,7 @@ def test_a_step_is_recorded_and_opens(browser, home):
 
 def test_numbers_are_checked(browser, address):
     with opened(browser, microscope(address, trace=BLOCKS, side="findings")) as page:
-        page.get_by_role("button", name="Check all numbers").press("Enter")
+        press(page.get_by_role("button", name="Check all numbers"))
         page.get_by_role("heading", name="Every number follows from its formula").wait_for(timeout=60_000)
         report = asked(address, "microscope/verify", trace=BLOCKS)["report"]
         section = page.get_by_role("region", name="Check of all numbers").inner_text()
@@ -431,7 +444,7 @@ def test_two_traces_side_by_side(browser, address):
         shown = float(first.locator("td").nth(2).get_attribute("title"))
         assert shown == largest["largest"]
         assert abs(largest["after"] - largest["before"]) == pytest.approx(abs(shown))
-        first.get_by_role("button").press("Enter")
+        press(first.get_by_role("button"))
         settled(page, address=largest["address"])
         page.get_by_role("tab", name="Modules").click()
         page.locator(".different").first.wait_for()
@@ -441,6 +454,94 @@ def test_two_traces_side_by_side(browser, address):
             "all => all.map(one => [Number(one.dataset.address), one.classList.contains('different')])"
         ):
             assert cell[1] == (names[cell[0]] in moved)
+
+
+def tree_cells(page: Any, tree: int) -> list[tuple[int, bool, bool]]:
+    """What the cells of one of the two overviews lead to, and whether they are marked as different, and as selected."""
+    return (
+        page.get_by_role("treegrid")
+        .nth(tree)
+        .locator(".cell[data-address]")
+        .evaluate_all(
+            "all => all.map(one => ['different', 'selected'].map(name => one.classList.contains(name)))"
+            ".map((said, at) => [Number(all[at].dataset.address), ...said])"
+        )
+    )
+
+
+def scrolled(page: Any) -> list[float]:
+    return page.get_by_role("treegrid").evaluate_all("all => all.map(one => Math.round(one.scrollTop))")
+
+
+def test_two_overviews_by_mouse(browser, address):
+    with opened(browser, microscope(address, trace=BLOCKS, other=OTHER, side="compare")) as page:
+        page.get_by_role("button", name="Both overviews, side by side").click()
+        here_, there = (page.get_by_role("treegrid").nth(n) for n in (0, 1))
+        there.locator(".different").first.wait_for()
+        assert here_.bounding_box()["y"] == there.bounding_box()["y"]
+        there.locator('.label:text-is("blocks 0 to 4")').click()  # opened in one, open in both
+        here_.locator('.label:text-is("blocks.2")').click()
+        there.locator('.label:text-is("up")').wait_for()
+        here_.locator('.label:text-is("up")').click()
+        settled(page, open="blocks.0~4,blocks.2,blocks.2.up", beside="1")
+        names = asked(address, "microscope/overview", trace=BLOCKS)["addresses"]
+        moved = {
+            one["address"] for one in asked(address, "microscope/diff", trace=BLOCKS, other=OTHER, limit=20000)["moved"]
+        }
+        becomes(lambda: tree_cells(page, 0) == tree_cells(page, 1), True)
+        assert len(tree_cells(page, 0)) > 20
+        for cell, is_different, _ in tree_cells(page, 0):
+            assert is_different == (names[cell] in moved), names[cell]
+        there.hover()
+        page.mouse.wheel(0, 130)
+        becomes(lambda: scrolled(page), [130, 130])
+        page.mouse.wheel(0, -500)
+        becomes(lambda: scrolled(page), [0, 0])
+        weight = names.index("blocks.2.up.weight")
+        there.locator(f'.forward[data-address="{weight}"]').click()
+        settled(page, address="blocks.2.up.weight")
+        for tree in (0, 1):
+            becomes(lambda at=tree: [cell for cell, _, chosen in tree_cells(page, at) if chosen], [weight])
+        page.get_by_role("button", name="Other trace", exact=True, pressed=True).wait_for()  # the one that was clicked
+        page.reload()
+        page.get_by_role("treegrid").nth(1).locator(".selected").first.wait_for()
+        page.get_by_role("button", name="Both overviews").click()
+        becomes(page.get_by_role("treegrid").count, 1)
+        page.go_back()
+        page.get_by_role("treegrid").nth(1).wait_for()
+
+
+def test_two_overviews_of_models_of_different_depth_by_keyboard_on_a_phone(browser, address):
+    with opened(browser, microscope(address, trace=BLOCKS, other=DEEP), PHONE, "dark") as page:
+        press(page.get_by_role("button", name="Both overviews"))
+        here_, there = (page.get_by_role("treegrid").nth(n) for n in (0, 1))
+        there.wait_for()
+        press(here_, "ArrowDown")
+        press(here_, "ArrowDown")
+        press(here_, "ArrowRight")  # blocks 0 to 4 there are blocks 0 to 6
+        there.locator('.label:text-is("blocks.6")').wait_for(state="attached")
+        assert not accessibility_problems(page)
+        assert sideways_scroll(page) == 0
+        tops = [
+            dict(
+                tree.locator(".row").evaluate_all(
+                    "all => all.map(one => [one.querySelector('.label, .weight-name')?.textContent, one.style.top])"
+                )
+            )
+            for tree in (here_, there)
+        ]
+        for name in ("The model", "blocks.0", "blocks.4", "head"):
+            assert tops[0][name] == tops[1][name], "the same stands at the same height"
+        assert "blocks.5" not in tops[0]
+        assert there.get_by_text("only here").count() == 2
+        assert here_.get_by_text("only here").count() == 0
+        press(here_, "End")
+        becomes(lambda: len({*scrolled(page), 0}), 2)  # both, by the same
+        press(there, "End")
+        press(there, "ArrowUp")
+        press(there, "Enter")
+        page.get_by_role("tab", name="Tensor", selected=True).wait_for()
+        page.get_by_role("button", name="Other trace", exact=True, pressed=True).wait_for()
 
 
 def test_edited_and_original(browser, address):

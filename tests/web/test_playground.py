@@ -5,11 +5,22 @@ from __future__ import annotations
 import random
 import re
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from web.browser import DESKTOP, LOOKS, PHONE, accessibility_problems, look, opened, serving, sideways_scroll
+from web.browser import (
+    DESKTOP,
+    LOOKS,
+    PHONE,
+    accessibility_problems,
+    look,
+    opened,
+    press,
+    serving,
+    sideways_scroll,
+    situation,
+)
 
 from cutaway.scratch.playground import Playground, PlaygroundConfig
 from cutaway.server.app import create_app
@@ -35,12 +46,6 @@ def at_step(page: Any, step: int) -> None:
     page.wait_for_function(
         "step => document.querySelector('input[aria-label=\"Go to step\"]').value === String(step)", arg=step
     )
-
-
-def query(page: Any) -> dict[str, str]:
-    """Return what the address says, once it says what the page shows."""
-    page.evaluate("window.dispatchEvent(new Event('pagehide'))")
-    return {name: values[0] for name, values in parse_qs(urlsplit(page.url).query).items()}
 
 
 def number_in(label: str) -> float:
@@ -95,7 +100,7 @@ def test_leaving_while_it_plays(browser, address):
         assert urlsplit(page.url).query == ""
         page.go_back()
         ready(page)
-        assert int(query(page).get("step", "0")) >= 0
+        assert int(situation(page).get("step", "0")) >= 0
 
 
 @SIZES
@@ -124,7 +129,7 @@ def test_numbers_are_the_playgrounds(browser, address, viewport):
             label = page.locator(f"[data-id='u{layer}.1']").get_attribute("aria-label")
             assert close(number_in(label), snapshot.forward[f"a{layer}"][0, 0, 0])
         layer, unit, source = next(place for place in places if place[2] is not None)
-        page.locator(f"[data-id='w{layer}.{unit}.{source}']").press("Enter")
+        press(page.locator(f"[data-id='w{layer}.{unit}.{source}']"))
         for kind in ("gradient", "m", "v", "update", "new_value"):
             true = playground.formula(kind, layer, unit, source).value
             name = playground.formula(kind, layer, unit, source).name
@@ -144,7 +149,7 @@ def test_play_pause_step_and_scrub(browser, address, viewport):
         page.wait_for_function("() => +document.querySelector('input[aria-label=\"Go to step\"]').value > 20")
         page.get_by_role("button", name="Pause", exact=True).click()
         here = int(page.get_by_label("Go to step").input_value())
-        assert query(page)["step"] == str(here)
+        assert situation(page)["step"] == str(here)
         page.get_by_role("button", name="One step back").click()
         at_step(page, here - 1)
         page.get_by_role("button", name="One step forward").click()
@@ -169,10 +174,10 @@ def test_play_pause_step_and_scrub(browser, address, viewport):
         box = slider.bounding_box()
         page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
         page.wait_for_function("() => +document.querySelector('input[aria-label=\"Go to step\"]').value > 50")
-        slider.press("Home")
+        press(slider, "Home")
         at_step(page, 0)
         page.get_by_label("Go to step").fill("123")
-        page.get_by_label("Go to step").press("Enter")
+        press(page.get_by_label("Go to step"))
         at_step(page, 123)
         loss = Playground()
         loss.seek(123)
@@ -203,11 +208,11 @@ def test_phases_one_at_a_time(browser, address, viewport):
         assert close(float(numbers), playground.formula("update", 2, 1, 1).value, digits=2)
         page.get_by_role("button", name="Next phase").click()
         at_step(page, 4)
-        assert query(page)["phase"] == "forward"
+        assert situation(page)["phase"] == "forward"
         page.evaluate("document.activeElement.blur()")
         page.keyboard.press("Shift+ArrowLeft")
         at_step(page, 3)
-        assert query(page)["phase"] == "update"
+        assert situation(page)["phase"] == "update"
         page.get_by_role("button", name=re.compile("backward", re.I)).first.click()
         numbers = page.locator("[data-id='w2.1.1'] text").text_content()
         assert close(float(numbers), playground.formula("gradient", 2, 1, 1).value, digits=2)
@@ -224,7 +229,7 @@ def test_walk_the_network_by_keys(browser, address, viewport):
             seen.append(page.evaluate("document.activeElement.dataset.id"))
         assert seen == ["w2.1.1", "w2.1.2", "u2.1", "w2.1.1", "u1.1", "w2.1.1", "u2.1"]
         page.keyboard.press("Enter")
-        assert query(page)["pick"] == "u2.1"
+        assert situation(page)["pick"] == "u2.1"
         page.get_by_role("heading", name="Unit 1 of layer 2").wait_for()
         # one stop for Tab: from the network it leads out
         page.keyboard.press("Tab")
@@ -254,14 +259,14 @@ def test_change_a_weight(browser, address, viewport):
         page.keyboard.press("Enter")
         value = page.get_by_label("Value of the weight from input x1 to unit 2")
         value.fill("1.5")
-        value.press("Enter")
+        press(value)
         playground.set_weight(1.5, 1, 2, 1)
         loss = float(playground.scores().loss_K[0])
         page.wait_for_function(
             "loss => document.querySelector('.losses .figure')?.getAttribute('aria-label') === `loss ${loss}, copy`",
             arg=loss,
         )
-        assert query(page)["edits"] == "10*w*1*2*1*1.5"
+        assert situation(page)["edits"] == "10*w*1*2*1*1.5"
         # undone
         page.get_by_role("button", name="Undo").click()
         page.wait_for_function("() => !new URLSearchParams(location.search).has('edits')")
@@ -287,7 +292,7 @@ def test_drag_a_weight(browser, address):
         page.mouse.up()
         playground = Playground(PlaygroundConfig(hidden=(2,)))
         before = playground.state.parameters_KP[0, playground.network.position(2, 1, 1)]
-        assert query(page)["edits"] == f"0*w*2*1*1*{round(before + 1.0, 2):g}"
+        assert situation(page)["edits"] == f"0*w*2*1*1*{round(before + 1.0, 2):g}"
         page.go_back()  # a drag is one entry
         page.wait_for_function("() => !new URLSearchParams(location.search).has('edits')")
 
@@ -300,10 +305,10 @@ def test_points_moved_flipped_and_painted(browser, address, viewport):
         plane.evaluate("node => node.scrollIntoView({block: 'center'})")
         plane.focus()
         page.keyboard.press("n")
-        assert query(page)["point"] == "1"
+        assert situation(page)["point"] == "1"
         page.keyboard.press("ArrowRight")
         page.keyboard.press("Shift+ArrowUp")
-        changed = query(page)["edits"]
+        changed = situation(page)["edits"]
         x1, x2 = Playground().data.x_N2[1]
         assert changed == f"0*p*1*{round(x1 + 0.025, 3):g}*{round(round(x2, 3) + 0.125, 3):g}*1" or changed.startswith(
             "0*p*1*"
@@ -326,7 +331,7 @@ def test_points_moved_flipped_and_painted(browser, address, viewport):
         page.mouse.move(*place(0, 0))
         page.mouse.move(*place(0.02, 0.05))
         page.mouse.up()
-        edits = query(page)["edits"].split("*")
+        edits = situation(page)["edits"].split("*")
         assert edits[:2] == ["0", "p"]
         assert abs(float(edits[3]) - 0.02) < 0.02
         page.get_by_role("button", name="Paint noise").click()
@@ -337,7 +342,7 @@ def test_points_moved_flipped_and_painted(browser, address, viewport):
         for n in range(8):
             page.mouse.move(*place(-0.8 + 0.05 * n, 0.6))
         page.mouse.up()
-        flips = query(page)["edits"].split("_")[1].split("*")[2:]
+        flips = situation(page)["edits"].split("_")[1].split("*")[2:]
         assert len(flips) > 3
         where = Playground().data.x_N2[[int(p) for p in flips]]
         assert (np.abs(where[:, 1] - 0.6) < 0.2).all()
@@ -361,10 +366,10 @@ def test_settings(browser, address, viewport):
             ("Points", "End"),
             ("Confidence", "ArrowRight"),
         ):
-            page.get_by_role("slider", name=name).press(key)
+            press(page.get_by_role("slider", name=name), key)
         page.get_by_label("Seed").fill("5")
-        page.get_by_label("Seed").press("Enter")
-        assert query(page) == {
+        press(page.get_by_label("Seed"))
+        assert situation(page) == {
             "data": "spiral", "hidden": "4-3", "optimizer": "adam", "activation": "relu", "loss": "squared_error",
             "batch": "10", "rate": "0.49", "noise": "0.5", "points": "500", "penalty": "0.05", "seed": "5",
         }  # fmt: skip
@@ -384,7 +389,7 @@ def test_other_weights_while_it_plays(browser, address):
         page.wait_for_function("() => +document.querySelector('input[aria-label=\"Go to step\"]').value < 100")
         page.wait_for_function("() => +document.querySelector('input[aria-label=\"Go to step\"]').value > 3")
         page.get_by_role("button", name="Pause", exact=True).click()
-        assert int(query(page)["step"]) < 100
+        assert int(situation(page)["step"]) < 100
 
 
 def test_own_points(browser, address):
@@ -398,7 +403,7 @@ def test_own_points(browser, address):
         text.fill("0 0 1\n1, 1, 0\n-1 1 1")
         page.get_by_role("button", name="Learn from these").click()
         page.wait_for_function("() => document.querySelector('[role=application]').ariaLabel.includes('of 3')")
-        assert query(page)["own"] == "0*0*1_1*1*0_-1*1*1"
+        assert situation(page)["own"] == "0*0*1_1*1*0_-1*1*1"
 
 
 @SIZES
@@ -455,7 +460,7 @@ def test_curves(browser, address, viewport):
         page.get_by_role("heading", name="Share of right answers").wait_for()
         page.get_by_role("button", name="into the output").click()
         page.get_by_text("4 → 1").first.wait_for()
-        assert query(page)["layer"] == "2"
+        assert situation(page)["layer"] == "2"
 
 
 @SIZES
@@ -472,11 +477,11 @@ def test_nine_seeds_and_nine_rates(browser, address, viewport):
             assert ("all right" in said) == (share == 1)
             if share < 1:
                 assert f"{round(share * 100):d} % right" in said
-        page.get_by_role("button", name=re.compile("^Open seed 4:")).press("Enter")
+        press(page.get_by_role("button", name=re.compile("^Open seed 4:")))
         page.wait_for_function("() => new URLSearchParams(location.search).get('seed') === '4'")
         page.get_by_role("button", name="Nine learning rates").click()
         page.get_by_role("button", name=re.compile("^Open rate 3:")).click()
-        assert query(page)["rate"] == "3"
+        assert situation(page)["rate"] == "3"
 
 
 @SIZES
@@ -490,7 +495,7 @@ def test_divergence_in_words(browser, address, viewport):
         page.get_by_role("button", name="Play", exact=True).wait_for()  # it has paused by itself
         page.get_by_role("button", name="bias of unit 2", exact=True).last.click()
         at_step(page, 40)
-        assert query(page)["pick"] == "b1.2"
+        assert situation(page)["pick"] == "b1.2"
         page.get_by_role("heading", name="Bias of unit 2").wait_for()
 
 
@@ -513,7 +518,7 @@ def test_presets_share_and_help(browser, address, viewport):
         page.get_by_role("link", name=re.compile("Too small for XOR")).click()
         page.get_by_text("One hidden unit draws one line").wait_for()
         ready(page)
-        assert query(page) == {"preset": "small", "hidden": "1"}
+        assert situation(page) == {"preset": "small", "hidden": "1"}
         page.get_by_role("button", name="Close these words").click()
         page.get_by_role("button", name="Share").click()
         page.get_by_label("Presets").check()

@@ -11,11 +11,11 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from web.browser import LOOKS, PHONE, accessibility_problems, look, opened, serving, sideways_scroll
+from web.browser import LOOKS, PHONE, accessibility_problems, look, opened, press, serving, sideways_scroll, situation
 
 from cutaway.base.runs import RunFolder, read_jsonl
 from cutaway.base.snapshots import read_attention, read_histograms
@@ -82,12 +82,6 @@ def own(home, tmp_path, monkeypatch):
         if job.state in ("queued", "running"):
             lab.jobs.stop(job.id)
     lab.jobs.close()
-
-
-def situation(page: Any) -> dict[str, str]:
-    """Return what the address says, once it has been written."""
-    page.wait_for_timeout(250)
-    return {name: values[0] for name, values in parse_qs(urlsplit(page.url).query).items()}
 
 
 def values_at_cursor(page: Any, chart: str) -> dict[str, float]:
@@ -215,7 +209,7 @@ def test_csv_picture_and_table_hold_the_numbers(browser, address, home):
         picture = Path(got.value.path()).read_bytes()
         assert picture.startswith(b"\x89PNG")
         assert len(picture) > 10_000
-        region.get_by_role("button", name="Table").press("Enter")
+        press(region.get_by_role("button", name="Table"))
         cells = region.get_by_role("row").nth(3).get_by_role("cell")
         assert float(cells.nth(0).inner_text()) == rows[2]["loss"]
 
@@ -293,7 +287,7 @@ def test_samples_one_slider_linked_with_the_curve(browser, address, home):
         page.wait_for_function(
             "text => document.querySelector('pre.sample').textContent === text", arg=samples[0]["text"]
         )
-        page.get_by_role("button", name="Play through the steps").press("Enter")
+        press(page.get_by_role("button", name="Play through the steps"))
         page.wait_for_function(
             "text => document.querySelector('pre.sample').textContent === text", arg=samples[1]["text"]
         )
@@ -323,7 +317,7 @@ def test_histograms_say_exact_counts(browser, address, home, kind):
         said = page.locator(".reading").inner_text()
         assert said.startswith(f"step {steps[-2]:,}, ")
         assert said.endswith(f": {counts[1]:,} of {counts.sum():,}")
-        page.get_by_role("button", name=re.compile("^Table of step")).press("Enter")
+        press(page.get_by_role("button", name=re.compile("^Table of step")))
         rows = page.get_by_role("region", name=re.compile("as numbers")).get_by_role("row").all()[1:]
         cells = [[float(text) for text in row.locator("td").all_text_contents()] for row in rows]
         assert [low for low, _, _ in cells] == found.edges[:-1].tolist()
@@ -371,7 +365,7 @@ def test_attention_weights_are_those_recorded(browser, address, home):
             assert weight_said(page) == (row, column, pattern[row, column]), "rows read, columns are read"
         canvas.hover(position={"x": 6.5 * side, "y": 2.5 * side})
         assert "cannot read" in page.locator(".reading").inner_text()
-        page.get_by_role("button", name="Table").press("Enter")
+        press(page.get_by_role("button", name="Table"))
         cell = (
             page.get_by_role("region", name="Weights of layer 0, head 2")
             .locator("tbody tr")
@@ -392,7 +386,7 @@ def weight_said(page: Any) -> tuple[int, int, np.float32]:
 def test_compare_runs_from_the_list(browser, address, viewport):
     with opened(browser, f"{address}/runs", *([viewport] if viewport else [])) as page:
         page.get_by_label("Compare first").check()
-        page.get_by_label("Compare second").press("Space")
+        press(page.get_by_label("Compare second"), "Space")
         page.get_by_role("link", name="Compare 2 runs").click()
         page.get_by_role("heading", name="Compare runs").wait_for()
         table = page.get_by_role("table", name="Differences of the recipes")
@@ -401,7 +395,7 @@ def test_compare_runs_from_the_list(browser, address, viewport):
             "train.learning-rate"
         ]
         assert table.get_by_role("cell").all_text_contents() == ["0.01", "0.002"]
-        page.get_by_role("button", name="Validation loss", exact=True).press("Enter")
+        press(page.get_by_role("button", name="Validation loss", exact=True))
         page.get_by_role("button", name="seconds", exact=True).click()
         now = situation(page)
         assert (now["metric"], now["x"]) == ("validation_loss", "seconds")
@@ -444,7 +438,7 @@ def test_form_checks_before_starting(browser, own):
         box = page.get_by_label("Dropout", exact=True)
         box.fill("2")
         page.get_by_role("alert").filter(has_text="model.dropout").wait_for()
-        page.get_by_role("button", name="Start training").press("Enter")
+        press(page.get_by_role("button", name="Start training"))
         page.get_by_role("alert").filter(has_text="model.dropout").first.wait_for()
         assert urlsplit(page.url).path == "/runs"
         assert not list(folder.glob("microgpt*"))
@@ -476,7 +470,7 @@ def test_start_watch_queue_stop_continue_and_delete(browser, own):
         start(page, "waits", 5)
         page.get_by_text("waits in the queue").wait_for()
         page.get_by_role("link", name="long-one", exact=True).click()
-        page.get_by_role("button", name="Stop").press("Enter")
+        press(page.get_by_role("button", name="Stop"))
         page.get_by_role("button", name="Continue").wait_for(timeout=30_000)
         rows = read_jsonl(folder / "long-one" / "metrics.jsonl")
         assert page.evaluate(READ_STEP) == rows[-1]["step"]
@@ -487,8 +481,8 @@ def test_start_watch_queue_stop_continue_and_delete(browser, own):
         page.get_by_role("button", name="Delete").click()
         page.keyboard.press("Escape")
         assert (folder / "waits").is_dir()
-        page.get_by_role("button", name="Delete").press("Enter")
-        page.get_by_role("button", name="Delete it").press("Enter")
+        press(page.get_by_role("button", name="Delete"))
+        press(page.get_by_role("button", name="Delete it"))
         page.wait_for_url(f"{address}/runs")
         assert not (folder / "waits").exists()
         page.wrong[:] = [line for line in page.wrong if "404" not in line]
@@ -535,7 +529,7 @@ def test_own_text_by_picking_and_by_dropping(browser, own, tmp_path):
 def test_branch_from_a_checkpoint(browser, own):
     folder, address = own
     with opened(browser, f"{address}/runs/first") as page:
-        page.get_by_role("button", name="Branch").press("Enter")
+        press(page.get_by_role("button", name="Branch"))
         dialog = page.get_by_role("dialog", name="Branch from first")
         dialog.get_by_label("Steps", exact=True).fill(str(STEPS + 6))
         dialog.get_by_label("Learning rate", exact=True).fill("0.001")

@@ -58,7 +58,9 @@ def chromium() -> Iterator[Any]:
 
 
 @contextmanager
-def opened(browser: Any, address: str, viewport: dict[str, int] = DESKTOP, theme: str = "light") -> Iterator[Any]:
+def opened(
+    browser: Any, address: str, viewport: dict[str, int] = DESKTOP, theme: str = "light", slower: int = 1
+) -> Iterator[Any]:
     """Open a page of its own; a mistake in the page, or a request to anywhere else, fails the test."""
     context = browser.new_context(
         viewport=viewport,
@@ -78,6 +80,8 @@ def opened(browser: Any, address: str, viewport: dict[str, int] = DESKTOP, theme
     )
     page.wrong = wrong
     try:
+        if slower > 1:
+            context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": slower})
         page.goto(address)
         yield page
         assert not wrong, wrong

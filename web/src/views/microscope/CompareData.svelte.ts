@@ -15,12 +15,16 @@ export interface Difference {
   readonly largest: number;
   /** The same beside the largest number it was made from; at most 1 for the heat, infinite where everything was 0. */
   readonly relative: number;
+  /** It cannot be compared: its shape is another one there. */
+  readonly isReshaped?: boolean;
 }
+
+const RESHAPED: Difference = { largest: NaN, relative: Infinity, isReshaped: true };
 
 export class CompareData {
   now = $state.raw<Wire<'TraceDiff'>>();
   error = $state('');
-  readonly differences: ReadonlyMap<string, Difference> = $derived(new Map((this.now?.moved ?? []).map((one) => [one.address, differenceOf(one)])));
+  readonly differences: ReadonlyMap<string, Difference> = $derived(new Map([...(this.now?.moved ?? []).map((one) => [one.address, differenceOf(one)] as const), ...(this.now?.reshaped ?? []).map((address) => [address, RESHAPED] as const)]));
   private query = $derived(state.other ? JSON.stringify(question()) : '');
 
   constructor() {

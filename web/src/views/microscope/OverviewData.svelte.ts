@@ -20,16 +20,24 @@ export function load(asked: { trace: string; edits?: string }): Promise<Overview
   return made;
 }
 
-/** The overview of the open trace: what was there stays until what was asked for comes. */
+type Asked = Parameters<typeof load>[0];
+
+/** The overview of a trace, of the open one if not said: what was there stays until what was asked for comes. */
 export class OverviewData {
   model = $state.raw<OverviewModel>();
   error = $state('');
 
-  constructor() {
-    const asked = $derived(JSON.stringify(about())); // a text: the same while nothing of it changes
+  constructor(of: () => Asked | undefined = about) {
+    const asked = $derived(JSON.stringify(of() ?? null)); // a text: the same while nothing of it changes
     $effect(() => {
       let isGone = false;
-      load(JSON.parse(asked) as ReturnType<typeof about>)
+      const wanted = JSON.parse(asked) as Asked | null;
+      if (!wanted) {
+        this.model = undefined;
+        this.error = '';
+        return;
+      }
+      load(wanted)
         .then((model) => {
           if (isGone) return;
           this.model = model;

@@ -75,6 +75,8 @@ export const state = linked({
   edits: json<readonly Edit[]>([], areEdits),
   tab: choice(TABS, 'overview'),
   side: choice(SIDES, 'overview'),
+  /** The overview of the second trace stands beside the first. */
+  beside: flag(),
   search: text(),
   /** Which way one came: the spots before this one, for the breadcrumb. */
   way: list(spot, [], ';'),
@@ -84,6 +86,13 @@ export const state = linked({
   choosing: flag(),
 });
 
+const ROOM_FOR_TWO = 58;
+
+/** Return how much of a wide screen the overview takes, in percent: two of them take more, unless somebody shared the room out. */
+export function room(): number {
+  return state.beside && state.other && state.split === 38 ? ROOM_FOR_TWO : state.split;
+}
+
 export type MicroscopeState = typeof state;
 
 /** What a request about the open trace carries. */
@@ -92,8 +101,9 @@ export function about(): { trace: string; edits?: string } {
 }
 
 /** Look at a tensor, or at one of its numbers; Back returns. On a phone the panel that answers comes to the front. */
-export function goTo(address: string, index: readonly number[] = [], tab: Tab = index.length ? 'number' : 'tensor'): void {
+export function goTo(address: string, index: readonly number[] = [], tab: Tab = index.length ? 'number' : 'tensor', also?: () => void): void {
   push(() => {
+    also?.();
     const here: Spot = { address: state.address, index: state.index };
     const isSame = here.address === address && here.index.join() === index.join();
     if (here.address && !isSame) state.way = [...state.way, here].slice(-LONGEST_WAY);
@@ -147,6 +157,7 @@ export function openTrace(trace: string): void {
     state.search = '';
     state.tab = 'overview';
     state.side = 'overview';
+    state.beside = false;
     state.choosing = false;
   });
 }
