@@ -19,6 +19,9 @@ from torch import Tensor
 
 from cutaway.lens.activations import read
 from cutaway.lens.prompt import Prompt, read_prompt
+from cutaway.microscope.record import Operation, Place
+from cutaway.microscope.trace import Trace
+from cutaway.microscope.users import Readers
 from cutaway.models.decoder import Decoder
 from cutaway.text.tokenizer import Tokenizer
 
@@ -58,3 +61,72 @@ def attention(model: Decoder, tokenizer: Tokenizer, text: str | Prompt) -> Atten
     wanted = [f"blocks.{layer}.attn.pattern" for layer in range(len(model.blocks))]
     found = read(model, prompt.tokens, wanted)
     return Attention(prompt, torch.stack([found[name][0].float().cpu() for name in wanted]))
+
+
+@dataclass(frozen=True)
+class TracedAttention:
+    """One softmax of a recorded model that weighs the rows of another tensor."""
+
+    address: str
+    """Where the trace has it."""
+    module: str
+    """The path of the module it happened in, "" for the model itself."""
+    pattern: Float[Tensor, "... T S"]
+    """Shares as recorded, float32; the axes before the last two as the model laid them out, often batch and heads."""
+
+
+SOFTMAXES = {"_softmax", "_safe_softmax", "softmax.int", "_scaled_softmax"}
+PRODUCTS = {"mm": ("self", "mat2"), "bmm": ("self", "mat2"), "addmm": ("mat1", "mat2"), "baddbmm": ("batch1", "batch2")}
+"""Matrix products and their two factors."""
+PASSING = {"native_dropout", "_to_copy", "clone", "mul.Tensor", "mul.Scalar", "bernoulli_", "copy_", "nan_to_num"}
+"""What may happen to a pattern between the softmax and the product."""
+
+
+def of_trace(trace: Trace) -> list[TracedAttention]:
+    """Return the attention patterns of any recorded model, in the order they were computed.
+
+    A softmax of the forward pass counts if the next matrix product sums over its last axis and the other factor is no
+    weight: that is what attention is, whatever the modules are called. A softmax over classes or experts is not.
+    """
+    readers = Readers(trace)
+    kinds = trace.names.source_kinds
+    weights = {trace.place(address).storage for address, kind in kinds.items() if kind == "parameter"}
+    found = []
+    for operation in trace.operations:
+        if operation.phase != "forward" or operation.name not in SOFTMAXES or operation.is_unseen:
+            continue
+        which, place = next(operation.outputs())
+        if len(place.shape) >= 2 and place.numel and _weighs(readers, weights, operation, place):
+            address = trace.names.results[operation.number, which]
+            found.append(TracedAttention(address, operation.module, trace.memory.read(place).float().clone()))
+    return found
+
+
+def _weighs(readers: Readers, weights: set[int], softmax: Operation, pattern: Place) -> bool:
+    """Return whether a softmax's result, perhaps after dropout or a cast, is a factor of a product over its last axis."""
+    waiting, seen = [(softmax.number, pattern.storage)], {pattern.storage}
+    while waiting:
+        since, storage = waiting.pop()
+        for operation, argument, place in readers.of.get(storage, ()):
+            if operation.number <= since or operation.phase != "forward":
+                continue
+            if operation.name in PRODUCTS:
+                factors = PRODUCTS[operation.name]
+                if argument in factors and _sums_over(weights, operation, factors, argument, place, pattern):
+                    return True
+            elif operation.name in PASSING:
+                for _, made in operation.outputs():
+                    if made.numel == pattern.numel and made.storage not in seen:
+                        seen.add(made.storage)
+                        waiting.append((operation.number, made.storage))
+    return False
+
+
+def _sums_over(
+    weights: set[int], product: Operation, factors: tuple[str, str], argument: str, place: Place, pattern: Place
+) -> bool:
+    """Return whether a product sums over the pattern's last axis, and its other factor was computed, not learned."""
+    summed = place.shape[-1] if argument == factors[0] else place.shape[-2]
+    other = product.args[factors[1] if argument == factors[0] else factors[0]]
+    is_weight = not isinstance(other, Place) or other.storage in weights
+    return summed == pattern.shape[-1] and place.numel == pattern.numel and not is_weight

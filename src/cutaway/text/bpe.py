@@ -119,6 +119,15 @@ class BPETokenizer:
             return [self.bos_id, *self.encode(text)]
         return self.encode(text)
 
+    def token_ends(self, text: str) -> list[int]:
+        """Return where in the text each token of `encode(text)` ends, in characters.
+
+        Tokens that share a character (pieces of its bytes) end where it ends, all of them.
+        """
+        ends = [end for _, end in self.inner.encode(text, add_special_tokens=False).offsets]
+        ends = np.maximum.accumulate(np.array(ends, dtype=np.int64)).tolist() if ends else []
+        return [*ends[:-1], len(text)] if ends else []
+
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text; special tokens vanish, bytes that are no UTF-8 are shown as U+FFFD."""
         return self.inner.decode(ids, skip_special_tokens=True)

@@ -131,6 +131,10 @@ class CharacterTokenizer:
         """Return the ids generation starts from: the text as the beginning of a document."""
         return ([] if self.bos_id is None else [self.bos_id]) + self.encode(text)
 
+    def token_ends(self, text: str) -> list[int]:
+        """Return where in the text each token of `encode(text)` ends."""
+        return list(range(1, len(text) + 1))
+
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text; separators vanish, an unknown character is shown as U+FFFD."""
         texts, n = self._texts, len(self._texts)

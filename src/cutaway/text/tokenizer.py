@@ -49,6 +49,9 @@ class Tokenizer(Protocol):
     def prompt_ids(self, text: str) -> list[int]:
         """Return the ids generation starts from."""
 
+    def token_ends(self, text: str) -> list[int]:
+        """Return where in the text each token of `encode(text)` ends, in characters; never falling."""
+
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text without special tokens."""
 
