@@ -8,6 +8,7 @@ session (`session.py`), which reads the text, builds the model (`models/decoder.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from cutaway.base.errors import RunError, TokenizerError, UsageError
 from cutaway.base.runs import RunFolder, open_run
 from cutaway.generate.decode import generate
 from cutaway.interop.hub_folder import load_folder
+from cutaway.lens.induction import InductionScan, induction
 from cutaway.models.build import build_empty
 from cutaway.models.decoder import Decoder
 from cutaway.notebook import Figure, Shown
@@ -96,6 +98,23 @@ class Run(RunFolder, Shown):
             there = f"it has {', '.join(map(str, steps))}" if steps else "it has none"
             raise RunError(f"run {self.name!r} has no checkpoint of step {step}; {there}")
         return self.checkpoints_folder / str(step)
+
+    def induction(self, steps: Sequence[int] | None = None, **settings: Any) -> dict[int, InductionScan]:
+        """Return what `lens.induction` finds at every checkpoint, by step: when a head began to repeat what it saw.
+
+        Args:
+            steps: of which checkpoints; left out: all that were kept (`train.keep_checkpoints` all keeps them).
+            settings: of `lens.induction`: text, length, n_sequences, seed.
+
+        Raises:
+            RunError: there is no such checkpoint.
+        """
+        there = [int(path.name) for path in list_checkpoints(self.checkpoints_folder)]
+        found = {}
+        for step in there if steps is None else steps:
+            stopped = self.at_checkpoint(step)
+            found[step] = induction(stopped.model, stopped.tokenizer, **settings)
+        return found
 
     def generate(self, prompt: str = "", **settings: Any) -> str:
         """Return the prompt's continuation.

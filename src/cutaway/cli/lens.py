@@ -22,10 +22,12 @@ class Question(NamedTuple):
 
 
 QUESTIONS = {
-    "attention": Question("lens_look", "where every head looks in a text, and what kind of head it is"),
-    "layers": Question("lens_look", "what each layer would say next, at every position (the logit lens)"),
-    "surprisal": Question("lens_look", "how surprised a model is by every token of a text; two models compared"),
-    "induction": Question("lens_look", "which heads continue what they have seen before, and when they learned it"),
+    "attention": Question("lens_attention", "where every head looks in a text, and what kind of head it is"),
+    "layers": Question("lens_layers", "what each layer would say next, at every position (the logit lens)"),
+    "surprisal": Question("lens_surprisal", "how surprised a model is by every token of a text; two models compared"),
+    "induction": Question(
+        "lens_induction", "which heads continue what they have seen before, and when they learned it"
+    ),
     "why": Question("lens_cause", "which parts made a token likely: a sum over embeddings, heads and MLPs"),
     "ablate": Question("lens_cause", "what changes without a head, an MLP or a neuron"),
     "patch": Question("lens_cause", "which activations carry the difference between two prompts"),
@@ -37,7 +39,7 @@ usage: cutaway lens QUESTION MODEL [text] [options]     cutaway lens QUESTION --
 
 {questions}
 
-MODEL is a run, a checkpoint of one (stdlib-1@400), a model folder, or hf:owner/name.
+MODEL is a run, a checkpoint of one (stdlib-1@400), a model folder, or hf:owner/name; --json prints one JSON object.
 
 example:  {example}
 """

@@ -97,6 +97,11 @@ def say_cut(prompt: Prompt, console: Console) -> None:
         )
 
 
+def or_none(value: float) -> float | None:
+    """Return a number, or None for what was not computed."""
+    return value if value == value else None
+
+
 def split_head(text: str, n_layers: int, n_heads: int) -> tuple[int, int]:
     """Return `2.0` as layer and head.
 

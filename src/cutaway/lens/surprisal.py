@@ -153,9 +153,7 @@ def surprisal(model: Decoder, tokenizer: Tokenizer, text: str, stride: int | Non
     n_before = len(ids) - len(ends)
     nats, rank, entropy, seen = (column[n_before:] for column in _scored(model, torch.tensor(ids), context, stride))
     pieces = tuple(tokenizer.token_text(index) for index in ids[n_before:])
-    return Surprisal(
-        text, tuple(ids[n_before:]), pieces, tuple(ends), nats, rank, entropy, seen, n_before > 0, stride
-    )
+    return Surprisal(text, tuple(ids[n_before:]), pieces, tuple(ends), nats, rank, entropy, seen, n_before > 0, stride)
 
 
 @torch.no_grad()

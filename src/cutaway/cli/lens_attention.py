@@ -1,4 +1,4 @@
-"""`cutaway lens attention`, `layers`, `surprisal`, `induction`: looking at a model, on the terminal."""
+"""`cutaway lens attention`: where every head looks in a text, and what kind of head it is there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tyro
 
 from cutaway.cli.console import answer_json, parse
 from cutaway.cli.explain import paper
-from cutaway.cli.lens_model import check_model, open_model, read_text, say_cut, split_head, written
+from cutaway.cli.lens_model import check_model, open_model, or_none, read_text, say_cut, split_head, written
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,17 +19,14 @@ if TYPE_CHECKING:
     from cutaway.lens.attention import Attention
     from cutaway.lens.kinds import HeadKinds
 
-Model = Annotated[str, tyro.conf.Positional]
-Text = Annotated[str, tyro.conf.Positional]
-
 
 @dataclass(frozen=True)
 class AttentionArguments:
     """Where every head looks in a text, and what kind of head it is there."""
 
-    model: Model
+    model: Annotated[str, tyro.conf.Positional]
     """A run, a checkpoint of one (stdlib-1@400), a model folder, or hf:owner/name."""
-    text: Text = ""
+    text: Annotated[str, tyro.conf.Positional] = ""
     """What the model reads; `-` takes it from standard input."""
     file: Path | None = None
     """A file with the text instead."""
@@ -87,11 +84,6 @@ def attention_json(found: Attention, kinds: HeadKinds, chosen: tuple[int, int] |
         ],
         **({} if chosen is None else {"pattern": found.pattern_LHTS[chosen].tolist()}),
     }
-
-
-def or_none(value: float) -> float | None:
-    """Return a number, or None for what was not computed."""
-    return value if value == value else None
 
 
 def show_heads(found: Attention, kinds: HeadKinds, console: Console) -> None:
