@@ -21,6 +21,7 @@ from cutaway.base.errors import UsageError
 from cutaway.microscope.names import Names, nearest
 from cutaway.microscope.record import Index, Memory, Operation, Place, with_tensors
 from cutaway.microscope.recorder import Mark
+from cutaway.notebook import Figure, Shown
 
 if TYPE_CHECKING:
     from cutaway.microscope.diagnose import Finding
@@ -32,7 +33,7 @@ COPIED_UP_TO_BYTES = 256 << 20
 """What the program holds too (weights, gradients, state) is copied at the end of a recording up to this size."""
 
 
-class Trace:
+class Trace(Shown):
     """A finished recording.
 
     Args:
@@ -220,6 +221,12 @@ class Trace:
         from cutaway.microscope.store import save
 
         return save(self, folder)
+
+    def show(self, address: str | None = None, index: Any = None) -> Figure:
+        """Return the trace as a figure, one tensor and the arithmetic of one number in it; see `trace_figure`."""
+        from cutaway.microscope.trace_figure import trace_figure
+
+        return trace_figure(self, address, index).show()
 
     def array(self, place: Place) -> np.ndarray[Any, Any]:
         """Return a place's numbers for formulas: NumPy, bfloat16 widened to float32 (which is exact)."""

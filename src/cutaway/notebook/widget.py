@@ -37,10 +37,12 @@ class FigureWidget(anywidget.AnyWidget):
     """Draws a figure's data, and hands questions asked in it to the figure."""
 
     data = traitlets.Bytes().tag(sync=True)
+    css = traitlets.Unicode().tag(sync=True)
+    """Its styles, which it keeps to itself: not `_css`, which would be the whole page's."""
 
     def __init__(self, figure: Figure) -> None:
-        self._esm, self._css = built("figure.js"), built("figure.css")
-        super().__init__(data=figure.as_bytes())
+        self._esm = built("figure.js")
+        super().__init__(data=figure.as_bytes(), css=built("figure.css"))
         self._figure = figure
         self.on_msg(self._asked)
 

@@ -3,6 +3,7 @@
 import type { Component } from 'svelte';
 import type { Ask, Data } from './model';
 import Run from './Run.svelte';
+import Trace from './Trace.svelte';
 
 export interface Drawn {
   data: Data;
@@ -11,5 +12,6 @@ export interface Drawn {
 }
 
 export const drawings: Readonly<Record<string, Component<Drawn>>> = {
-  run: Run as Component<Drawn>,
+  run: Run,
+  trace: Trace,
 };

@@ -8,12 +8,17 @@ import { asking, type Model } from './model';
 import { follow } from './theme.svelte';
 
 function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
+  // in a tree of its own, so that the notebook's styles and the figure's leave each other alone
+  const host = document.createElement('div');
+  host.dataset['lmSuppressShortcuts'] = 'true'; // JupyterLab's keys (a new cell, run, delete) are not meant here
+  const root = host.attachShadow({ mode: 'open' });
+  const style = document.createElement('style');
+  style.textContent = String(model.get('css') ?? '');
   const target = document.createElement('div');
   target.className = 'cutaway-figure';
-  // the notebook's own keys (a new cell, run, delete) are not meant while somebody uses the figure
-  target.dataset['lmSuppressShortcuts'] = 'true';
   target.addEventListener('keydown', (event) => event.stopPropagation());
-  el.append(target);
+  root.append(style, target);
+  el.append(host);
   const unfollow = follow(target);
   const { ask, stop } = asking(model);
   const frame = mount(Frame, { target, props: { model, ask } });
@@ -21,7 +26,7 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
     stop();
     unfollow();
     void unmount(frame);
-    target.remove();
+    host.remove();
   };
 }
 
