@@ -119,7 +119,7 @@ def tensor(trace: Trace, address: str, index: tuple[int, ...]) -> dict[str, Any]
             plane = plane[number]
     table = to_numpy(plane)
     table = np.atleast_2d(np.abs(table) if np.iscomplexobj(table) else table)
-    height, width = block_size(*table.shape, MOST_CELLS)
+    height, width = block_size(table.shape[0], table.shape[1], MOST_CELLS)
     values = table
     if (height, width) != (1, 1):
         pooled = pool(table, height, width)
