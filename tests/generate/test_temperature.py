@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 
 import pytest
@@ -133,3 +134,25 @@ def test_a_formula_cannot_take_long() -> None:
 def test_settings_that_cannot_work_are_refused(wrong: dict) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         SamplingConfig(**wrong)
+
+
+def test_points_of_a_curve() -> None:
+    assert temperatures("2:1 4:2, 5:0.5", 8) == pytest.approx([1, 1, 1, 1.5, 2, 0.5, 0.5, 0.5])
+    assert temperatures("4:2 2:1", 5) == pytest.approx([1, 1, 1, 1.5, 2])
+
+
+@pytest.mark.parametrize(
+    ("points", "said"),
+    [
+        ("0:1 0:2", "two points at t = 0"),
+        ("0:1 x:2", "has 'x:2'; expected points such as"),
+        ("0:1 3:", "has '3:'; expected points such as"),
+        ("0:inf", "has '0:inf'"),
+        (":", "has ':'"),
+        ("0:1 9:-1", "at t = 5; expected 0 or more everywhere"),
+        (" ".join(f"{i}:1" for i in range(201)), "201 points; at most 200"),
+    ],
+)
+def test_points_that_make_no_curve(points: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        temperatures(points, 10)

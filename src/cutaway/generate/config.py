@@ -16,7 +16,7 @@ class SamplingConfig:
     """Stop after this many new tokens."""
     temperature: float | str = 0.8
     """Logits are divided by this; 0 takes the likeliest token. A formula works too, of `t`, the new token's
-    number from 0, and `n`, max_tokens: `0.2+1.6*t/200`."""
+    number from 0, and `n`, max_tokens: `0.2+1.6*t/200`; and points of a curve, t:temperature: `0:0.2 100:1.5`."""
     top_k: int | None = None
     """Keep only the k likeliest tokens."""
     top_p: float | None = None

@@ -1,4 +1,5 @@
-"""Temperature as a number or as a formula of the position, such as `0.2 + 1.6*t/n`.
+"""Temperature as a number, as a formula of the position such as `0.2 + 1.6*t/n`, or as points of a curve such as
+`0:0.2 50:1.5 100:0.7`: straight lines between them, level before the first and after the last.
 
 `t` is the number of the new token, from 0; `n` is how many may be written. A formula is parsed into a
 tree, and the tree may only have numbers, t, n, pi, + - * / % ** and parentheses, comparisons and `a if t <
@@ -9,6 +10,8 @@ formula can take long or much memory.
 from __future__ import annotations
 
 import ast
+import bisect
+import itertools
 import math
 import operator
 from collections.abc import Callable
@@ -16,6 +19,7 @@ from collections.abc import Callable
 from cutaway.base.errors import ConfigError
 
 _LONGEST = 200
+_MOST_POINTS = 200
 _FUNCTIONS: dict[str, Callable[..., float]] = {
     "min": min,
     "max": max,
@@ -57,7 +61,7 @@ def temperatures(temperature: float | str, n: int) -> list[float]:
         if not 0 <= temperature < math.inf:
             raise ConfigError(f"generate.temperature is {temperature}; expected a number from 0 up (0 = greedy)")
         return [float(temperature)] * n
-    formula = parse_formula(temperature)
+    formula = _curve(temperature) if ":" in temperature else parse_formula(temperature)
     values = []
     for t in range(n):
         try:
@@ -68,6 +72,48 @@ def temperatures(temperature: float | str, n: int) -> list[float]:
             raise ConfigError(f"the temperature {temperature!r} is {value:g} at t = {t}; expected 0 or more everywhere")
         values.append(float(value))
     return values
+
+
+def parse_points(text: str) -> list[tuple[float, float]]:
+    """Return the points of a curve, `t:temperature` with blanks or commas between them, in order of t.
+
+    Raises:
+        ConfigError: a point cannot be read, two have the same t, or there are too many.
+    """
+    words = text.replace(",", " ").split()
+    if len(words) > _MOST_POINTS:
+        raise ConfigError(f"the temperature curve has {len(words)} points; at most {_MOST_POINTS} will do")
+    points = []
+    for word in words:
+        place, _, value = word.partition(":")
+        try:
+            point = float(place), float(value)
+        except ValueError:
+            point = math.nan, math.nan
+        if not all(map(math.isfinite, point)):
+            raise ConfigError(f"the temperature curve has {word!r}; expected points such as 0:0.2 50:1.5")
+        points.append(point)
+    points.sort()
+    for (before, _), (after, _) in itertools.pairwise(points):
+        if before == after:
+            raise ConfigError(f"the temperature curve has two points at t = {after:g}; expected one")
+    return points
+
+
+def _curve(text: str) -> Formula:
+    points = parse_points(text)
+    ts, values = [point[0] for point in points], [point[1] for point in points]
+
+    def at(t: float, n: float) -> float:
+        after = bisect.bisect_right(ts, t)
+        if after == 0:
+            return values[0]
+        if after == len(ts):
+            return values[-1]
+        share = (t - ts[after - 1]) / (ts[after] - ts[after - 1])
+        return values[after - 1] + share * (values[after] - values[after - 1])
+
+    return at
 
 
 def parse_formula(text: str) -> Formula:

@@ -15,7 +15,18 @@ from pydantic import BaseModel
 
 from cutaway.base.errors import CutawayError, RunError, TraceError, UsageError
 from cutaway.server.lab import Lab
-from cutaway.server.routes import frame, home, lens_cause, lens_look, login, microscope, models, playground, training
+from cutaway.server.routes import (
+    frame,
+    generate,
+    home,
+    lens_cause,
+    lens_look,
+    login,
+    microscope,
+    models,
+    playground,
+    training,
+)
 from cutaway.server.safety import Access
 from cutaway.server.streams import BusyError
 
@@ -38,7 +49,7 @@ def create_app(lab: Lab, access: Access | None = None) -> FastAPI:
     app = FastAPI(title="Cutaway", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     app.state.lab = lab
     app.state.access = access or Access()
-    for routes in (frame, home, login, playground, training, microscope, models, lens_look, lens_cause):
+    for routes in (frame, home, login, playground, training, microscope, models, generate, lens_look, lens_cause):
         app.include_router(routes.router, prefix="/api", responses={400: {"model": Refusal}})
     app.add_exception_handler(CutawayError, refuse)
     app.add_exception_handler(RequestValidationError, refuse_request)
