@@ -141,13 +141,13 @@ def test_writing_stops_when_nobody_listens(lab: Lab, model: Decoder, monkeypatch
     n_written, over = 0, threading.Event()
     push, written = routes.Teller.push, routes.written
 
-    def slow(teller: routes.Teller, token: int) -> None:
+    def slow(teller: routes.Teller, token: int) -> str:
         nonlocal n_written
         n_written += 1
         time.sleep(0.005)
-        push(teller, token)
+        return push(teller, token)
 
-    def watched(*arguments: Any) -> Iterator[routes.WriteEvent]:
+    def watched(*arguments: Any) -> Iterator[Any]:
         try:
             yield from written(*arguments)
         finally:

@@ -6,27 +6,27 @@ A text is decided by the model, the prompt, the settings with their seed, and th
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from fastapi import APIRouter, Request
-from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import StreamingResponse
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
-from cutaway.base.errors import CutawayError, UsageError
+from cutaway.base.errors import UsageError
 from cutaway.generate.config import SamplingConfig
 from cutaway.server.lab import TheLab
 from cutaway.server.models import Opened
+from cutaway.server.streams import Writer, event
 
 if TYPE_CHECKING:
     from cutaway.generate.decode import Drawn
 
+    Piece: TypeAlias = "WriteStart | tuple[Drawn, str] | WriteEnd"
+
 router = APIRouter(prefix="/generate")
 
-TELL_EVERY_SECONDS = 0.03
-"""Tokens that come faster are told together."""
 MOST_TOKENS = 4096
 
 
@@ -112,9 +112,6 @@ class WriteTrouble(BaseModel):
     error: str
 
 
-WriteEvent = WriteStart | WriteTokens | WriteEnd | WriteTrouble
-
-
 class WriteEvents(BaseModel):
     """What is told of a text, one after the other (for the schema)."""
 
@@ -122,32 +119,24 @@ class WriteEvents(BaseModel):
 
 
 @router.post("/write", response_model=None, responses={200: {"model": WriteEvents}})
-async def write(lab: TheLab, request: Request, asked: TextAsked) -> StreamingResponse:
-    """Write, telling every token as it comes (each line `data: ` and a WriteEvent); it ends when nobody listens."""
-    events = await run_in_threadpool(begin, lab, asked)
-
-    async def told() -> AsyncIterator[bytes]:
-        try:
-            while not await request.is_disconnected():
-                event = await run_in_threadpool(next, events, None)
-                if event is None:
-                    return
-                yield f"data: {event.model_dump_json()}\n\n".encode()
-        finally:
-            events.close()
-
-    return StreamingResponse(told(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
-
-
-def begin(lab: TheLab, asked: TextAsked) -> Any:
-    """Open the model and check what is asked, so that what is wrong is said at once; return the events to come."""
+async def write(lab: TheLab, request: Request, asked: TextAsked) -> Response:
+    """Write, telling every token as it comes (events, each a WriteEvent); it ends when nobody listens."""
     config = asked.settings.config()
-    opened = lab.models.open(asked.model)
-    from cutaway.generate.decode import prompt_ids
 
-    before = prompt_ids(opened.tokenizer, asked.prompt, opened.model)
-    check_tokens(opened, [*asked.given, *asked.forced.values()])
-    return written(opened, before, config, asked.given, asked.forced)
+    def work(writer: Writer) -> None:
+        opened = lab.models.open(asked.model)
+        check_tokens(opened, [*asked.given, *asked.forced.values()])
+        with opened.lock:
+            go_on = writer.between(opened.lock)
+            for piece in written(opened, asked, config):
+                writer.put(piece)
+                if not go_on():
+                    return
+
+    def trouble(error: Exception) -> bytes:
+        return event(WriteTrouble(error=" ".join(str(error).split())).model_dump_json())
+
+    return await lab.streams.answer(request, work, told, trouble)
 
 
 def check_tokens(opened: Opened, tokens: Sequence[int]) -> None:
@@ -162,96 +151,85 @@ def check_tokens(opened: Opened, tokens: Sequence[int]) -> None:
             raise UsageError(f"there is no token {token}; model {opened.name!r} has 0 to {size - 1}")
 
 
-def written(
-    opened: Opened, before: Sequence[int], config: SamplingConfig, given: Sequence[int], forced: dict[int, int]
-) -> Iterator[WriteEvent]:
-    """Yield what happens while a text is written. The model is held only while it computes."""
-    from cutaway.generate.decode import draw_tokens, first_visible
+def written(opened: Opened, asked: TextAsked, config: SamplingConfig) -> Iterator[Piece]:
+    """Yield what happens while a text is written, as long as somebody asks for more."""
+    from cutaway.generate.decode import draw_tokens, first_visible, prompt_ids
     from cutaway.generate.temperature import temperatures
 
     began = time.perf_counter()
-    teller = Teller(opened, before, config, given)
-    cut = first_visible(len(before), opened.model.config.context_length)
-    yield WriteStart(
-        prompt_tokens=len(before), cut=cut, temperatures=temperatures(config.temperature, config.max_tokens)
-    )
-    coming = draw_tokens(opened.model, opened.tokenizer, before, config, given=given, forced=forced)
-    try:
-        while not teller.ended:
-            burst: list[Drawn] = []
-            with opened.lock:
-                until = time.perf_counter() + (TELL_EVERY_SECONDS if teller.has_told else 0.0)
-                for drawn in coming:
-                    burst.append(drawn)
-                    teller.push(int(drawn.tokens_B[0]))
-                    if teller.ended or time.perf_counter() >= until:
-                        break
-            if not burst:
+    model, tokenizer = opened.model, opened.tokenizer
+    before = prompt_ids(tokenizer, asked.prompt, model)
+    teller = Teller(opened, before, config, asked.given)
+    cut = first_visible(len(before), model.config.context_length)
+    schedule = temperatures(config.temperature, config.max_tokens)
+    yield WriteStart(prompt_tokens=len(before), cut=cut, temperatures=schedule)
+    if not teller.reason:
+        for drawn in draw_tokens(model, tokenizer, before, config, given=asked.given, forced=asked.forced):
+            yield drawn, teller.push(int(drawn.tokens_B[0]))
+            if teller.reason:
                 break
-            yield WriteTokens(tokens=teller.tell(burst))
-    except CutawayError as error:
-        yield WriteTrouble(error=" ".join(str(error).split()))
-        return
-    finally:
-        coming.close()  # type: ignore[attr-defined]
     text = teller.finish()
-    yield WriteEnd(reason=teller.reason, text=text, seconds=time.perf_counter() - began)
+    yield WriteEnd(reason=teller.reason or "max_tokens", text=text, seconds=time.perf_counter() - began)
+
+
+def told(batch: Sequence[Piece]) -> bytes:
+    """Return a batch of what happened as events; tokens that came together are told together."""
+    events: list[WriteStart | WriteTokens | WriteEnd] = []
+    drawn: list[tuple[Drawn, str]] = []
+    for piece in (*batch, None):
+        if isinstance(piece, tuple):
+            drawn.append(piece)
+            continue
+        if drawn:
+            events.append(WriteTokens(tokens=facts(drawn)))
+            drawn = []
+        if piece is not None:
+            events.append(piece)
+    return b"".join(event(one.model_dump_json()) for one in events)
+
+
+def facts(drawn: Sequence[tuple[Drawn, str]]) -> list[WrittenToken]:
+    """Return what there is to say about tokens and their texts."""
+    import torch
+
+    logprobs_NV = torch.cat([one.logits_BV for one, _ in drawn]).log_softmax(dim=-1)
+    tokens_N = torch.cat([one.tokens_B for one, _ in drawn])
+    chosen_N = logprobs_NV.gather(1, tokens_N[:, None])[:, 0].exp().tolist()
+    entropy_N = torch.special.entr(logprobs_NV.exp()).sum(dim=-1).div(math.log(2)).tolist()
+    return [
+        WrittenToken(t=one.t, id=token, text=text, probability=probability, entropy_bits=entropy)
+        for (one, text), token, probability, entropy in zip(drawn, tokens_N.tolist(), chosen_N, entropy_N, strict=True)
+    ]
 
 
 class Teller:
-    """Turns drawn tokens into what is told of them."""
+    """Turns tokens into text as they come, and notices when the text is over."""
 
     def __init__(self, opened: Opened, before: Sequence[int], config: SamplingConfig, given: Sequence[int]) -> None:
         from cutaway.generate.stream import TextStream
 
+        self.reason: Literal["stop", "end"] | None = None
+        """Why the text is over, if it is."""
         self.eos_id = opened.tokenizer.eos_id
         self.pieces = TextStream(opened.tokenizer, before)
-        self.cutter = TextStream(opened.tokenizer, before, config.stop)
-        self.has_stops = bool(config.stop)
-        self.reason: Literal["max_tokens", "stop", "end"] = "max_tokens"
-        self.has_told = False
-        self.texts: list[str] = []
+        self.cutter = TextStream(opened.tokenizer, before, config.stop) if config.stop else None
         for token in given:
             self.push(token)
-        self.texts.clear()
 
-    @property
-    def ended(self) -> bool:
-        """Whether the text is over before all its tokens are written."""
-        return self.reason != "max_tokens"
-
-    def push(self, token: int) -> None:
-        """Take one more token."""
+    def push(self, token: int) -> str:
+        """Take one more token; return the text it adds."""
         if token == self.eos_id:
             self.reason = "end"
-            self.texts.append("")
-            return
-        self.texts.append(self.pieces.push(token))
-        if self.has_stops:
+            return ""
+        if self.cutter is not None:
             self.cutter.push(token)
             if self.cutter.stopped:
                 self.reason = "stop"
-
-    def tell(self, burst: Sequence[Drawn]) -> list[WrittenToken]:
-        """Return what there is to say about the tokens pushed since the last time."""
-        import torch
-
-        logits_NV = torch.cat([drawn.logits_BV for drawn in burst])
-        logprobs_NV = logits_NV.log_softmax(dim=-1)
-        tokens_N = torch.cat([drawn.tokens_B for drawn in burst])
-        chosen_N = logprobs_NV.gather(1, tokens_N[:, None])[:, 0].exp().tolist()
-        entropy_N = torch.special.entr(logprobs_NV.exp()).sum(dim=-1).div(0.6931471805599453).tolist()
-        texts, self.texts, self.has_told = self.texts, [], True
-        return [
-            WrittenToken(t=drawn.t, id=token, text=text, probability=probability, entropy_bits=entropy)
-            for drawn, token, text, probability, entropy in zip(
-                burst, tokens_N.tolist(), texts, chosen_N, entropy_N, strict=True
-            )
-        ]
+        return self.pieces.push(token)
 
     def finish(self) -> str:
         """Return the whole text."""
-        stream = self.cutter if self.has_stops else self.pieces
+        stream = self.cutter or self.pieces
         stream.finish()
         return stream.text
 
