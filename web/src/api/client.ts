@@ -68,3 +68,17 @@ export async function arrays<Meta>(path: string, query?: Query, body?: unknown, 
   const answer = await ask(body === undefined ? 'GET' : 'POST', path, query, body, signal);
   return decode<Meta>(await answer.arrayBuffer());
 }
+
+/** Send a JSON object and yield the objects the lab answers with, as they come (server-sent events). */
+export async function* stream<T>(path: string, body: unknown, signal?: AbortSignal): AsyncGenerator<T> {
+  const answer = await ask('POST', path, undefined, body, signal);
+  const reader = answer.body?.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = '';
+  while (reader) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const events = (rest + value).split('\n\n');
+    rest = events.pop() ?? '';
+    for (const one of events) if (one.startsWith('data: ')) yield JSON.parse(one.slice('data: '.length)) as T;
+  }
+}

@@ -124,6 +124,106 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/generate/step": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Step
+         * @description Return how the last of the tokens was chosen: every candidate after every stage, and the draw.
+         */
+        post: operations["step_api_generate_step_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/generate/temperatures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Temperature Curve
+         * @description Return what a temperature says for each new token.
+         */
+        post: operations["temperature_curve_api_generate_temperatures_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/generate/token-names": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Token Names
+         * @description Return tokens as text.
+         */
+        post: operations["token_names_api_generate_token_names_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/generate/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tokens
+         * @description Return how a model's tokenizer cuts a text.
+         */
+        post: operations["tokens_api_generate_tokens_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/generate/write": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Write
+         * @description Write, telling every token as it comes (events, each a WriteEvent); it ends when nobody listens.
+         */
+        post: operations["write_api_generate_write_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/home": {
         parameters: {
             query?: never;
@@ -2631,6 +2731,43 @@ export interface components {
             tokens: string[];
         };
         /**
+         * Settings
+         * @description How tokens are drawn: the fields of `SamplingConfig`.
+         */
+        Settings: {
+            /**
+             * Max Tokens
+             * @default 200
+             */
+            max_tokens: number;
+            /** Min P */
+            min_p?: number | null;
+            /**
+             * Repetition Penalty
+             * @default 1
+             */
+            repetition_penalty: number;
+            /**
+             * Seed
+             * @default 0
+             */
+            seed: number;
+            /**
+             * Stop
+             * @default []
+             */
+            stop: string[];
+            /**
+             * Temperature
+             * @default 0.8
+             */
+            temperature: number | string;
+            /** Top K */
+            top_k?: number | null;
+            /** Top P */
+            top_p?: number | null;
+        };
+        /**
          * SituationWire
          * @description All it takes to make a playground again.
          */
@@ -2656,6 +2793,71 @@ export interface components {
              *     ]
              */
             seeds: number[];
+        };
+        /**
+         * StepAsked
+         * @description A token of a text whose choice is to be explained.
+         */
+        StepAsked: {
+            /** Model */
+            model: string;
+            /**
+             * N Candidates
+             * @default 12
+             */
+            n_candidates: number;
+            /**
+             * Prompt
+             * @default
+             */
+            prompt: string;
+            /**
+             * @default {
+             *       "max_tokens": 200,
+             *       "repetition_penalty": 1,
+             *       "seed": 0,
+             *       "stop": [],
+             *       "temperature": 0.8
+             *     }
+             */
+            settings: components["schemas"]["Settings"];
+            /** Tokens */
+            tokens: number[];
+        };
+        /**
+         * StepCandidate
+         * @description One token on its way through the stages.
+         */
+        StepCandidate: {
+            /** Id */
+            id: number;
+            /** Logits */
+            logits: (number | null)[];
+            /** Probabilities */
+            probabilities: number[];
+            /** Rank */
+            rank: number;
+            /** Removed By */
+            removed_by: string | null;
+            /** Text */
+            text: string;
+        };
+        /**
+         * StepStage
+         * @description What one stage of the choice left.
+         */
+        StepStage: {
+            /** Entropy Bits */
+            entropy_bits: number;
+            /** N Kept */
+            n_kept: number;
+            /**
+             * Name
+             * @enum {string}
+             */
+            name: "raw" | "no_text" | "repetition_penalty" | "temperature" | "top_k" | "top_p" | "min_p";
+            /** Setting */
+            setting: number | null;
         };
         /**
          * StepToRecord
@@ -2705,6 +2907,27 @@ export interface components {
             update: number;
             /** Weight */
             weight: number;
+        };
+        /**
+         * TemperatureAsked
+         * @description A temperature as somebody typed or drew it.
+         */
+        TemperatureAsked: {
+            /**
+             * Max Tokens
+             * @default 200
+             */
+            max_tokens: number;
+            /** Temperature */
+            temperature: number | string;
+        };
+        /**
+         * TemperatureCurve
+         * @description The temperature of each new token.
+         */
+        TemperatureCurve: {
+            /** Temperatures */
+            temperatures: number[];
         };
         /**
          * TensorMeta
@@ -2792,6 +3015,89 @@ export interface components {
             zeros: number;
         };
         /**
+         * TextAsPieces
+         * @description A text that is to be cut.
+         */
+        TextAsPieces: {
+            /** Model */
+            model: string;
+            /** Text */
+            text: string;
+        };
+        /**
+         * TextAsked
+         * @description A text that is to be written.
+         */
+        TextAsked: {
+            /**
+             * Forced
+             * @default {}
+             */
+            forced: {
+                [key: string]: number;
+            };
+            /**
+             * Given
+             * @default []
+             */
+            given: number[];
+            /** Model */
+            model: string;
+            /**
+             * Prompt
+             * @default
+             */
+            prompt: string;
+            /**
+             * @default {
+             *       "max_tokens": 200,
+             *       "repetition_penalty": 1,
+             *       "seed": 0,
+             *       "stop": [],
+             *       "temperature": 0.8
+             *     }
+             */
+            settings: components["schemas"]["Settings"];
+        };
+        /**
+         * TextPiece
+         * @description One token of a text.
+         */
+        TextPiece: {
+            /** Bytes */
+            bytes: string;
+            /** End */
+            end: number;
+            /** Id */
+            id: number | null;
+            /** Is Special */
+            is_special: boolean;
+            /** Is Unknown */
+            is_unknown: boolean;
+            /** Start */
+            start: number;
+            /** Text */
+            text: string;
+        };
+        /**
+         * TextPieces
+         * @description How a text is cut.
+         */
+        TextPieces: {
+            /** Bytes */
+            bytes: number;
+            /** Characters */
+            characters: number;
+            /** Context Length */
+            context_length: number;
+            /** Kind */
+            kind: string;
+            /** Pieces */
+            pieces: components["schemas"]["TextPiece"][];
+            /** Vocab Size */
+            vocab_size: number;
+        };
+        /**
          * TextToRead
          * @description A text and who reads it.
          */
@@ -2828,6 +3134,49 @@ export interface components {
             id: number;
             /** Text */
             text: string;
+        };
+        /**
+         * TokenNames
+         * @description The same tokens as text, special ones by their name.
+         */
+        TokenNames: {
+            /** Texts */
+            texts: string[];
+        };
+        /**
+         * TokenStep
+         * @description How one token was chosen.
+         */
+        TokenStep: {
+            /** Candidates */
+            candidates: components["schemas"]["StepCandidate"][];
+            chosen: components["schemas"]["StepCandidate"];
+            /** Drawn */
+            drawn: number;
+            /** Drawn Text */
+            drawn_text: string;
+            /** Interval */
+            interval: number[];
+            /** Is Forced */
+            is_forced: boolean;
+            /** Stages */
+            stages: components["schemas"]["StepStage"][];
+            /** T */
+            t: number;
+            /** Temperature */
+            temperature: number;
+            /** Uniform */
+            uniform: number;
+        };
+        /**
+         * TokensNamed
+         * @description Some tokens of a model.
+         */
+        TokensNamed: {
+            /** Ids */
+            ids: number[];
+            /** Model */
+            model: string;
         };
         /**
          * TraceDiff
@@ -3106,6 +3455,97 @@ export interface components {
             /** Value */
             value: number;
         };
+        /**
+         * WriteEnd
+         * @description Told last.
+         */
+        WriteEnd: {
+            /**
+             * Event
+             * @default end
+             * @constant
+             */
+            event: "end";
+            /**
+             * Reason
+             * @enum {string}
+             */
+            reason: "max_tokens" | "stop" | "end";
+            /** Seconds */
+            seconds: number;
+            /** Text */
+            text: string;
+        };
+        /**
+         * WriteEvents
+         * @description What is told of a text, one after the other (for the schema).
+         */
+        WriteEvents: {
+            /** Events */
+            events: (components["schemas"]["WriteStart"] | components["schemas"]["WriteTokens"] | components["schemas"]["WriteEnd"] | components["schemas"]["WriteTrouble"])[];
+        };
+        /**
+         * WriteStart
+         * @description Told first.
+         */
+        WriteStart: {
+            /** Cut */
+            cut: number;
+            /**
+             * Event
+             * @default start
+             * @constant
+             */
+            event: "start";
+            /** Prompt Tokens */
+            prompt_tokens: number;
+            /** Temperatures */
+            temperatures: number[];
+        };
+        /**
+         * WriteTokens
+         * @description Told as they come.
+         */
+        WriteTokens: {
+            /**
+             * Event
+             * @default tokens
+             * @constant
+             */
+            event: "tokens";
+            /** Tokens */
+            tokens: components["schemas"]["WrittenToken"][];
+        };
+        /**
+         * WriteTrouble
+         * @description Told last where it could not go on.
+         */
+        WriteTrouble: {
+            /** Error */
+            error: string;
+            /**
+             * Event
+             * @default trouble
+             * @constant
+             */
+            event: "trouble";
+        };
+        /**
+         * WrittenToken
+         * @description One new token.
+         */
+        WrittenToken: {
+            /** Entropy Bits */
+            entropy_bits: number;
+            /** Id */
+            id: number;
+            /** Probability */
+            probability: number;
+            /** T */
+            t: number;
+            /** Text */
+            text: string;
+        };
     };
     responses: never;
     parameters: never;
@@ -3312,6 +3752,216 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Form"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    step_api_generate_step_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StepAsked"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenStep"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    temperature_curve_api_generate_temperatures_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TemperatureAsked"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemperatureCurve"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    token_names_api_generate_token_names_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TokensNamed"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenNames"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    tokens_api_generate_tokens_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TextAsPieces"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TextPieces"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    write_api_generate_write_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TextAsked"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WriteEvents"];
                 };
             };
             /** @description Bad Request */

@@ -234,6 +234,93 @@ class Teller:
         return stream.text
 
 
+class StepAsked(BaseModel):
+    """A token of a text whose choice is to be explained."""
+
+    model: str
+    prompt: str = ""
+    settings: Settings = Settings()
+    tokens: list[int] = Field(min_length=1, max_length=MOST_TOKENS)
+    """The new tokens up to the one in question."""
+    n_candidates: int = Field(default=12, ge=1, le=200)
+
+
+class StepStage(BaseModel):
+    """What one stage of the choice left."""
+
+    name: Literal["raw", "no_text", "repetition_penalty", "temperature", "top_k", "top_p", "min_p"]
+    setting: float | None
+    n_kept: int
+    """Tokens that can still be drawn."""
+    entropy_bits: float
+
+
+class StepCandidate(BaseModel):
+    """One token on its way through the stages."""
+
+    id: int
+    text: str
+    logits: list[float | None]
+    """After each stage; None from the one that removed it on."""
+    probabilities: list[float]
+    rank: int
+    """Its place among all tokens as the model said it, from 1."""
+    removed_by: str | None
+
+
+class TokenStep(BaseModel):
+    """How one token was chosen."""
+
+    t: int
+    temperature: float
+    stages: list[StepStage]
+    candidates: list[StepCandidate]
+    """The likeliest, and the chosen one; likeliest first as the model said it."""
+    chosen: StepCandidate
+    drawn: int
+    """The token the random number points at."""
+    drawn_text: str
+    is_forced: bool
+    """Whether somebody chose another."""
+    uniform: float
+    interval: list[float]
+    """Where the drawn token lies in the line of all probabilities, laid end to end in order of the ids."""
+
+
+@router.post("/step")
+def step(lab: TheLab, asked: StepAsked) -> TokenStep:
+    """Return how the last of the tokens was chosen: every candidate after every stage, and the draw."""
+    from cutaway.generate.decode import explain_token
+
+    config = asked.settings.config()
+    opened = lab.models.open(asked.model)
+    text = opened.tokenizer.token_text
+    with opened.lock:
+        found = explain_token(opened.model, opened.tokenizer, asked.prompt, asked.tokens, config, asked.n_candidates)
+    return TokenStep(**found.as_dict(text), drawn_text=text(found.drawn))
+
+
+class TemperatureAsked(BaseModel):
+    """A temperature as somebody typed or drew it."""
+
+    temperature: float | str
+    max_tokens: int = Field(default=200, ge=1, le=MOST_TOKENS)
+
+
+class TemperatureCurve(BaseModel):
+    """The temperature of each new token."""
+
+    temperatures: list[float]
+
+
+@router.post("/temperatures")
+def temperature_curve(asked: TemperatureAsked) -> TemperatureCurve:
+    """Return what a temperature says for each new token."""
+    from cutaway.generate.temperature import temperatures
+
+    return TemperatureCurve(temperatures=temperatures(asked.temperature, asked.max_tokens))
+
+
 class TokensNamed(BaseModel):
     """Some tokens of a model."""
 
@@ -253,3 +340,59 @@ def token_names(lab: TheLab, asked: TokensNamed) -> TokenNames:
     opened = lab.models.open(asked.model)
     check_tokens(opened, asked.ids)
     return TokenNames(texts=[opened.tokenizer.token_text(index) for index in asked.ids])
+
+
+class TextAsPieces(BaseModel):
+    """A text that is to be cut."""
+
+    model: str
+    text: str
+
+
+class TextPiece(BaseModel):
+    """One token of a text."""
+
+    id: int | None
+    """None: there is no token for this character."""
+    text: str
+    bytes: str
+    """Its part of the text in UTF-8, in hexadecimal; empty for special tokens."""
+    start: int
+    """Its first character in the text."""
+    end: int
+    is_special: bool
+    is_unknown: bool
+
+
+class TextPieces(BaseModel):
+    """How a text is cut."""
+
+    kind: str
+    """`characters` or `bpe`."""
+    vocab_size: int
+    context_length: int
+    characters: int
+    bytes: int
+    pieces: list[TextPiece]
+
+
+@router.post("/tokens")
+def tokens(lab: TheLab, asked: TextAsPieces) -> TextPieces:
+    """Return how a model's tokenizer cuts a text."""
+    from cutaway.text.pieces import cut_up
+
+    opened = lab.models.open(asked.model)
+    return TextPieces(
+        kind=opened.tokenizer.kind,
+        vocab_size=opened.tokenizer.vocab_size,
+        context_length=opened.model.config.context_length,
+        characters=len(asked.text),
+        bytes=len(asked.text.encode("utf-8", "replace")),
+        pieces=[
+            TextPiece(
+                id=one.id, text=one.text, bytes=one.data.hex(), start=one.start, end=one.end,
+                is_special=one.is_special, is_unknown=one.is_unknown,
+            )
+            for one in cut_up(opened.tokenizer, asked.text)
+        ],
+    )  # fmt: skip
