@@ -170,23 +170,7 @@ def ablate(
     if not chosen:
         raise UsageError("name at least one part to take out, as the head 2.0; `scan` takes each out in turn")
     prompt, source, places = _asked_for(model, tokenizer, text, by, reference, at)
-    names = {part.name for part in chosen}
-    plain = read(model, prompt.tokens, names)
-    means = stand_ins(plain if source is prompt else read(model, source.tokens, names), names, by)
-    where = slice(None) if places is None else list(places)
-
-    def edit(name: str) -> Edit:
-        def without(value: Tensor) -> Tensor:
-            value = value.clone()
-            for part in chosen:
-                if part.name == name:
-                    take_out(value[0], part, means[name], where)
-            return value
-
-        return without
-
-    changed = read(model, prompt.tokens, (), {name: edit(name) for name in names})
-    before_TV, after_TV = plain["logits"][0].float(), changed["logits"][0].float()
+    before_TV, after_TV = logits_without(model, prompt, chosen, by, source, places)
     asked = choose_answer(tokenizer, before_TV, answer, other, position)
     log_before, log_after = (logits[asked.position].double().log_softmax(-1) for logits in (before_TV, after_TV))
     guess = int(after_TV[asked.position].argmax())
@@ -203,6 +187,39 @@ def ablate(
         guess=guess,
         guess_piece=tokenizer.token_text(guess),
     )
+
+
+def logits_without(
+    model: Decoder,
+    prompt: Prompt,
+    parts: Sequence[Part],
+    by: str = "zero",
+    source: Prompt | None = None,
+    at: Sequence[int] | None = None,
+) -> tuple[Float[Tensor, "T V"], Float[Tensor, "T V"]]:
+    """Return what a model says after every token of a text with all its parts, and without some.
+
+    Args:
+        source: for `mean`, the text over whose positions it is taken; left out: the text itself.
+        at: the positions at which the parts are taken out; left out: all.
+    """
+    names = {part.name for part in parts}
+    plain = read(model, prompt.tokens, names)
+    means = stand_ins(read(model, source.tokens, names) if source and source is not prompt else plain, names, by)
+    where = slice(None) if at is None else list(at)
+
+    def edit(name: str) -> Edit:
+        def without(value: Tensor) -> Tensor:
+            value = value.clone()
+            for part in parts:
+                if part.name == name:
+                    take_out(value[0], part, means[name], where)
+            return value
+
+        return without
+
+    changed = read(model, prompt.tokens, (), {name: edit(name) for name in names})
+    return plain["logits"][0].float(), changed["logits"][0].float()
 
 
 def scan(

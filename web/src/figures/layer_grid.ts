@@ -21,7 +21,7 @@ export interface GridCell {
   readonly said: string;
   /** For cells that are switches: whether it is on. */
   readonly isOn?: boolean;
-  /** Pointed out with a frame. */
+  /** Written in bold. */
   readonly isMarked?: boolean;
 }
 

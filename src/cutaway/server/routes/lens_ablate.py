@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import TYPE_CHECKING, Any, Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from cutaway.server.arrays import ArraysResponse, with_arrays
 from cutaway.server.lab import TheLab
-from cutaway.server.routes.lens_common import Asked, TokenChance
+from cutaway.server.routes.lens_common import Asked, TokenChance, about, chances, checked_position, finite, logits_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from cutaway.server.models import Opened
 
 router = APIRouter(prefix="/lens")
 
@@ -63,10 +70,87 @@ class Scanned(BaseModel):
 @router.post("/ablate", **with_arrays(Ablated))
 def ablate(lab: TheLab, asked: AblateAsked) -> ArraysResponse:
     """Return what a text looks like to the model without some of its parts."""
-    raise NotImplementedError
+    from cutaway.lens.ablate import logits_without
+    from cutaway.lens.parts import check_part, read_part
+    from cutaway.lens.prompt import read_prompt
+
+    opened = lab.models.open(asked.model)
+    config = opened.model.config
+    with opened.lock:
+        with about("prompt"):
+            prompt = read_prompt(opened.model, opened.tokenizer, asked.prompt)
+        with about("off"):
+            parts = [check_part(opened.model, read_part(part)) for part in asked.off]
+        both = logits_without(opened.model, prompt, parts, asked.how)
+        before_TV, after_TV = (finite(logits_TV.double().cpu()).log_softmax(-1) for logits_TV in both)
+    position = checked_position(asked.position, len(prompt.ids))
+    before, after = (surprisal(log_TV, prompt.tokens[0]) for log_TV in (before_TV, after_TV))
+    meta = Ablated(
+        tokens=list(prompt.pieces),
+        cut=prompt.cut,
+        position=position,
+        off=[str(part) for part in parts],
+        layers=config.n_layers,
+        heads=config.n_heads,
+        units=config.mlp_width,
+        candidates=changes(opened, before_TV[position].exp(), after_TV[position].exp()),
+        loss_before=mean_of(before),
+        loss_after=mean_of(after),
+    )
+    return ArraysResponse(meta, {"before": before, "after": after})
+
+
+def surprisal(log_TV: Tensor, tokens_T: Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return of each token -log of the probability it had, in nats; NaN for the first, which nothing foretold."""
+    import numpy as np
+
+    told = -log_TV[:-1].gather(1, tokens_T[1:, None])[:, 0].numpy()
+    return np.concatenate([[np.nan], told])
+
+
+def mean_of(surprisal: np.ndarray[Any, np.dtype[np.float64]]) -> float | None:
+    """Return the loss over the text, None where there is none, or where it is no number."""
+    loss = float(surprisal[1:].mean()) if len(surprisal) > 1 else math.nan
+    return loss if math.isfinite(loss) else None
+
+
+def changes(opened: Opened, before_V: Tensor, after_V: Tensor, n: int = 6) -> list[TokenChange]:
+    """Return the tokens most probable before, then those that only became so."""
+    n = min(n, len(before_V))
+    ids = [*before_V.topk(n).indices.tolist(), *after_V.topk(n).indices.tolist()]
+    return [
+        TokenChange(
+            id=index,
+            text=opened.tokenizer.token_text(index),
+            before=float(before_V[index]),
+            after=float(after_V[index]),
+        )
+        for index in dict.fromkeys(ids)
+    ]
 
 
 @router.post("/ablate/scan", **with_arrays(Scanned))
 def scan(lab: TheLab, asked: AblateAsked) -> ArraysResponse:
     """Return what every head and MLP is worth to a text, each taken away by itself."""
-    raise NotImplementedError
+    from cutaway.lens.ablate import scan as scan_parts
+
+    opened = lab.models.open(asked.model)
+    with opened.lock:
+        logits_TV = logits_of(opened, asked.prompt)
+        position = checked_position(asked.position, len(logits_TV))
+        with about("prompt"):
+            found = scan_parts(opened.model, opened.tokenizer, asked.prompt, position=position, by=asked.how)
+    was, loss = found.before, math.nan if found.before.loss_nats is None else found.before.loss_nats
+    meta = Scanned(
+        tokens=list(found.prompt.pieces),
+        cut=found.prompt.cut,
+        position=position,
+        answer=chances(opened, logits_TV[position].double(), [found.answer.token])[0],
+    )
+    arrays = {
+        "loss_heads": found.heads_loss_LH - loss,
+        "loss_mlps": found.mlps_loss_L - loss,
+        "answer_heads": was.logit - found.heads_logit_LH,
+        "answer_mlps": was.logit - found.mlps_logit_L,
+    }
+    return ArraysResponse(meta, {name: array.numpy() for name, array in arrays.items()})

@@ -42,7 +42,18 @@ def logits_of(opened: Opened, prompt: str, field: str = "prompt") -> Tensor:
 
     with about(field):
         tokens = read_prompt(opened.model, opened.tokenizer, prompt).tokens
-    return read(opened.model, tokens, wanted=())["logits"][0].float().cpu()
+    return finite(read(opened.model, tokens, wanted=())["logits"][0].float().cpu())
+
+
+def finite(logits_TV: Tensor) -> Tensor:
+    """Return what a model says, if it says numbers.
+
+    Raises:
+        CutawayError: it does not, as after a training that diverged.
+    """
+    if not bool(logits_TV.isfinite().all()):
+        raise CutawayError("what this model computes is infinite or undefined (its training diverged); choose another")
+    return logits_TV
 
 
 def checked_position(position: int, n_positions: int) -> int:

@@ -13,6 +13,11 @@ from cutaway.server.routes.lens_common import (
     LONGEST_PROMPT,
     Asked,
     TokenChance,
+    about,
+    chances,
+    checked_token,
+    logits_of,
+    most_probable,
 )
 
 router = APIRouter(prefix="/lens")
@@ -51,4 +56,36 @@ class Patched(BaseModel):
 @router.post("/patch", **with_arrays(Patched))
 def patch(lab: TheLab, asked: PatchAsked) -> ArraysResponse:
     """Return what every place of the first text does to the reading of the second."""
-    raise NotImplementedError
+    from cutaway.lens.patch import patch as patch_prompts
+
+    opened = lab.models.open(asked.model)
+    with opened.lock:
+        first_V = logits_of(opened, asked.prompt, "prompt")[-1].double()
+        second_V = logits_of(opened, asked.second, "second")[-1].double()
+        answer = checked_token(opened, asked.answer, "answer")
+        other = checked_token(opened, asked.other, "other")
+        first, second = most_probable(opened, first_V), most_probable(opened, second_V)
+        if answer is None:
+            answer = next(one.id for one in first if one.id != other)
+        if other is None:
+            other = next(one.id for one in second if one.id != answer)
+        with about("other" if answer == other else "second"):
+            found = patch_prompts(opened.model, opened.tokenizer, asked.prompt, asked.second, answer, other, asked.what)
+    n_rows, n_columns = found.patched_LX.shape
+    others = [None if partner is None else found.clean.pieces[partner] for partner in found.partners]
+    is_heads = asked.what == "z"
+    meta = Patched(
+        cut=found.clean.cut,
+        second_cut=found.corrupted.cut,
+        rows=[f"block {layer}" for layer in range(n_rows)],
+        columns=[f"head {head}" for head in range(n_columns)] if is_heads else list(found.corrupted.pieces),
+        others=[] if is_heads else others,
+        note=found.note,
+        answer=chances(opened, first_V, [answer])[0],
+        other=chances(opened, second_V, [other])[0],
+        first_candidates=first,
+        second_candidates=second,
+        first_value=found.clean_logit,
+        second_value=found.corrupted_logit,
+    )
+    return ArraysResponse(meta, {"effect": found.effect_LX.numpy(), "value": found.patched_LX.numpy()})

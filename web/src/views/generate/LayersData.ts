@@ -56,6 +56,12 @@ export class LayersData {
     return this.answer.meta;
   }
 
+  /** How wide a cell must be, in pixels. */
+  width(shown: Shown, hasNumbers: boolean): number {
+    const longest = Math.max(...this.meta.tokens.map((text) => text.length), ...(shown === 'token' ? this.meta.texts.map((text) => text.length) : [0]));
+    return Math.min(84, Math.max(shown === 'token' && !hasNumbers ? 40 : 60, 14 + 7.5 * longest));
+  }
+
   /** The tokens this layer finds most probable at a position, the first first. */
   candidates(layer: number, position: number): Candidate[] {
     const start = (layer * this.positions + position) * this.size;
