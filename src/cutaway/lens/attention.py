@@ -78,7 +78,7 @@ class TracedAttention:
 SOFTMAXES = {"_softmax", "_safe_softmax", "softmax.int", "_scaled_softmax"}
 PRODUCTS = {"mm": ("self", "mat2"), "bmm": ("self", "mat2"), "addmm": ("mat1", "mat2"), "baddbmm": ("batch1", "batch2")}
 """Matrix products and their two factors."""
-PASSING = {"native_dropout", "_to_copy", "clone", "mul.Tensor", "mul.Scalar", "bernoulli_", "copy_", "nan_to_num"}
+PASSING = {"native_dropout", "_to_copy", "clone", "mul.Tensor", "mul.Scalar", "div.Tensor", "copy_", "nan_to_num"}
 """What may happen to a pattern between the softmax and the product."""
 
 
@@ -96,13 +96,13 @@ def of_trace(trace: Trace) -> list[TracedAttention]:
         if operation.phase != "forward" or operation.name not in SOFTMAXES or operation.is_unseen:
             continue
         which, place = next(operation.outputs())
-        if len(place.shape) >= 2 and place.numel and _weighs(readers, weights, operation, place):
+        if len(place.shape) >= 2 and place.numel and _weighs(trace, readers, weights, operation, place):
             address = trace.names.results[operation.number, which]
             found.append(TracedAttention(address, operation.module, trace.memory.read(place).float().clone()))
     return found
 
 
-def _weighs(readers: Readers, weights: set[int], softmax: Operation, pattern: Place) -> bool:
+def _weighs(trace: Trace, readers: Readers, weights: set[int], softmax: Operation, pattern: Place) -> bool:
     """Return whether a softmax's result, perhaps after dropout or a cast, is a factor of a product over its last axis."""
     waiting, seen = [(softmax.number, pattern.storage)], {pattern.storage}
     while waiting:
@@ -114,12 +114,21 @@ def _weighs(readers: Readers, weights: set[int], softmax: Operation, pattern: Pl
                 factors = PRODUCTS[operation.name]
                 if argument in factors and _sums_over(weights, operation, factors, argument, place, pattern):
                     return True
-            elif operation.name in PASSING:
+            elif operation.name in PASSING and _is_dropout(trace, operation, place):
                 for _, made in operation.outputs():
                     if made.numel == pattern.numel and made.storage not in seen:
                         seen.add(made.storage)
                         waiting.append((operation.number, made.storage))
     return False
+
+
+def _is_dropout(trace: Trace, operation: Operation, pattern: Place) -> bool:
+    """Return whether what a pattern is multiplied by, if anything, keeps or drops its shares and no more."""
+    others = [other for _, other in operation.operands() if other != pattern]
+    if not operation.name.startswith(("mul", "div")) or not others:
+        return True
+    values = trace.memory.read(others[0]).unique()
+    return len(values) == 1 or (len(values) == 2 and 0 in values)
 
 
 def _sums_over(
