@@ -19,6 +19,7 @@ KINDS = {
     "scratch": "the engines from scratch: fused beside plain, arrays beside numbers, large graphs, long histories",
     "microscope": "recording beside not recording and beside torchlens, explaining, verifying",
     "lab": "the web app: a training that is watched, memory, how soon it answers and draws",
+    "lens": "activation patching beside transformer_lens",
     "loss": "time to a loss: our default recipe beside a plain one",
 }
 EXAMPLE = "cutaway bench train --threads 1"
@@ -29,7 +30,7 @@ class BenchArguments:
     """Measure beside a peer, taking turns in one process, and print medians and their ratio."""
 
     kind: Annotated[str, tyro.conf.Positional]
-    """`train`, `generate`, `scratch`, `microscope`, `lab` or `loss`."""
+    """`train`, `generate`, `scratch`, `microscope`, `lab`, `lens` or `loss`."""
     quick: bool = False
     """Fewer rounds: a rough answer soon."""
     threads: int = 1
@@ -89,6 +90,13 @@ def main(argv: list[str]) -> int:
         from cutaway.bench.microscope import run_microscope_bench
 
         races, facts = run_microscope_bench(arguments.quick, say)
+        result |= {"races": [race.as_dict() for race in races], "facts": [fact.as_dict() for fact in facts]}
+        text = f"{race_table(races)}\n\n{fact_table(facts)}"
+    elif arguments.kind == "lens":
+        from cutaway.bench.facts import fact_table
+        from cutaway.bench.lens import run_lens_bench
+
+        races, facts = run_lens_bench(arguments.quick, say)
         result |= {"races": [race.as_dict() for race in races], "facts": [fact.as_dict() for fact in facts]}
         text = f"{race_table(races)}\n\n{fact_table(facts)}"
     elif arguments.kind == "lab":
