@@ -44,3 +44,8 @@ class Kept:
                 while len(self._known) > 1 and sum(size for _, size in self._known.values()) > self._most_bytes:
                     self._known.popitem(last=False)
             return found
+
+    def forget(self, key: Hashable) -> None:
+        """Let it be computed again."""
+        with self._lock:
+            self._known.pop(key, None)

@@ -124,106 +124,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/generate/step": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Step
-         * @description Return how the last of the tokens was chosen: every candidate after every stage, and the draw.
-         */
-        post: operations["step_api_generate_step_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/generate/temperatures": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Temperature Curve
-         * @description Return what a temperature says for each new token.
-         */
-        post: operations["temperature_curve_api_generate_temperatures_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/generate/token-names": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Token Names
-         * @description Return tokens as text.
-         */
-        post: operations["token_names_api_generate_token_names_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/generate/tokens": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Tokens
-         * @description Return how a model's tokenizer cuts a text.
-         */
-        post: operations["tokens_api_generate_tokens_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/generate/write": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Write
-         * @description Write, telling every token as it comes (events, each a WriteEvent); it ends when nobody listens.
-         */
-        post: operations["write_api_generate_write_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/home": {
         parameters: {
             query?: never;
@@ -348,46 +248,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/lens/ablate": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Ablate
-         * @description Return what a text looks like to the model without some of its parts.
-         */
-        post: operations["ablate_api_lens_ablate_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/lens/ablate/scan": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Scan
-         * @description Return what every head and MLP is worth to a text, each taken away by itself.
-         */
-        post: operations["scan_api_lens_ablate_scan_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/lens/attention": {
         parameters: {
             query?: never;
@@ -428,7 +288,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/lens/layers": {
+    "/api/lens/induction": {
         parameters: {
             query?: never;
             header?: never;
@@ -438,17 +298,17 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Layers
-         * @description Return what each layer would say at every position of a text.
+         * Scan
+         * @description Return how much each head looks at what came next last time, and says it; and the loss by position.
          */
-        post: operations["layers_api_lens_layers_post"];
+        post: operations["scan_api_lens_induction_post"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/api/lens/patch": {
+    "/api/lens/induction/checkpoints": {
         parameters: {
             query?: never;
             header?: never;
@@ -458,17 +318,17 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Patch
-         * @description Return what every place of the first text does to the reading of the second.
+         * Over Checkpoints
+         * @description Measure every checkpoint of a model's run, in the background; asked again, it returns what there is so far.
          */
-        post: operations["patch_api_lens_patch_post"];
+        post: operations["over_checkpoints_api_lens_induction_checkpoints_post"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/api/lens/why": {
+    "/api/lens/induction/head": {
         parameters: {
             query?: never;
             header?: never;
@@ -478,10 +338,70 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Why
-         * @description Return a token's logit as a sum over everything that was added to the residual stream.
+         * Head
+         * @description Return where a head looks in the first of the sequences.
          */
-        post: operations["why_api_lens_why_post"];
+        post: operations["head_api_lens_induction_head_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/lens/surprise": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Surprise
+         * @description Return how many bits each token of a text takes.
+         */
+        post: operations["surprise_api_lens_surprise_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/lens/surprise/difference": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Difference
+         * @description Return how many bits each piece of a text takes for two models.
+         */
+        post: operations["difference_api_lens_surprise_difference_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/lens/surprise/token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Token
+         * @description Return what the model expected in a token's place, with as much before it as it had there.
+         */
+        post: operations["token_api_lens_surprise_token_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1287,58 +1207,6 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
-         * AblateAsked
-         * @description What is taken away.
-         */
-        AblateAsked: {
-            /**
-             * How
-             * @default zero
-             * @enum {string}
-             */
-            how: "zero" | "mean";
-            /** Model */
-            model: string;
-            /**
-             * Off
-             * @default []
-             */
-            off: string[];
-            /**
-             * Position
-             * @default -1
-             */
-            position: number;
-            /** Prompt */
-            prompt: string;
-        };
-        /**
-         * Ablated
-         * @description What taking parts away does; with it come `before` and `after` (position): each token's surprisal, in nats.
-         */
-        Ablated: {
-            /** Candidates */
-            candidates: components["schemas"]["TokenChange"][];
-            /** Cut */
-            cut: number;
-            /** Heads */
-            heads: number;
-            /** Layers */
-            layers: number;
-            /** Loss After */
-            loss_after: number | null;
-            /** Loss Before */
-            loss_before: number | null;
-            /** Off */
-            off: string[];
-            /** Position */
-            position: number;
-            /** Tokens */
-            tokens: string[];
-            /** Units */
-            units: number;
-        };
-        /**
          * About
          * @description What this lab is.
          */
@@ -1393,16 +1261,6 @@ export interface components {
             found: components["schemas"]["Address"][];
             /** Total */
             total: number;
-        };
-        /**
-         * Asked
-         * @description A text, and the model that reads it.
-         */
-        Asked: {
-            /** Model */
-            model: string;
-            /** Prompt */
-            prompt: string;
         };
         /**
          * AttentionMeta
@@ -1538,6 +1396,28 @@ export interface components {
             parameters: number;
         };
         /**
+         * CheckpointsMeta
+         * @description The same at every checkpoint of a run, as far as it was measured.
+         *
+         *     The arrays, by checkpoint: `steps`; [checkpoint, layer, head] `prefix`, `control`, `copying`; `first_half`,
+         *     `second_half`, nats.
+         */
+        CheckpointsMeta: {
+            /** Found */
+            found: string[][];
+            /** Reason */
+            reason: string;
+            /** Share */
+            share: number;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "running" | "done" | "failed";
+            /** Total */
+            total: number;
+        };
+        /**
          * Comparison
          * @description Several runs side by side, in the order asked for.
          */
@@ -1599,6 +1479,34 @@ export interface components {
             values: (string | null)[];
         };
         /**
+         * DifferenceMeta
+         * @description A text under two models, on the shortest pieces that both cut out whole.
+         *
+         *     The arrays, by piece: `first` and `second`, bits, NaN where not computed.
+         */
+        DifferenceMeta: {
+            /** Counted */
+            counted: number;
+            /** First Bits */
+            first_bits: number;
+            /** First Bits Per Byte */
+            first_bits_per_byte: number | null;
+            /** Is Aligned */
+            is_aligned: boolean;
+            /** Model */
+            model: string;
+            /** Other */
+            other: string;
+            /** Pieces */
+            pieces: string[];
+            /** Second Bits */
+            second_bits: number;
+            /** Second Bits Per Byte */
+            second_bits_per_byte: number | null;
+            /** Why */
+            why: string;
+        };
+        /**
          * Done
          * @description It was done.
          */
@@ -1608,6 +1516,18 @@ export interface components {
              * @default true
              */
             done: boolean;
+        };
+        /**
+         * Expected
+         * @description A token the model could have gone on with.
+         */
+        Expected: {
+            /** Id */
+            id: number;
+            /** Probability */
+            probability: number;
+            /** Text */
+            text: string;
         };
         /**
          * ExplainedNumber
@@ -1884,6 +1804,30 @@ export interface components {
             text: string;
         };
         /**
+         * HeadToRepeat
+         * @description One head, on the first of the sequences.
+         */
+        HeadToRepeat: {
+            /** Head */
+            head: number;
+            /** Layer */
+            layer: number;
+            /** Length */
+            length?: number | null;
+            /** Model */
+            model: string;
+            /**
+             * Seed
+             * @default 0
+             */
+            seed: number;
+            /**
+             * Sequences
+             * @default 16
+             */
+            sequences: number;
+        };
+        /**
          * HeadsMeta
          * @description All heads of a model on a text.
          *
@@ -1945,6 +1889,45 @@ export interface components {
             first_run: string;
         };
         /**
+         * InductionMeta
+         * @description All heads of a model on sequences that repeat.
+         *
+         *     The arrays: by [layer, head] `prefix` (0 to 1), `control` (the same where nothing repeats), `copying` (-1 to 1) and
+         *     `raised` (nats); by position `loss` and `control_loss`, nats, NaN at 0.
+         */
+        InductionMeta: {
+            /** Before */
+            before: number;
+            /** Checkpoints */
+            checkpoints: number[];
+            /** Control Second Half Nats */
+            control_second_half_nats: number;
+            /** Enough Copying */
+            enough_copying: number;
+            /** Enough Matching */
+            enough_matching: number;
+            /** First Half Nats */
+            first_half_nats: number;
+            /** Found */
+            found: string[];
+            /** Heads */
+            heads: number;
+            /** Layers */
+            layers: number;
+            /** Length */
+            length: number;
+            /** Longest */
+            longest: number;
+            /** Model */
+            model: string;
+            /** Second Half Nats */
+            second_half_nats: number;
+            /** Seed */
+            seed: number;
+            /** Sequences */
+            sequences: number;
+        };
+        /**
          * Job
          * @description One command of the queue.
          */
@@ -1986,39 +1969,6 @@ export interface components {
             name: string;
             /** Positions */
             positions: number;
-        };
-        /**
-         * LayerRow
-         * @description A place in the model at which one can read the residual stream.
-         */
-        LayerRow: {
-            /** Depth */
-            depth: number;
-            /** Label */
-            label: string;
-            /** Name */
-            name: string;
-        };
-        /**
-         * Layers
-         * @description What each layer would say; with it come, by row and position, `probability`, `rank` and `kl` of the model's own
-         *     answer, `entropy`, and by candidate `top` (an index into `texts`) and `chance`.
-         */
-        Layers: {
-            /** Answers */
-            answers: string[];
-            /** Cut */
-            cut: number;
-            /** Most */
-            most: number;
-            /** Rows */
-            rows: components["schemas"]["LayerRow"][];
-            /** Texts */
-            texts: string[];
-            /** Tokens */
-            tokens: string[];
-            /** Vocabulary */
-            vocabulary: number;
         };
         /**
          * Log
@@ -2209,16 +2159,6 @@ export interface components {
             value: string;
         };
         /**
-         * Neuron
-         * @description A hidden unit of an MLP, and its share.
-         */
-        Neuron: {
-            /** Unit */
-            unit: number;
-            /** Value */
-            value: number;
-        };
-        /**
          * OperationColumns
          * @description The operations in the order they ran, one list a fact. Views are left out: they compute nothing.
          */
@@ -2286,63 +2226,6 @@ export interface components {
         Password: {
             /** Password */
             password: string;
-        };
-        /**
-         * PatchAsked
-         * @description Two texts, and what is carried over from the first to the second.
-         */
-        PatchAsked: {
-            /**
-             * Answer
-             * @default
-             */
-            answer: string;
-            /** Model */
-            model: string;
-            /**
-             * Other
-             * @default
-             */
-            other: string;
-            /** Prompt */
-            prompt: string;
-            /** Second */
-            second: string;
-            /**
-             * What
-             * @default resid_pre
-             * @enum {string}
-             */
-            what: "resid_pre" | "attn_out" | "mlp_out" | "z";
-        };
-        /**
-         * Patched
-         * @description The effect of every place; with it come `effect` (0 as the second text, 1 as the first) and `value`, the difference
-         *     of logits itself (both: row, column).
-         */
-        Patched: {
-            answer: components["schemas"]["TokenChance"];
-            /** Columns */
-            columns: string[];
-            /** Cut */
-            cut: number;
-            /** First Candidates */
-            first_candidates: components["schemas"]["TokenChance"][];
-            /** First Value */
-            first_value: number;
-            /** Note */
-            note: string;
-            other: components["schemas"]["TokenChance"];
-            /** Others */
-            others: (string | null)[];
-            /** Rows */
-            rows: string[];
-            /** Second Candidates */
-            second_candidates: components["schemas"]["TokenChance"][];
-            /** Second Cut */
-            second_cut: number;
-            /** Second Value */
-            second_value: number;
         };
         /**
          * PathLink
@@ -2602,6 +2485,22 @@ export interface components {
             name: string;
         };
         /**
+         * RepeatedPattern
+         * @description Where a head looks in the first sequence. The array: `pattern` [reads, read].
+         */
+        RepeatedPattern: {
+            /** Before */
+            before: number;
+            /** Head */
+            head: number;
+            /** Layer */
+            layer: number;
+            /** Length */
+            length: number;
+            /** Tokens */
+            tokens: string[];
+        };
+        /**
          * RunDetails
          * @description One run.
          */
@@ -2717,57 +2616,6 @@ export interface components {
             samples: components["schemas"]["Sample"][];
         };
         /**
-         * Scanned
-         * @description Every part taken away by itself; with it come `loss_heads` and `answer_heads` (layer, head), `loss_mlps` and
-         *     `answer_mlps` (layer): by how much the loss grows, and the answer's logit falls, without the part.
-         */
-        Scanned: {
-            answer: components["schemas"]["TokenChance"];
-            /** Cut */
-            cut: number;
-            /** Position */
-            position: number;
-            /** Tokens */
-            tokens: string[];
-        };
-        /**
-         * Settings
-         * @description How tokens are drawn: the fields of `SamplingConfig`.
-         */
-        Settings: {
-            /**
-             * Max Tokens
-             * @default 200
-             */
-            max_tokens: number;
-            /** Min P */
-            min_p?: number | null;
-            /**
-             * Repetition Penalty
-             * @default 1
-             */
-            repetition_penalty: number;
-            /**
-             * Seed
-             * @default 0
-             */
-            seed: number;
-            /**
-             * Stop
-             * @default []
-             */
-            stop: string[];
-            /**
-             * Temperature
-             * @default 0.8
-             */
-            temperature: number | string;
-            /** Top K */
-            top_k?: number | null;
-            /** Top P */
-            top_p?: number | null;
-        };
-        /**
          * SituationWire
          * @description All it takes to make a playground again.
          */
@@ -2793,71 +2641,6 @@ export interface components {
              *     ]
              */
             seeds: number[];
-        };
-        /**
-         * StepAsked
-         * @description A token of a text whose choice is to be explained.
-         */
-        StepAsked: {
-            /** Model */
-            model: string;
-            /**
-             * N Candidates
-             * @default 12
-             */
-            n_candidates: number;
-            /**
-             * Prompt
-             * @default
-             */
-            prompt: string;
-            /**
-             * @default {
-             *       "max_tokens": 200,
-             *       "repetition_penalty": 1,
-             *       "seed": 0,
-             *       "stop": [],
-             *       "temperature": 0.8
-             *     }
-             */
-            settings: components["schemas"]["Settings"];
-            /** Tokens */
-            tokens: number[];
-        };
-        /**
-         * StepCandidate
-         * @description One token on its way through the stages.
-         */
-        StepCandidate: {
-            /** Id */
-            id: number;
-            /** Logits */
-            logits: (number | null)[];
-            /** Probabilities */
-            probabilities: number[];
-            /** Rank */
-            rank: number;
-            /** Removed By */
-            removed_by: string | null;
-            /** Text */
-            text: string;
-        };
-        /**
-         * StepStage
-         * @description What one stage of the choice left.
-         */
-        StepStage: {
-            /** Entropy Bits */
-            entropy_bits: number;
-            /** N Kept */
-            n_kept: number;
-            /**
-             * Name
-             * @enum {string}
-             */
-            name: "raw" | "no_text" | "repetition_penalty" | "temperature" | "top_k" | "top_p" | "min_p";
-            /** Setting */
-            setting: number | null;
         };
         /**
          * StepToRecord
@@ -2909,25 +2692,35 @@ export interface components {
             weight: number;
         };
         /**
-         * TemperatureAsked
-         * @description A temperature as somebody typed or drew it.
+         * SurpriseMeta
+         * @description A text under a model.
+         *
+         *     The arrays, by token: `bits` and `entropy` in bits, NaN where not computed; `rank`, 1 for what the model found
+         *     likeliest, -1 where not computed; `seen`, how many tokens it had before it.
          */
-        TemperatureAsked: {
-            /**
-             * Max Tokens
-             * @default 200
-             */
-            max_tokens: number;
-            /** Temperature */
-            temperature: number | string;
-        };
-        /**
-         * TemperatureCurve
-         * @description The temperature of each new token.
-         */
-        TemperatureCurve: {
-            /** Temperatures */
-            temperatures: number[];
+        SurpriseMeta: {
+            /** Bits */
+            bits: number;
+            /** Bits Per Byte */
+            bits_per_byte: number | null;
+            /** Bits Per Token */
+            bits_per_token: number | null;
+            /** Context Length */
+            context_length: number;
+            /** Counted */
+            counted: number;
+            /** Ids */
+            ids: number[];
+            /** Model */
+            model: string;
+            /** N Bytes */
+            n_bytes: number;
+            /** Stride */
+            stride: number;
+            /** Tokens */
+            tokens: string[];
+            /** Why */
+            why: string;
         };
         /**
          * TensorMeta
@@ -3015,87 +2808,16 @@ export interface components {
             zeros: number;
         };
         /**
-         * TextAsPieces
-         * @description A text that is to be cut.
+         * TextToCompare
+         * @description A text and two who are told it.
          */
-        TextAsPieces: {
+        TextToCompare: {
             /** Model */
             model: string;
+            /** Other */
+            other: string;
             /** Text */
             text: string;
-        };
-        /**
-         * TextAsked
-         * @description A text that is to be written.
-         */
-        TextAsked: {
-            /**
-             * Forced
-             * @default {}
-             */
-            forced: {
-                [key: string]: number;
-            };
-            /**
-             * Given
-             * @default []
-             */
-            given: number[];
-            /** Model */
-            model: string;
-            /**
-             * Prompt
-             * @default
-             */
-            prompt: string;
-            /**
-             * @default {
-             *       "max_tokens": 200,
-             *       "repetition_penalty": 1,
-             *       "seed": 0,
-             *       "stop": [],
-             *       "temperature": 0.8
-             *     }
-             */
-            settings: components["schemas"]["Settings"];
-        };
-        /**
-         * TextPiece
-         * @description One token of a text.
-         */
-        TextPiece: {
-            /** Bytes */
-            bytes: string;
-            /** End */
-            end: number;
-            /** Id */
-            id: number | null;
-            /** Is Special */
-            is_special: boolean;
-            /** Is Unknown */
-            is_unknown: boolean;
-            /** Start */
-            start: number;
-            /** Text */
-            text: string;
-        };
-        /**
-         * TextPieces
-         * @description How a text is cut.
-         */
-        TextPieces: {
-            /** Bytes */
-            bytes: number;
-            /** Characters */
-            characters: number;
-            /** Context Length */
-            context_length: number;
-            /** Kind */
-            kind: string;
-            /** Pieces */
-            pieces: components["schemas"]["TextPiece"][];
-            /** Vocab Size */
-            vocab_size: number;
         };
         /**
          * TextToRead
@@ -3108,75 +2830,56 @@ export interface components {
             text: string;
         };
         /**
-         * TokenChance
-         * @description A token the model may go on with.
+         * TextToTell
+         * @description A text and who is told it.
          */
-        TokenChance: {
-            /** Id */
-            id: number;
-            /** Logit */
-            logit: number;
-            /** Probability */
-            probability: number;
-            /** Text */
-            text: string;
-        };
-        /**
-         * TokenChange
-         * @description A token's probability with and without some parts.
-         */
-        TokenChange: {
-            /** After */
-            after: number;
-            /** Before */
-            before: number;
-            /** Id */
-            id: number;
-            /** Text */
-            text: string;
-        };
-        /**
-         * TokenNames
-         * @description The same tokens as text, special ones by their name.
-         */
-        TokenNames: {
-            /** Texts */
-            texts: string[];
-        };
-        /**
-         * TokenStep
-         * @description How one token was chosen.
-         */
-        TokenStep: {
-            /** Candidates */
-            candidates: components["schemas"]["StepCandidate"][];
-            chosen: components["schemas"]["StepCandidate"];
-            /** Drawn */
-            drawn: number;
-            /** Drawn Text */
-            drawn_text: string;
-            /** Interval */
-            interval: number[];
-            /** Is Forced */
-            is_forced: boolean;
-            /** Stages */
-            stages: components["schemas"]["StepStage"][];
-            /** T */
-            t: number;
-            /** Temperature */
-            temperature: number;
-            /** Uniform */
-            uniform: number;
-        };
-        /**
-         * TokensNamed
-         * @description Some tokens of a model.
-         */
-        TokensNamed: {
-            /** Ids */
-            ids: number[];
+        TextToTell: {
             /** Model */
             model: string;
+            /** Text */
+            text: string;
+        };
+        /**
+         * ToRepeat
+         * @description Random tokens that come twice, and who reads them.
+         */
+        ToRepeat: {
+            /** Length */
+            length?: number | null;
+            /** Model */
+            model: string;
+            /**
+             * Seed
+             * @default 0
+             */
+            seed: number;
+            /**
+             * Sequences
+             * @default 16
+             */
+            sequences: number;
+        };
+        /**
+         * TokenToTell
+         * @description One token of it.
+         */
+        TokenToTell: {
+            /** At */
+            at: number;
+            /** Model */
+            model: string;
+            /** Text */
+            text: string;
+        };
+        /**
+         * TokenTold
+         * @description What a model expected in a token's place.
+         */
+        TokenTold: {
+            /** At */
+            at: number;
+            /** Expected */
+            expected: components["schemas"]["Expected"][];
         };
         /**
          * TraceDiff
@@ -3390,162 +3093,6 @@ export interface components {
             /** Unit */
             unit: number;
         };
-        /**
-         * Why
-         * @description A logit as a sum; with it come `sources` (layer, head, position): each head's share by where it came from.
-         */
-        Why: {
-            /** Candidates */
-            candidates: components["schemas"]["TokenChance"][];
-            /** Cut */
-            cut: number;
-            /** Logit */
-            logit: number;
-            /** Neurons */
-            neurons: components["schemas"]["Neuron"][][];
-            /** Position */
-            position: number;
-            rather: components["schemas"]["TokenChance"] | null;
-            /** Reading */
-            reading: string;
-            /** Terms */
-            terms: components["schemas"]["WhyTerm"][];
-            token: components["schemas"]["TokenChance"];
-            /** Tokens */
-            tokens: string[];
-        };
-        /**
-         * WhyAsked
-         * @description Which logit is split.
-         */
-        WhyAsked: {
-            /** Model */
-            model: string;
-            /**
-             * Position
-             * @default -1
-             */
-            position: number;
-            /** Prompt */
-            prompt: string;
-            /**
-             * Rather
-             * @default
-             */
-            rather: string;
-            /**
-             * Token
-             * @default
-             */
-            token: string;
-        };
-        /**
-         * WhyTerm
-         * @description One summand of a logit.
-         */
-        WhyTerm: {
-            /** Address */
-            address: string | null;
-            /** Kind */
-            kind: string;
-            /** Layer */
-            layer: number | null;
-            /** Name */
-            name: string;
-            /** Value */
-            value: number;
-        };
-        /**
-         * WriteEnd
-         * @description Told last.
-         */
-        WriteEnd: {
-            /**
-             * Event
-             * @default end
-             * @constant
-             */
-            event: "end";
-            /**
-             * Reason
-             * @enum {string}
-             */
-            reason: "max_tokens" | "stop" | "end";
-            /** Seconds */
-            seconds: number;
-            /** Text */
-            text: string;
-        };
-        /**
-         * WriteEvents
-         * @description What is told of a text, one after the other (for the schema).
-         */
-        WriteEvents: {
-            /** Events */
-            events: (components["schemas"]["WriteStart"] | components["schemas"]["WriteTokens"] | components["schemas"]["WriteEnd"] | components["schemas"]["WriteTrouble"])[];
-        };
-        /**
-         * WriteStart
-         * @description Told first.
-         */
-        WriteStart: {
-            /** Cut */
-            cut: number;
-            /**
-             * Event
-             * @default start
-             * @constant
-             */
-            event: "start";
-            /** Prompt Tokens */
-            prompt_tokens: number;
-            /** Temperatures */
-            temperatures: number[];
-        };
-        /**
-         * WriteTokens
-         * @description Told as they come.
-         */
-        WriteTokens: {
-            /**
-             * Event
-             * @default tokens
-             * @constant
-             */
-            event: "tokens";
-            /** Tokens */
-            tokens: components["schemas"]["WrittenToken"][];
-        };
-        /**
-         * WriteTrouble
-         * @description Told last where it could not go on.
-         */
-        WriteTrouble: {
-            /** Error */
-            error: string;
-            /**
-             * Event
-             * @default trouble
-             * @constant
-             */
-            event: "trouble";
-        };
-        /**
-         * WrittenToken
-         * @description One new token.
-         */
-        WrittenToken: {
-            /** Entropy Bits */
-            entropy_bits: number;
-            /** Id */
-            id: number;
-            /** Probability */
-            probability: number;
-            /** T */
-            t: number;
-            /** Text */
-            text: string;
-        };
     };
     responses: never;
     parameters: never;
@@ -3752,216 +3299,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Form"];
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Refusal"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    step_api_generate_step_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["StepAsked"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["TokenStep"];
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Refusal"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    temperature_curve_api_generate_temperatures_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["TemperatureAsked"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["TemperatureCurve"];
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Refusal"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    token_names_api_generate_token_names_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["TokensNamed"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["TokenNames"];
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Refusal"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    tokens_api_generate_tokens_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["TextAsPieces"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["TextPieces"];
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Refusal"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    write_api_generate_write_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["TextAsked"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["WriteEvents"];
                 };
             };
             /** @description Bad Request */
@@ -4242,92 +3579,6 @@ export interface operations {
             };
         };
     };
-    ablate_api_lens_ablate_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["AblateAsked"];
-            };
-        };
-        responses: {
-            /** @description Arrays; what is said about them has this form. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Ablated"];
-                    "application/x-cutaway-arrays": unknown;
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Refusal"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    scan_api_lens_ablate_scan_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["AblateAsked"];
-            };
-        };
-        responses: {
-            /** @description Arrays; what is said about them has this form. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Scanned"];
-                    "application/x-cutaway-arrays": unknown;
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Refusal"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
     heads_api_lens_attention_post: {
         parameters: {
             query?: never;
@@ -4414,7 +3665,7 @@ export interface operations {
             };
         };
     };
-    layers_api_lens_layers_post: {
+    scan_api_lens_induction_post: {
         parameters: {
             query?: never;
             header?: never;
@@ -4423,7 +3674,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Asked"];
+                "application/json": components["schemas"]["ToRepeat"];
             };
         };
         responses: {
@@ -4433,7 +3684,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Layers"];
+                    "application/json": components["schemas"]["InductionMeta"];
                     "application/x-cutaway-arrays": unknown;
                 };
             };
@@ -4457,7 +3708,7 @@ export interface operations {
             };
         };
     };
-    patch_api_lens_patch_post: {
+    over_checkpoints_api_lens_induction_checkpoints_post: {
         parameters: {
             query?: never;
             header?: never;
@@ -4466,7 +3717,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["PatchAsked"];
+                "application/json": components["schemas"]["ToRepeat"];
             };
         };
         responses: {
@@ -4476,7 +3727,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Patched"];
+                    "application/json": components["schemas"]["CheckpointsMeta"];
                     "application/x-cutaway-arrays": unknown;
                 };
             };
@@ -4500,7 +3751,7 @@ export interface operations {
             };
         };
     };
-    why_api_lens_why_post: {
+    head_api_lens_induction_head_post: {
         parameters: {
             query?: never;
             header?: never;
@@ -4509,7 +3760,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["WhyAsked"];
+                "application/json": components["schemas"]["HeadToRepeat"];
             };
         };
         responses: {
@@ -4519,8 +3770,136 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Why"];
+                    "application/json": components["schemas"]["RepeatedPattern"];
                     "application/x-cutaway-arrays": unknown;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    surprise_api_lens_surprise_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TextToTell"];
+            };
+        };
+        responses: {
+            /** @description Arrays; what is said about them has this form. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SurpriseMeta"];
+                    "application/x-cutaway-arrays": unknown;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    difference_api_lens_surprise_difference_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TextToCompare"];
+            };
+        };
+        responses: {
+            /** @description Arrays; what is said about them has this form. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DifferenceMeta"];
+                    "application/x-cutaway-arrays": unknown;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    token_api_lens_surprise_token_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TokenToTell"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenTold"];
                 };
             };
             /** @description Bad Request */

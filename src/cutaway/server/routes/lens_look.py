@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from cutaway.server.routes import lens_attention
+from cutaway.server.routes import lens_attention, lens_induction, lens_surprise
 
 router = APIRouter()
-for _part in (lens_attention,):
+for _part in (lens_attention, lens_surprise, lens_induction):
     router.include_router(_part.router)

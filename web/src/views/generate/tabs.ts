@@ -17,4 +17,6 @@ export const TABS: readonly Tab[] = [
   { id: 'layers', title: 'Layers', about: 'What each layer would say if the model stopped there', load: () => import('./Layers.svelte') },
   { id: 'why', title: 'Why', about: 'Which parts of the model made a token likely', load: () => import('./Why.svelte') },
   { id: 'whatif', title: 'What if', about: 'What changes without a part, or with what it computed for another text', load: () => import('./WhatIf.svelte') },
+  { id: 'induction', title: 'Induction', about: 'Which heads go on with what came next last time', load: () => import('./Induction.svelte') },
+  { id: 'surprise', title: 'Surprise', about: 'How surprising each token of a text is', load: () => import('./Surprise.svelte') },
 ];
