@@ -124,6 +124,106 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/generate/step": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Step
+         * @description Return how the last of the tokens was chosen: every candidate after every stage, and the draw.
+         */
+        post: operations["step_api_generate_step_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/generate/temperatures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Temperature Curve
+         * @description Return what a temperature says for each new token.
+         */
+        post: operations["temperature_curve_api_generate_temperatures_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/generate/token-names": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Token Names
+         * @description Return tokens as text.
+         */
+        post: operations["token_names_api_generate_token_names_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/generate/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tokens
+         * @description Return how a model's tokenizer cuts a text.
+         */
+        post: operations["tokens_api_generate_tokens_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/generate/write": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Write
+         * @description Write, telling every token as it comes (events, each a WriteEvent); it ends when nobody listens.
+         */
+        post: operations["write_api_generate_write_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/home": {
         parameters: {
             query?: never;
@@ -248,6 +348,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/lens/ablate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ablate
+         * @description Return what a text looks like to the model without some of its parts.
+         */
+        post: operations["ablate_api_lens_ablate_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/lens/ablate/scan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Scan
+         * @description Return what every head and MLP is worth to a text, each taken away by itself.
+         */
+        post: operations["scan_api_lens_ablate_scan_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/lens/attention": {
         parameters: {
             query?: never;
@@ -348,6 +488,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/lens/layers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Layers
+         * @description Return what each layer would say at every position of a text.
+         */
+        post: operations["layers_api_lens_layers_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/lens/patch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Patch
+         * @description Return what every place of the first text does to the reading of the second.
+         */
+        post: operations["patch_api_lens_patch_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/lens/surprise": {
         parameters: {
             query?: never;
@@ -402,6 +582,26 @@ export interface paths {
          * @description Return what the model expected in a token's place, with as much before it as it had there.
          */
         post: operations["token_api_lens_surprise_token_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/lens/why": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Why
+         * @description Return a token's logit as a sum over everything that was added to the residual stream.
+         */
+        post: operations["why_api_lens_why_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1207,6 +1407,58 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * AblateAsked
+         * @description What is taken away.
+         */
+        AblateAsked: {
+            /**
+             * How
+             * @default zero
+             * @enum {string}
+             */
+            how: "zero" | "mean";
+            /** Model */
+            model: string;
+            /**
+             * Off
+             * @default []
+             */
+            off: string[];
+            /**
+             * Position
+             * @default -1
+             */
+            position: number;
+            /** Prompt */
+            prompt: string;
+        };
+        /**
+         * Ablated
+         * @description What taking parts away does; with it come `before` and `after` (position): each token's surprisal, in nats.
+         */
+        Ablated: {
+            /** Candidates */
+            candidates: components["schemas"]["TokenChange"][];
+            /** Cut */
+            cut: number;
+            /** Heads */
+            heads: number;
+            /** Layers */
+            layers: number;
+            /** Loss After */
+            loss_after: number | null;
+            /** Loss Before */
+            loss_before: number | null;
+            /** Off */
+            off: string[];
+            /** Position */
+            position: number;
+            /** Tokens */
+            tokens: string[];
+            /** Units */
+            units: number;
+        };
+        /**
          * About
          * @description What this lab is.
          */
@@ -1261,6 +1513,16 @@ export interface components {
             found: components["schemas"]["Address"][];
             /** Total */
             total: number;
+        };
+        /**
+         * Asked
+         * @description A text, and the model that reads it.
+         */
+        Asked: {
+            /** Model */
+            model: string;
+            /** Prompt */
+            prompt: string;
         };
         /**
          * AttentionMeta
@@ -1971,6 +2233,39 @@ export interface components {
             positions: number;
         };
         /**
+         * LayerRow
+         * @description A place in the model at which one can read the residual stream.
+         */
+        LayerRow: {
+            /** Depth */
+            depth: number;
+            /** Label */
+            label: string;
+            /** Name */
+            name: string;
+        };
+        /**
+         * Layers
+         * @description What each layer would say; with it come, by row and position, `probability`, `rank` and `kl` of the model's own
+         *     answer, `entropy`, and by candidate `top` (an index into `texts`) and `chance`.
+         */
+        Layers: {
+            /** Answers */
+            answers: string[];
+            /** Cut */
+            cut: number;
+            /** Most */
+            most: number;
+            /** Rows */
+            rows: components["schemas"]["LayerRow"][];
+            /** Texts */
+            texts: string[];
+            /** Tokens */
+            tokens: string[];
+            /** Vocabulary */
+            vocabulary: number;
+        };
+        /**
          * Log
          * @description The end of what a job said.
          */
@@ -2159,6 +2454,16 @@ export interface components {
             value: string;
         };
         /**
+         * Neuron
+         * @description A hidden unit of an MLP, and its share.
+         */
+        Neuron: {
+            /** Unit */
+            unit: number;
+            /** Value */
+            value: number;
+        };
+        /**
          * OperationColumns
          * @description The operations in the order they ran, one list a fact. Views are left out: they compute nothing.
          */
@@ -2226,6 +2531,63 @@ export interface components {
         Password: {
             /** Password */
             password: string;
+        };
+        /**
+         * PatchAsked
+         * @description Two texts, and what is carried over from the first to the second.
+         */
+        PatchAsked: {
+            /**
+             * Answer
+             * @default
+             */
+            answer: string;
+            /** Model */
+            model: string;
+            /**
+             * Other
+             * @default
+             */
+            other: string;
+            /** Prompt */
+            prompt: string;
+            /** Second */
+            second: string;
+            /**
+             * What
+             * @default resid_pre
+             * @enum {string}
+             */
+            what: "resid_pre" | "attn_out" | "mlp_out" | "z";
+        };
+        /**
+         * Patched
+         * @description The effect of every place; with it come `effect` (0 as the second text, 1 as the first) and `value`, the difference
+         *     of logits itself (both: row, column).
+         */
+        Patched: {
+            answer: components["schemas"]["TokenChance"];
+            /** Columns */
+            columns: string[];
+            /** Cut */
+            cut: number;
+            /** First Candidates */
+            first_candidates: components["schemas"]["TokenChance"][];
+            /** First Value */
+            first_value: number;
+            /** Note */
+            note: string;
+            other: components["schemas"]["TokenChance"];
+            /** Others */
+            others: (string | null)[];
+            /** Rows */
+            rows: string[];
+            /** Second Candidates */
+            second_candidates: components["schemas"]["TokenChance"][];
+            /** Second Cut */
+            second_cut: number;
+            /** Second Value */
+            second_value: number;
         };
         /**
          * PathLink
@@ -2616,6 +2978,57 @@ export interface components {
             samples: components["schemas"]["Sample"][];
         };
         /**
+         * Scanned
+         * @description Every part taken away by itself; with it come `loss_heads` and `answer_heads` (layer, head), `loss_mlps` and
+         *     `answer_mlps` (layer): by how much the loss grows, and the answer's logit falls, without the part.
+         */
+        Scanned: {
+            answer: components["schemas"]["TokenChance"];
+            /** Cut */
+            cut: number;
+            /** Position */
+            position: number;
+            /** Tokens */
+            tokens: string[];
+        };
+        /**
+         * Settings
+         * @description How tokens are drawn: the fields of `SamplingConfig`.
+         */
+        Settings: {
+            /**
+             * Max Tokens
+             * @default 200
+             */
+            max_tokens: number;
+            /** Min P */
+            min_p?: number | null;
+            /**
+             * Repetition Penalty
+             * @default 1
+             */
+            repetition_penalty: number;
+            /**
+             * Seed
+             * @default 0
+             */
+            seed: number;
+            /**
+             * Stop
+             * @default []
+             */
+            stop: string[];
+            /**
+             * Temperature
+             * @default 0.8
+             */
+            temperature: number | string;
+            /** Top K */
+            top_k?: number | null;
+            /** Top P */
+            top_p?: number | null;
+        };
+        /**
          * SituationWire
          * @description All it takes to make a playground again.
          */
@@ -2641,6 +3054,71 @@ export interface components {
              *     ]
              */
             seeds: number[];
+        };
+        /**
+         * StepAsked
+         * @description A token of a text whose choice is to be explained.
+         */
+        StepAsked: {
+            /** Model */
+            model: string;
+            /**
+             * N Candidates
+             * @default 12
+             */
+            n_candidates: number;
+            /**
+             * Prompt
+             * @default
+             */
+            prompt: string;
+            /**
+             * @default {
+             *       "max_tokens": 200,
+             *       "repetition_penalty": 1,
+             *       "seed": 0,
+             *       "stop": [],
+             *       "temperature": 0.8
+             *     }
+             */
+            settings: components["schemas"]["Settings"];
+            /** Tokens */
+            tokens: number[];
+        };
+        /**
+         * StepCandidate
+         * @description One token on its way through the stages.
+         */
+        StepCandidate: {
+            /** Id */
+            id: number;
+            /** Logits */
+            logits: (number | null)[];
+            /** Probabilities */
+            probabilities: number[];
+            /** Rank */
+            rank: number;
+            /** Removed By */
+            removed_by: string | null;
+            /** Text */
+            text: string;
+        };
+        /**
+         * StepStage
+         * @description What one stage of the choice left.
+         */
+        StepStage: {
+            /** Entropy Bits */
+            entropy_bits: number;
+            /** N Kept */
+            n_kept: number;
+            /**
+             * Name
+             * @enum {string}
+             */
+            name: "raw" | "no_text" | "repetition_penalty" | "temperature" | "top_k" | "top_p" | "min_p";
+            /** Setting */
+            setting: number | null;
         };
         /**
          * StepToRecord
@@ -2721,6 +3199,27 @@ export interface components {
             tokens: string[];
             /** Why */
             why: string;
+        };
+        /**
+         * TemperatureAsked
+         * @description A temperature as somebody typed or drew it.
+         */
+        TemperatureAsked: {
+            /**
+             * Max Tokens
+             * @default 200
+             */
+            max_tokens: number;
+            /** Temperature */
+            temperature: number | string;
+        };
+        /**
+         * TemperatureCurve
+         * @description The temperature of each new token.
+         */
+        TemperatureCurve: {
+            /** Temperatures */
+            temperatures: number[];
         };
         /**
          * TensorMeta
@@ -2808,6 +3307,89 @@ export interface components {
             zeros: number;
         };
         /**
+         * TextAsPieces
+         * @description A text that is to be cut.
+         */
+        TextAsPieces: {
+            /** Model */
+            model: string;
+            /** Text */
+            text: string;
+        };
+        /**
+         * TextAsked
+         * @description A text that is to be written.
+         */
+        TextAsked: {
+            /**
+             * Forced
+             * @default {}
+             */
+            forced: {
+                [key: string]: number;
+            };
+            /**
+             * Given
+             * @default []
+             */
+            given: number[];
+            /** Model */
+            model: string;
+            /**
+             * Prompt
+             * @default
+             */
+            prompt: string;
+            /**
+             * @default {
+             *       "max_tokens": 200,
+             *       "repetition_penalty": 1,
+             *       "seed": 0,
+             *       "stop": [],
+             *       "temperature": 0.8
+             *     }
+             */
+            settings: components["schemas"]["Settings"];
+        };
+        /**
+         * TextPiece
+         * @description One token of a text.
+         */
+        TextPiece: {
+            /** Bytes */
+            bytes: string;
+            /** End */
+            end: number;
+            /** Id */
+            id: number | null;
+            /** Is Special */
+            is_special: boolean;
+            /** Is Unknown */
+            is_unknown: boolean;
+            /** Start */
+            start: number;
+            /** Text */
+            text: string;
+        };
+        /**
+         * TextPieces
+         * @description How a text is cut.
+         */
+        TextPieces: {
+            /** Bytes */
+            bytes: number;
+            /** Characters */
+            characters: number;
+            /** Context Length */
+            context_length: number;
+            /** Kind */
+            kind: string;
+            /** Pieces */
+            pieces: components["schemas"]["TextPiece"][];
+            /** Vocab Size */
+            vocab_size: number;
+        };
+        /**
          * TextToCompare
          * @description A text and two who are told it.
          */
@@ -2860,6 +3442,67 @@ export interface components {
             sequences: number;
         };
         /**
+         * TokenChance
+         * @description A token the model may go on with.
+         */
+        TokenChance: {
+            /** Id */
+            id: number;
+            /** Logit */
+            logit: number;
+            /** Probability */
+            probability: number;
+            /** Text */
+            text: string;
+        };
+        /**
+         * TokenChange
+         * @description A token's probability with and without some parts.
+         */
+        TokenChange: {
+            /** After */
+            after: number;
+            /** Before */
+            before: number;
+            /** Id */
+            id: number;
+            /** Text */
+            text: string;
+        };
+        /**
+         * TokenNames
+         * @description The same tokens as text, special ones by their name.
+         */
+        TokenNames: {
+            /** Texts */
+            texts: string[];
+        };
+        /**
+         * TokenStep
+         * @description How one token was chosen.
+         */
+        TokenStep: {
+            /** Candidates */
+            candidates: components["schemas"]["StepCandidate"][];
+            chosen: components["schemas"]["StepCandidate"];
+            /** Drawn */
+            drawn: number;
+            /** Drawn Text */
+            drawn_text: string;
+            /** Interval */
+            interval: number[];
+            /** Is Forced */
+            is_forced: boolean;
+            /** Stages */
+            stages: components["schemas"]["StepStage"][];
+            /** T */
+            t: number;
+            /** Temperature */
+            temperature: number;
+            /** Uniform */
+            uniform: number;
+        };
+        /**
          * TokenToTell
          * @description One token of it.
          */
@@ -2880,6 +3523,16 @@ export interface components {
             at: number;
             /** Expected */
             expected: components["schemas"]["Expected"][];
+        };
+        /**
+         * TokensNamed
+         * @description Some tokens of a model.
+         */
+        TokensNamed: {
+            /** Ids */
+            ids: number[];
+            /** Model */
+            model: string;
         };
         /**
          * TraceDiff
@@ -3093,6 +3746,162 @@ export interface components {
             /** Unit */
             unit: number;
         };
+        /**
+         * Why
+         * @description A logit as a sum; with it come `sources` (layer, head, position): each head's share by where it came from.
+         */
+        Why: {
+            /** Candidates */
+            candidates: components["schemas"]["TokenChance"][];
+            /** Cut */
+            cut: number;
+            /** Logit */
+            logit: number;
+            /** Neurons */
+            neurons: components["schemas"]["Neuron"][][];
+            /** Position */
+            position: number;
+            rather: components["schemas"]["TokenChance"] | null;
+            /** Reading */
+            reading: string;
+            /** Terms */
+            terms: components["schemas"]["WhyTerm"][];
+            token: components["schemas"]["TokenChance"];
+            /** Tokens */
+            tokens: string[];
+        };
+        /**
+         * WhyAsked
+         * @description Which logit is split.
+         */
+        WhyAsked: {
+            /** Model */
+            model: string;
+            /**
+             * Position
+             * @default -1
+             */
+            position: number;
+            /** Prompt */
+            prompt: string;
+            /**
+             * Rather
+             * @default
+             */
+            rather: string;
+            /**
+             * Token
+             * @default
+             */
+            token: string;
+        };
+        /**
+         * WhyTerm
+         * @description One summand of a logit.
+         */
+        WhyTerm: {
+            /** Address */
+            address: string | null;
+            /** Kind */
+            kind: string;
+            /** Layer */
+            layer: number | null;
+            /** Name */
+            name: string;
+            /** Value */
+            value: number;
+        };
+        /**
+         * WriteEnd
+         * @description Told last.
+         */
+        WriteEnd: {
+            /**
+             * Event
+             * @default end
+             * @constant
+             */
+            event: "end";
+            /**
+             * Reason
+             * @enum {string}
+             */
+            reason: "max_tokens" | "stop" | "end";
+            /** Seconds */
+            seconds: number;
+            /** Text */
+            text: string;
+        };
+        /**
+         * WriteEvents
+         * @description What is told of a text, one after the other (for the schema).
+         */
+        WriteEvents: {
+            /** Events */
+            events: (components["schemas"]["WriteStart"] | components["schemas"]["WriteTokens"] | components["schemas"]["WriteEnd"] | components["schemas"]["WriteTrouble"])[];
+        };
+        /**
+         * WriteStart
+         * @description Told first.
+         */
+        WriteStart: {
+            /** Cut */
+            cut: number;
+            /**
+             * Event
+             * @default start
+             * @constant
+             */
+            event: "start";
+            /** Prompt Tokens */
+            prompt_tokens: number;
+            /** Temperatures */
+            temperatures: number[];
+        };
+        /**
+         * WriteTokens
+         * @description Told as they come.
+         */
+        WriteTokens: {
+            /**
+             * Event
+             * @default tokens
+             * @constant
+             */
+            event: "tokens";
+            /** Tokens */
+            tokens: components["schemas"]["WrittenToken"][];
+        };
+        /**
+         * WriteTrouble
+         * @description Told last where it could not go on.
+         */
+        WriteTrouble: {
+            /** Error */
+            error: string;
+            /**
+             * Event
+             * @default trouble
+             * @constant
+             */
+            event: "trouble";
+        };
+        /**
+         * WrittenToken
+         * @description One new token.
+         */
+        WrittenToken: {
+            /** Entropy Bits */
+            entropy_bits: number;
+            /** Id */
+            id: number;
+            /** Probability */
+            probability: number;
+            /** T */
+            t: number;
+            /** Text */
+            text: string;
+        };
     };
     responses: never;
     parameters: never;
@@ -3299,6 +4108,216 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Form"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    step_api_generate_step_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StepAsked"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenStep"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    temperature_curve_api_generate_temperatures_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TemperatureAsked"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemperatureCurve"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    token_names_api_generate_token_names_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TokensNamed"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenNames"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    tokens_api_generate_tokens_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TextAsPieces"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TextPieces"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    write_api_generate_write_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TextAsked"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WriteEvents"];
                 };
             };
             /** @description Bad Request */
@@ -3579,6 +4598,92 @@ export interface operations {
             };
         };
     };
+    ablate_api_lens_ablate_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AblateAsked"];
+            };
+        };
+        responses: {
+            /** @description Arrays; what is said about them has this form. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ablated"];
+                    "application/x-cutaway-arrays": unknown;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    scan_api_lens_ablate_scan_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AblateAsked"];
+            };
+        };
+        responses: {
+            /** @description Arrays; what is said about them has this form. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Scanned"];
+                    "application/x-cutaway-arrays": unknown;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     heads_api_lens_attention_post: {
         parameters: {
             query?: never;
@@ -3794,6 +4899,92 @@ export interface operations {
             };
         };
     };
+    layers_api_lens_layers_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Asked"];
+            };
+        };
+        responses: {
+            /** @description Arrays; what is said about them has this form. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Layers"];
+                    "application/x-cutaway-arrays": unknown;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    patch_api_lens_patch_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PatchAsked"];
+            };
+        };
+        responses: {
+            /** @description Arrays; what is said about them has this form. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Patched"];
+                    "application/x-cutaway-arrays": unknown;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     surprise_api_lens_surprise_post: {
         parameters: {
             query?: never;
@@ -3900,6 +5091,49 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TokenTold"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    why_api_lens_why_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WhyAsked"];
+            };
+        };
+        responses: {
+            /** @description Arrays; what is said about them has this form. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Why"];
+                    "application/x-cutaway-arrays": unknown;
                 };
             };
             /** @description Bad Request */
