@@ -16,10 +16,12 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 from fastapi import FastAPI
 
 from cutaway.bench import browser as real
@@ -56,6 +58,38 @@ def opened(browser: Any, address: str, viewport: dict[str, int] = DESKTOP, theme
     """Open a page of its own; a mistake in the page, or a request to anywhere else, fails the test."""
     with real.opened(browser, address, viewport, theme, slower=4 if LATE else 1) as page:
         yield page
+
+
+@dataclass(frozen=True)
+class Hand:
+    """How a person drives the lab: with the mouse on a wide light screen, with the keyboard on a small dark one."""
+
+    name: str
+    viewport: dict[str, int]
+    theme: str
+
+    def opened(self, browser: Any, address: str) -> Any:
+        """Open a page of this size and theme."""
+        return opened(browser, address, self.viewport, self.theme)
+
+    def use(self, control: Any, key: str = "Enter") -> None:
+        """Click on a control, or press a key on it."""
+        if self.is_mouse:
+            control.click()
+        else:
+            press(control, key)
+
+    def tick(self, box: Any) -> None:
+        """Check a box."""
+        self.use(box, "Space")
+
+    @property
+    def is_mouse(self) -> bool:
+        return self.name == "mouse"
+
+
+MOUSE, KEYS = Hand("mouse", DESKTOP, "light"), Hand("keys", PHONE, "dark")
+HANDS = pytest.mark.parametrize("hand", [MOUSE, KEYS], ids=["mouse", "keys"])
 
 
 def press(control: Any, key: str = "Enter") -> None:

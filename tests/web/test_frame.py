@@ -204,7 +204,7 @@ def test_killed_and_started_again_in_the_middle_of_training(browser: Any, tmp_pa
     with lab_process(home, "--port", port) as lab, opened(browser, address) as page:
         page.get_by_role("progressbar", name="progress of fox").wait_for()
         page.get_by_role("link", name="Watch it closely").click()
-        page.locator("main").get_by_role("button", name="CSV").first.wait_for()
+        page.locator("main canvas").first.wait_for()  # all that the page loads has come
         lab.kill()
         page.get_by_text("The lab is not running; this page reconnects by itself").wait_for()
         look(page, "away-1280-light")

@@ -411,7 +411,7 @@ def test_a_step_is_recorded_and_opens(browser, home):
         page.get_by_label("Weights").select_option(label="of step 4")
         press(page.get_by_role("button", name="Record this step"))
         page.get_by_text("Recording", exact=False).first.wait_for()
-        page.get_by_role("treegrid").wait_for(timeout=60_000)
+        page.get_by_role("treegrid").wait_for(timeout=120_000)
         facts = next(one for one in asked(address, "traces") if one["name"] == here(page)["trace"])
         assert (facts["text"], facts["checkpoint"], facts["run"]) == ("read_text", 4, RUN)
         page.goto(f"{address}/microscope")

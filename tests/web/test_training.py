@@ -15,7 +15,18 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from web.browser import LOOKS, PHONE, accessibility_problems, look, opened, press, serving, sideways_scroll, situation
+from web.browser import (
+    HANDS,
+    LOOKS,
+    PHONE,
+    accessibility_problems,
+    becomes,
+    look,
+    opened,
+    serving,
+    sideways_scroll,
+    situation,
+)
 
 from cutaway.base.runs import RunFolder, read_jsonl
 from cutaway.base.snapshots import read_attention, read_histograms
@@ -122,9 +133,10 @@ def test_every_screen_at_every_size_and_theme(browser, address, screen, viewport
         look(page, f"training-{screen}-{viewport['width']}-{theme}")
 
 
-def test_values_of_all_lines_by_keyboard(browser, address, home):
+@HANDS
+def test_values_of_all_lines_by_keyboard(browser, address, home, hand):
     rows = read_jsonl(home / "first" / "metrics.jsonl")
-    with opened(browser, f"{address}/runs/first") as page:
+    with hand.opened(browser, f"{address}/runs/first") as page:
         chart = figure(page, "Loss")
         chart.focus()
         page.keyboard.press("Home")
@@ -156,32 +168,27 @@ def test_values_under_the_pointer(browser, address, home, viewport):
             page.get_by_text(f"at step {step}", exact=True).first.wait_for()
 
 
-def test_zoom_axes_smoothing_and_hidden_lines_are_in_the_address(browser, address):
-    with opened(browser, f"{address}/runs/first") as page:
-        over = figure(page, "Loss").locator("svg")
-        over.wait_for()
-        box = over.bounding_box()
-        page.mouse.move(box["x"] + box["width"] * 0.25, box["y"] + 50)
-        page.mouse.down()
-        page.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + 60, steps=4)
-        page.mouse.up()
-        now = situation(page)
-        assert float(now["from"]) == pytest.approx(1 + 0.25 * (STEPS - 1), abs=0.3)
-        assert float(now["to"]) == pytest.approx(1 + 0.75 * (STEPS - 1), abs=0.3)
+@HANDS
+def test_zoom_axes_smoothing_and_hidden_lines_are_in_the_address(browser, address, hand):
+    with hand.opened(browser, f"{address}/runs/first") as page:
+        figure(page, "Loss").locator("canvas").wait_for()
+        if hand.is_mouse:
+            dragged(page, 0.25, 0.75)
+            assert in_view(page) == pytest.approx((1 + 0.25 * (STEPS - 1), 1 + 0.75 * (STEPS - 1)), abs=0.3)
         figure(page, "Loss").focus()
         page.keyboard.press("0")
         assert "from" not in situation(page)
         page.keyboard.press("+")
         assert "from" in situation(page)
-        page.get_by_role("region", name="Loss", exact=True).get_by_role("button", name="All").click()
+        hand.use(page.get_by_role("region", name="Loss", exact=True).get_by_role("button", name="All"))
         assert "from" not in situation(page)
 
-        page.get_by_role("button", name="tokens", exact=True).click()
-        page.get_by_label("log y").check()
+        hand.use(page.get_by_role("button", name="tokens", exact=True))
+        hand.tick(page.get_by_label("log y"))
         slider = page.get_by_label("Smoothing")
         slider.focus()
         page.keyboard.press("End")
-        page.get_by_role("region", name="Loss", exact=True).get_by_role("button", name="validation loss").click()
+        hand.use(page.get_by_role("region", name="Loss", exact=True).get_by_role("button", name="validation loss"))
         now = situation(page)
         assert (now["x"], now["logy"], now["smooth"], now["hide"]) == ("tokens", "1", "0.995", "validation loss")
         page.reload()
@@ -191,13 +198,129 @@ def test_zoom_axes_smoothing_and_hidden_lines_are_in_the_address(browser, addres
         page.get_by_role("button", name="step", exact=True, pressed=True).wait_for()
 
 
-def test_csv_picture_and_table_hold_the_numbers(browser, address, home):
+def in_view(page: Any) -> tuple[float, float]:
+    """Return the part of x that a chart shows, as the address says it."""
+    now = situation(page)
+    return float(now["from"]), float(now["to"])
+
+
+def dragged(page: Any, start: float, end: float) -> None:
+    """Drag over the loss from one share of its width to another."""
+    figure(page, "Loss").scroll_into_view_if_needed()
+    box = figure(page, "Loss").locator("svg").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * start, box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * (start + end) / 2, box["y"] + 60)
+    page.mouse.move(box["x"] + box["width"] * end, box["y"] + 60)
+    page.mouse.up()
+
+
+def test_a_zoomed_chart_moves_along_with_the_mouse(browser, address):
+    with opened(browser, f"{address}/runs/long?smooth=0") as page:
+        figure(page, "Loss").locator("canvas").wait_for()
+        dragged(page, 0.4, 0.6)
+        low, high = in_view(page)
+        assert (low, high) == pytest.approx((40_000, 60_000), rel=0.01)
+        dragged(page, 0.7, 0.2)  # as a map: what was under the pointer goes with it
+        assert in_view(page) == pytest.approx((50_000, 70_000), rel=0.01)
+        dragged(page, 0.1, 0.9)
+        dragged(page, 0.1, 0.9)
+        dragged(page, 0.1, 0.9)
+        dragged(page, 0.1, 0.9)
+        assert in_view(page) == pytest.approx((1, 20_001), rel=0.01), "not beyond the beginning, and as wide as before"
+        assert "step" not in situation(page), "a drag chooses no step"
+        page.keyboard.down("Shift")
+        dragged(page, 0.25, 0.75)
+        page.keyboard.up("Shift")
+        assert in_view(page) == pytest.approx((5_000, 15_000), rel=0.01), "with Shift it selects a part"
+        page.mouse.wheel(100, 0)
+        becomes(lambda: in_view(page)[0] > 5_200, True)
+        low, high = in_view(page)
+        assert high - low == pytest.approx(10_000, rel=0.01)
+        over = figure(page, "Loss").locator("svg")
+        here = over.bounding_box()
+        place = {"x": here["width"] / 2, "y": 20}
+        over.hover(position=place)
+        middle = (low + high) / 2
+        page.keyboard.down("Control")
+        page.mouse.wheel(0, -100)
+        becomes(lambda: in_view(page)[1] - in_view(page)[0] < 6_000, True)
+        page.keyboard.up("Control")
+        assert sum(in_view(page)) / 2 == pytest.approx(middle, rel=0.01), "around what is under the pointer"
+        over.click(position=place)
+        assert int(situation(page)["step"]) == pytest.approx(middle, rel=0.01)
+        over.dblclick(position=place)
+        becomes(lambda: "from" in situation(page), False)
+
+
+def test_a_zoomed_chart_moves_along_by_keys(browser, address):
+    with opened(browser, f"{address}/runs/long?smooth=0&from=40000&to=60000", PHONE, "dark") as page:
+        figure(page, "Loss").locator("canvas").wait_for()
+        figure(page, "Loss").focus()
+        page.keyboard.press("PageDown")
+        assert in_view(page) == pytest.approx((50_000, 70_000))
+        page.keyboard.press("Home")
+        assert situation(page)["step"] == "50000"
+        page.keyboard.press("+")
+        assert in_view(page)[1] - in_view(page)[0] == pytest.approx(10_000)
+        page.keyboard.press("-")
+        page.keyboard.press("-")
+        page.keyboard.press("-")
+        page.keyboard.press("-")
+        assert "from" not in situation(page)
+
+
+def test_fingers_on_a_chart(browser, address):
+    """One finger reads the values of the whole, and moves a part along; two zoom; a tap chooses."""
+    context = browser.new_context(
+        viewport=PHONE, has_touch=True, is_mobile=True, color_scheme="dark", device_scale_factor=2
+    )
+    page = context.new_page()
+    page.goto(f"{address}/runs/long?smooth=0")
+    over = figure(page, "Loss").locator("svg")
+    figure(page, "Loss").locator("canvas").wait_for()
+    over.scroll_into_view_if_needed()
+    page.wait_for_load_state("networkidle")
+    box = over.bounding_box()
+    client = context.new_cdp_session(page)
+
+    def touch(kind: str, *shares: float) -> None:
+        points = [{"x": box["x"] + one * box["width"], "y": box["y"] + 60, "id": n} for n, one in enumerate(shares)]
+        client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", 0.2)
+    touch("touchMove", 0.5)
+    page.get_by_text(re.compile(r"at step 50,?\d{3}$")).first.wait_for()
+    touch("touchEnd")
+    assert "from" not in situation(page)
+    touch("touchStart", 0.4, 0.6)
+    touch("touchMove", 0.35, 0.65)
+    touch("touchMove", 0.3, 0.7)
+    touch("touchEnd")
+    becomes(lambda: "from" in situation(page), True)
+    assert in_view(page) == pytest.approx((25_000, 75_000), rel=0.02), (
+        "twice as far apart: half of it, around the middle"
+    )
+    touch("touchStart", 0.8)
+    touch("touchMove", 0.6)
+    touch("touchMove", 0.3)
+    touch("touchEnd")
+    becomes(lambda: in_view(page)[0] > 49_000, True)
+    assert in_view(page) == pytest.approx((50_000, 100_000), rel=0.02)
+    page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + 60)
+    becomes(lambda: abs(int(situation(page).get("step", 0)) - 75_000) < 1000, True)
+    assert sideways_scroll(page) == 0
+    context.close()
+
+
+@HANDS
+def test_csv_picture_and_table_hold_the_numbers(browser, address, home, hand):
     rows = read_jsonl(home / "first" / "metrics.jsonl")
-    with opened(browser, f"{address}/runs/first") as page:
+    with hand.opened(browser, f"{address}/runs/first") as page:
         region = page.get_by_role("region", name="Loss", exact=True)
         region.get_by_role("application").locator("canvas").wait_for()
         with page.expect_download() as got:
-            region.get_by_role("button", name="CSV").click()
+            hand.use(region.get_by_role("button", name="CSV"))
         lines = Path(got.value.path()).read_text().splitlines()
         assert lines[0] == "step,loss,validation loss"
         for line, row in zip(lines[1:], rows, strict=True):
@@ -205,11 +328,11 @@ def test_csv_picture_and_table_hold_the_numbers(browser, address, home):
             assert (float(step), float(loss)) == (row["step"], row["loss"])
             assert validation == "" if "validation_loss" not in row else float(validation) == row["validation_loss"]
         with page.expect_download() as got:
-            region.get_by_role("button", name="PNG").click()
+            hand.use(region.get_by_role("button", name="PNG"))
         picture = Path(got.value.path()).read_bytes()
         assert picture.startswith(b"\x89PNG")
         assert len(picture) > 10_000
-        press(region.get_by_role("button", name="Table"))
+        hand.use(region.get_by_role("button", name="Table"))
         cells = region.get_by_role("row").nth(3).get_by_role("cell")
         assert float(cells.nth(0).inner_text()) == rows[2]["loss"]
 
@@ -258,9 +381,10 @@ def drawn_columns(page: Any) -> tuple[float, float, Any]:
     return area["top"], area["height"], colored
 
 
-def test_samples_one_slider_linked_with_the_curve(browser, address, home):
+@HANDS
+def test_samples_one_slider_linked_with_the_curve(browser, address, home, hand):
     samples = read_jsonl(home / "first" / "samples.jsonl")
-    with opened(browser, f"{address}/runs/first?tab=samples") as page:
+    with hand.opened(browser, f"{address}/runs/first?tab=samples") as page:
         shown = page.locator("pre.sample")
         assert shown.text_content() == samples[-1]["text"]
         slider = page.get_by_role("slider", name="step")
@@ -275,7 +399,7 @@ def test_samples_one_slider_linked_with_the_curve(browser, address, home):
         assert marked
         assert is_within(kept, samples[0]["text"]), "what is not marked was there before, in this order"
         assert situation(page)["step"] == str(samples[1]["step"])
-        page.get_by_role("button", name="Next step").click()
+        hand.use(page.get_by_role("button", name="Next step"))
         assert shown.text_content() == samples[2]["text"]
         curve = figure(page, "Loss")
         curve.focus()
@@ -287,11 +411,11 @@ def test_samples_one_slider_linked_with_the_curve(browser, address, home):
         page.wait_for_function(
             "text => document.querySelector('pre.sample').textContent === text", arg=samples[0]["text"]
         )
-        press(page.get_by_role("button", name="Play through the steps"))
+        hand.use(page.get_by_role("button", name="Play through the steps"))
         page.wait_for_function(
             "text => document.querySelector('pre.sample').textContent === text", arg=samples[1]["text"]
         )
-        page.get_by_role("button", name="Pause").click()
+        hand.use(page.get_by_role("button", name="Pause"))
 
 
 def is_within(part: str, whole: str) -> bool:
@@ -301,11 +425,12 @@ def is_within(part: str, whole: str) -> bool:
 
 
 @pytest.mark.parametrize("kind", ["weights", "gradients", "updates", "activations"])
-def test_histograms_say_exact_counts(browser, address, home, kind):
+@HANDS
+def test_histograms_say_exact_counts(browser, address, home, kind, hand):
     found = read_histograms(home / "first" / "snapshots", kind)
     layer = random.Random(kind).randrange(len(found.layers))
-    with opened(browser, f"{address}/runs/first?tab=histograms&bins=size") as page:
-        page.get_by_role("button", name=kind, exact=True).click()
+    with hand.opened(browser, f"{address}/runs/first?tab=histograms&bins=size") as page:
+        hand.use(page.get_by_role("button", name=kind, exact=True))
         page.get_by_label("Layer", exact=True).select_option(found.layers[layer])
         picture = page.get_by_role("application", name=re.compile(f"^{kind} of {re.escape(found.layers[layer])}"))
         picture.focus()
@@ -317,7 +442,7 @@ def test_histograms_say_exact_counts(browser, address, home, kind):
         said = page.locator(".reading").inner_text()
         assert said.startswith(f"step {steps[-2]:,}, ")
         assert said.endswith(f": {counts[1]:,} of {counts.sum():,}")
-        press(page.get_by_role("button", name=re.compile("^Table of step")))
+        hand.use(page.get_by_role("button", name=re.compile("^Table of step")))
         rows = page.get_by_role("region", name=re.compile("as numbers")).get_by_role("row").all()[1:]
         cells = [[float(text) for text in row.locator("td").all_text_contents()] for row in rows]
         assert [low for low, _, _ in cells] == found.edges[:-1].tolist()
@@ -326,10 +451,11 @@ def test_histograms_say_exact_counts(browser, address, home, kind):
         assert float(mean.split()[1].rstrip(",")) == found.by_layer["mean"][found.steps.index(steps[-2]), layer]
 
 
-def test_histograms_on_an_even_axis_lose_no_count(browser, address, home):
+@HANDS
+def test_histograms_on_an_even_axis_lose_no_count(browser, address, home, hand):
     found = read_histograms(home / "first" / "snapshots", "weights")
-    with opened(browser, f"{address}/runs/first?tab=histograms&layer={found.layers[0]}") as page:
-        page.get_by_role("button", name=re.compile("^Table of step")).click()
+    with hand.opened(browser, f"{address}/runs/first?tab=histograms&layer={found.layers[0]}") as page:
+        hand.use(page.get_by_role("button", name=re.compile("^Table of step")))
         rows = page.get_by_role("region", name=re.compile("as numbers")).get_by_role("row").all()[1:]
         cells = [[float(text) for text in row.locator("td").all_text_contents()] for row in rows]
         assert sum(count for _, _, count in cells) == found.counts[-1, 0].sum()
@@ -342,11 +468,12 @@ def test_histograms_on_an_even_axis_lose_no_count(browser, address, home):
         assert re.search(r"value from .* to .*: [\d,]+ of", page.locator(".reading").inner_text())
 
 
-def test_attention_weights_are_those_recorded(browser, address, home):
+@HANDS
+def test_attention_weights_are_those_recorded(browser, address, home, hand):
     found = read_attention(home / "first" / "snapshots")
     steps = list(found.files)
-    with opened(browser, f"{address}/runs/first?tab=attention") as page:
-        page.get_by_role("button", name="Layer 0, head 2").click()
+    with hand.opened(browser, f"{address}/runs/first?tab=attention") as page:
+        hand.use(page.get_by_role("button", name="Layer 0, head 2"))
         assert situation(page)["head"] == "2"
         page.get_by_role("slider", name="step").focus()
         page.keyboard.press("ArrowLeft")
@@ -365,7 +492,7 @@ def test_attention_weights_are_those_recorded(browser, address, home):
             assert weight_said(page) == (row, column, pattern[row, column]), "rows read, columns are read"
         canvas.hover(position={"x": 6.5 * side, "y": 2.5 * side})
         assert "cannot read" in page.locator(".reading").inner_text()
-        press(page.get_by_role("button", name="Table"))
+        hand.use(page.get_by_role("button", name="Table"))
         cell = (
             page.get_by_role("region", name="Weights of layer 0, head 2")
             .locator("tbody tr")
@@ -382,12 +509,12 @@ def weight_said(page: Any) -> tuple[int, int, np.float32]:
     return int(row), int(column), np.float32(said.rsplit(" ", 1)[1])
 
 
-@pytest.mark.parametrize("viewport", [None, PHONE])
-def test_compare_runs_from_the_list(browser, address, viewport):
-    with opened(browser, f"{address}/runs", *([viewport] if viewport else [])) as page:
-        page.get_by_label("Compare first").check()
-        press(page.get_by_label("Compare second"), "Space")
-        page.get_by_role("link", name="Compare 2 runs").click()
+@HANDS
+def test_compare_runs_from_the_list(browser, address, hand):
+    with hand.opened(browser, f"{address}/runs") as page:
+        hand.tick(page.get_by_label("Compare first"))
+        hand.use(page.get_by_label("Compare second"), "Space")
+        hand.use(page.get_by_role("link", name="Compare 2 runs"))
         page.get_by_role("heading", name="Compare runs").wait_for()
         table = page.get_by_role("table", name="Differences of the recipes")
         table.wait_for()
@@ -395,36 +522,39 @@ def test_compare_runs_from_the_list(browser, address, viewport):
             "train.learning-rate"
         ]
         assert table.get_by_role("cell").all_text_contents() == ["0.01", "0.002"]
-        press(page.get_by_role("button", name="Validation loss", exact=True))
-        page.get_by_role("button", name="seconds", exact=True).click()
+        hand.use(page.get_by_role("button", name="Validation loss", exact=True))
+        hand.use(page.get_by_role("button", name="seconds", exact=True))
         now = situation(page)
         assert (now["metric"], now["x"]) == ("validation_loss", "seconds")
         page.get_by_role("region", name="Validation loss").locator(".value").nth(1).wait_for()
-        assert set(values_at_cursor(page, "Validation loss")) == {"first", "second"}
+        becomes(lambda: set(values_at_cursor(page, "Validation loss")), {"first", "second"})
         page.go_back()
         page.get_by_role("button", name="step", exact=True, pressed=True).wait_for()
 
 
-def test_failed_run_says_why_and_what_to_do(browser, address):
-    with opened(browser, f"{address}/runs/failed") as page:
+@HANDS
+def test_failed_run_says_why_and_what_to_do(browser, address, hand):
+    with hand.opened(browser, f"{address}/runs/failed") as page:
         page.get_by_text("loss is not a finite number at step 2").wait_for()
         assert "learning-rate" in page.get_by_text("What to do:").inner_text()
         assert values_at_cursor(page, "Loss") == {"loss": 3.5}, "what is no number is no point of the curve"
 
 
-def test_unknown_run_is_said_with_the_runs_there_are(browser, address):
-    with opened(browser, f"{address}/runs/frist") as page:
+@HANDS
+def test_unknown_run_is_said_with_the_runs_there_are(browser, address, hand):
+    with hand.opened(browser, f"{address}/runs/frist") as page:
         page.get_by_text("There is no run called frist").wait_for()
-        page.get_by_role("link", name="first", exact=True).click()
+        hand.use(page.get_by_role("link", name="first", exact=True))
         page.get_by_role("heading", name="first", exact=True).wait_for()
         assert all("404" in line for line in page.wrong)
         page.wrong.clear()
 
 
-def test_form_checks_before_starting(browser, own):
+@HANDS
+def test_form_checks_before_starting(browser, own, hand):
     folder, address = own
-    with opened(browser, f"{address}/runs") as page:
-        page.get_by_role("radio", name="microgpt").check()
+    with hand.opened(browser, f"{address}/runs") as page:
+        hand.tick(page.get_by_role("radio", name="microgpt"))
         steps = page.get_by_label("Steps", exact=True)
         steps.fill("-3")
         error = page.get_by_role("alert").filter(has_text="train.steps is -3")
@@ -433,19 +563,19 @@ def test_form_checks_before_starting(browser, own):
         assert steps.get_attribute("aria-invalid") == "true"
         steps.fill("7")
         error.wait_for(state="hidden")
-        page.get_by_text("All settings").click()
+        hand.use(page.get_by_text("All settings"))
         page.get_by_label("Search the settings").fill("dropout")
         box = page.get_by_label("Dropout", exact=True)
         box.fill("2")
         page.get_by_role("alert").filter(has_text="model.dropout").wait_for()
-        press(page.get_by_role("button", name="Start training"))
+        hand.use(page.get_by_role("button", name="Start training"))
         page.get_by_role("alert").filter(has_text="model.dropout").first.wait_for()
         assert urlsplit(page.url).path == "/runs"
         assert not list(folder.glob("microgpt*"))
         box.fill("0.25")
         command = page.get_by_text("cutaway train microgpt --train.steps 7 --model.dropout 0.25")
         command.wait_for()
-        page.get_by_role("button", name="Copy the command").click()
+        hand.use(page.get_by_role("button", name="Copy the command"))
         assert page.evaluate("navigator.clipboard.readText()") == command.first.inner_text()
         assert json.loads(situation(page)["set"]) == {"train.steps": "7", "model.dropout": "0.25"}
         page.get_by_label("Name", exact=True).fill("first")
@@ -456,9 +586,10 @@ def test_form_checks_before_starting(browser, own):
         page.wrong.clear()
 
 
-def test_start_watch_queue_stop_continue_and_delete(browser, own):
+@HANDS
+def test_start_watch_queue_stop_continue_and_delete(browser, own, hand):
     folder, address = own
-    with opened(browser, f"{address}/runs?preset=microgpt") as page:
+    with hand.opened(browser, f"{address}/runs?preset=microgpt") as page:
         start(page, "long-one", 100_000)
         page.wait_for_url(f"{address}/runs/long-one")
         page.get_by_role("button", name="Stop").wait_for(timeout=60_000)
@@ -469,8 +600,8 @@ def test_start_watch_queue_stop_continue_and_delete(browser, own):
         page.goto(f"{address}/runs?preset=microgpt")
         start(page, "waits", 5)
         page.get_by_text("waits in the queue").wait_for()
-        page.get_by_role("link", name="long-one", exact=True).click()
-        press(page.get_by_role("button", name="Stop"))
+        hand.use(page.get_by_role("link", name="long-one", exact=True))
+        hand.use(page.get_by_role("button", name="Stop"))
         page.get_by_role("button", name="Continue").wait_for(timeout=30_000)
         rows = read_jsonl(folder / "long-one" / "metrics.jsonl")
         assert page.evaluate(READ_STEP) == rows[-1]["step"]
@@ -478,19 +609,19 @@ def test_start_watch_queue_stop_continue_and_delete(browser, own):
 
         page.goto(f"{address}/runs/waits")
         page.locator(".title .status.finished").wait_for(timeout=60_000)
-        page.get_by_role("button", name="Delete").click()
+        hand.use(page.get_by_role("button", name="Delete"))
         page.keyboard.press("Escape")
         assert (folder / "waits").is_dir()
-        press(page.get_by_role("button", name="Delete"))
-        press(page.get_by_role("button", name="Delete it"))
+        hand.use(page.get_by_role("button", name="Delete"))
+        hand.use(page.get_by_role("button", name="Delete it"))
         page.wait_for_url(f"{address}/runs")
         assert not (folder / "waits").exists()
         page.wrong[:] = [line for line in page.wrong if "404" not in line]
 
         page.goto(f"{address}/runs/long-one")
-        page.get_by_role("button", name="Continue").click()
+        hand.use(page.get_by_role("button", name="Continue"))
         page.wait_for_function(f"n => {READ_STEP} > n", arg=rows[-1]["step"], timeout=60_000)
-        page.get_by_role("button", name="Stop").click()
+        hand.use(page.get_by_role("button", name="Stop"))
         page.get_by_role("button", name="Continue").wait_for(timeout=30_000)
 
 
@@ -526,10 +657,11 @@ def test_own_text_by_picking_and_by_dropping(browser, own, tmp_path):
         page.wrong.clear()
 
 
-def test_branch_from_a_checkpoint(browser, own):
+@HANDS
+def test_branch_from_a_checkpoint(browser, own, hand):
     folder, address = own
-    with opened(browser, f"{address}/runs/first") as page:
-        press(page.get_by_role("button", name="Branch"))
+    with hand.opened(browser, f"{address}/runs/first") as page:
+        hand.use(page.get_by_role("button", name="Branch"))
         dialog = page.get_by_role("dialog", name="Branch from first")
         dialog.get_by_label("Steps", exact=True).fill(str(STEPS + 6))
         dialog.get_by_label("Learning rate", exact=True).fill("0.001")
@@ -537,7 +669,7 @@ def test_branch_from_a_checkpoint(browser, own):
         command = dialog.get_by_text(re.compile(rf"cutaway train \S+ --name slower .*--from-step {STEPS}"))
         command.wait_for()
         assert "--train.learning-rate 0.001" in command.inner_text()
-        dialog.get_by_role("button", name="Start the branch").click()
+        hand.use(dialog.get_by_role("button", name="Start the branch"))
         page.wait_for_url(f"{address}/runs/slower")
         page.get_by_role("heading", name="slower", exact=True).wait_for()
         page.locator(".title .status.finished").wait_for(timeout=60_000)
@@ -546,7 +678,8 @@ def test_branch_from_a_checkpoint(browser, own):
         page.wrong[:] = [line for line in page.wrong if "404" not in line]
 
 
-def test_link_to_the_microscope(browser, address):
-    with opened(browser, f"{address}/runs/first") as page:
+@HANDS
+def test_link_to_the_microscope(browser, address, hand):
+    with hand.opened(browser, f"{address}/runs/first") as page:
         link = page.get_by_role("link", name="Open in the microscope")
         assert link.get_attribute("href") == "/microscope?run=first"

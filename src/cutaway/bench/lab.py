@@ -21,6 +21,7 @@ import psutil
 
 from cutaway.bench.browser import CHROMIUM, chromium
 from cutaway.bench.facts import Fact
+from cutaway.bench.lab_charts import run_charts_bench
 from cutaway.bench.lab_microscope import run_microscope_screen_bench
 from cutaway.bench.lab_microscope_browser import run_microscope_browser_bench
 from cutaway.bench.lab_playground import run_playground_screen_bench
@@ -49,6 +50,7 @@ def run_lab_bench(is_quick: bool, say: Say = lambda line: None) -> list[Fact]:
     if CHROMIUM:
         facts += run_microscope_browser_bench(is_quick, say)
         facts += run_playground_screen_bench(is_quick, say)
+        facts += run_charts_bench(is_quick, say)
     return facts
 
 

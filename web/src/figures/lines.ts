@@ -93,13 +93,15 @@ export function withAir([low, high]: Range, isLog: boolean): Range {
   return [low - air, high + air];
 }
 
-/** Return the part of a range one zooms to, by a factor around a place; never beyond the whole. */
+/** Return the part of a range one zooms to, by a factor around a place; what would lie beyond one end of the whole is had at the other. */
 export function zoomed([low, high]: Range, at: number, factor: number, whole: Range, isLog: boolean): Range | undefined {
   const to = isLog ? Math.log : (v: number) => v;
   const back = isLog ? Math.exp : (v: number) => v;
   const [a, b, c] = [to(low), to(high), Math.min(to(high), Math.max(to(low), to(at)))];
-  const next: Range = [Math.max(whole[0], back(c - (c - a) * factor)), Math.min(whole[1], back(c + (b - c) * factor))];
-  if (next[0] <= whole[0] && next[1] >= whole[1]) return undefined;
+  const width = (b - a) * factor;
+  if (width >= to(whole[1]) - to(whole[0])) return undefined;
+  const start = Math.min(to(whole[1]) - width, Math.max(to(whole[0]), c - (c - a) * factor));
+  const next: Range = [back(start), back(start + width)];
   return next[1] - next[0] > (whole[1] - whole[0]) * 1e-7 ? next : [low, high];
 }
 
