@@ -7,16 +7,24 @@ export interface Model {
   readonly name: string;
   /** Steps of its checkpoints, where it is a run. */
   readonly checkpoints: readonly number[];
-  readonly parameters: number | null;
-  readonly isRunning: boolean;
+  readonly parameters: number;
+  readonly contextLength: number;
+  /** Why it cannot be opened, if so. */
+  readonly problem: string | null;
 }
 
-/** Return the models there are, newest first. */
+/** Return the models there are, runs first, newest first. */
 export async function listModels(): Promise<Model[]> {
-  const { runs } = await get<Wire<'Runs'>>('/runs');
-  return runs
-    .filter((run) => run.has_model)
-    .map((run) => ({ name: run.name, checkpoints: run.checkpoints, parameters: run.parameters, isRunning: run.status === 'running' }));
+  const { models } = await get<Wire<'Models'>>('/models');
+  return models
+    .filter(({ kind }) => kind !== 'checkpoint')
+    .map(({ name, parameters, context_length, problem }) => ({
+      name,
+      parameters,
+      contextLength: context_length,
+      problem: problem ?? null,
+      checkpoints: models.filter((one) => one.kind === 'checkpoint' && one.run === name).map((one) => one.step ?? 0).toSorted((a, b) => a - b),
+    })); // prettier-ignore
 }
 
 /** Return a model's name for people: a checkpoint says its step. */

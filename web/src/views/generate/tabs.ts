@@ -13,6 +13,7 @@ export interface Tab {
 
 export const TABS: readonly Tab[] = [
   { id: 'write', title: 'Write', about: 'What the model writes, and how each token was chosen', load: () => import('./Write.svelte') },
+  { id: 'tokens', title: 'Tokens', about: 'How the text is cut: pieces, ids, bytes', load: () => import('./Tokens.svelte') },
   { id: 'attention', title: 'Attention', about: 'Where each head looks, and what kind of head it is', load: () => import('./Attention.svelte') },
   { id: 'layers', title: 'Layers', about: 'What each layer would say if the model stopped there', load: () => import('./Layers.svelte') },
   { id: 'why', title: 'Why', about: 'Which parts of the model made a token likely', load: () => import('./Why.svelte') },
