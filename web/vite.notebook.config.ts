@@ -2,8 +2,8 @@ import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig, type Plugin } from 'vite';
 
 // The figures of notebooks: one module and one sheet of styles, which Python hands to the notebook as text
-// (src/cutaway/notebook/widget.py). A notebook's page is not ours: the figures look there for dark or light, and the styles
-// stay inside them.
+// (src/cutaway/notebook/widget.py). A notebook's page is not ours: the figures look there for dark or light, keep what one
+// chooses in them to themselves, and their styles stay inside them.
 
 const OURS = ':where(.cutaway-figure)'; // weighs nothing, as in the lab: what a component says itself goes before it
 
@@ -22,7 +22,8 @@ function forNotebooks(): Plugin {
     name: 'cutaway-for-notebooks',
     enforce: 'pre',
     resolveId(source, importer) {
-      return source.endsWith('/state/theme.svelte') ? this.resolve('/src/notebook/theme.svelte', importer) : null;
+      const name = /\/state\/(theme|location)\.svelte$/.exec(source)?.[1];
+      return name ? this.resolve(`/src/notebook/${name}.svelte`, importer) : null;
     },
     transform(code, id) {
       return id.endsWith('/lib/theme.css') ? { code: `${OURS} {\n${within(code)}\n}`, map: null } : null;

@@ -23,11 +23,12 @@ from cutaway.microscope.record import Operation, Place
 from cutaway.microscope.trace import Trace
 from cutaway.microscope.users import Readers
 from cutaway.models.decoder import Decoder
+from cutaway.notebook import Figure, Shown
 from cutaway.text.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
-class Attention:
+class Attention(Shown):
     """The patterns of all heads on one text."""
 
     prompt: Prompt
@@ -49,6 +50,12 @@ class Attention:
     def over_all_TS(self) -> Float[Tensor, "T S"]:
         """The mean of all heads of all layers."""
         return self.pattern_LHTS.mean((0, 1))
+
+    def show(self) -> Figure:
+        """Return all heads as a figure: what kind each is, where one of them looks."""
+        from cutaway.lens.figures import attention_figure
+
+        return attention_figure(self).show()
 
 
 def attention(model: Decoder, tokenizer: Tokenizer, text: str | Prompt) -> Attention:

@@ -2,6 +2,7 @@
 
 import type { Component } from 'svelte';
 import type { Ask, Data } from './model';
+import Attention from './Attention.svelte';
 import Run from './Run.svelte';
 import Trace from './Trace.svelte';
 
@@ -12,6 +13,7 @@ export interface Drawn {
 }
 
 export const drawings: Readonly<Record<string, Component<Drawn>>> = {
+  attention: Attention,
   run: Run,
   trace: Trace,
 };
