@@ -29,6 +29,7 @@ from cutaway.lens.prompt import Prompt
 from cutaway.models.decoder import Decoder, evaluating
 from cutaway.nn.attention import Attention
 from cutaway.nn.block import Block
+from cutaway.notebook import Figure, Shown
 from cutaway.text.tokenizer import Tokenizer
 
 BY = ("zero", "mean")
@@ -47,7 +48,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Ablation:
+class Ablation(Shown):
     """What taking some parts out did."""
 
     prompt: Prompt
@@ -66,6 +67,12 @@ class Ablation:
     guess: int
     """The token it holds likeliest now."""
     guess_piece: str
+
+    def show(self) -> Figure:
+        """Return what it did as a figure."""
+        from cutaway.lens.ablate_figure import ablation_figure
+
+        return ablation_figure(self).show()
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain facts."""
@@ -87,7 +94,7 @@ class Ablation:
 
 
 @dataclass(frozen=True)
-class Scan:
+class Scan(Shown):
     """What the model says without each head, and without each MLP."""
 
     prompt: Prompt
@@ -104,6 +111,12 @@ class Scan:
     mlps_logit_L: Float[Tensor, " L"]
     mlps_probability_L: Float[Tensor, " L"]
     mlps_loss_L: Float[Tensor, " L"]
+
+    def show(self) -> Figure:
+        """Return how the answer changes without each part as a figure."""
+        from cutaway.lens.ablate_figure import scan_figure
+
+        return scan_figure(self).show()
 
     def strongest(self, n: int) -> list[tuple[Part, float]]:
         """Return the parts without which the logit changes most, and by how much, the most first."""

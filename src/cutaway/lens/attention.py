@@ -53,7 +53,7 @@ class Attention(Shown):
 
     def show(self) -> Figure:
         """Return all heads as a figure: what kind each is, where one of them looks."""
-        from cutaway.lens.figures import attention_figure
+        from cutaway.lens.attention_figure import attention_figure
 
         return attention_figure(self).show()
 

@@ -30,6 +30,7 @@ from cutaway.nn.attention import Attention
 from cutaway.nn.block import Block
 from cutaway.nn.mlp import MLP, GatedMLP
 from cutaway.nn.norm import LayerNorm, NoNorm, RMSNorm
+from cutaway.notebook import Figure, Shown
 from cutaway.text.tokenizer import Tokenizer
 
 
@@ -48,7 +49,7 @@ class Term:
 
 
 @dataclass(frozen=True)
-class Attribution:
+class Attribution(Shown):
     """A logit, or the difference of two, as a sum."""
 
     prompt: Prompt
@@ -78,6 +79,12 @@ class Attribution:
             f"The last norm divided by {self.norm_size:.4g} at this position; that number is held fixed, so a part's "
             f"share is what it adds here, not what would be missing without it."
         )
+
+    def show(self) -> Figure:
+        """Return the sum as a figure."""
+        from cutaway.lens.attribution_figure import attribution_figure
+
+        return attribution_figure(self).show()
 
     def largest(self, n: int) -> list[Term]:
         """Return the n terms of the largest size, the largest first."""

@@ -33,6 +33,7 @@ from cutaway.lens.activations import read
 from cutaway.models.decoder import Decoder
 from cutaway.nn.attention import Attention
 from cutaway.nn.norm import LayerNorm, RMSNorm
+from cutaway.notebook import Figure, Shown
 from cutaway.text.tokenizer import Tokenizer
 
 ENOUGH_MATCHING = 0.3
@@ -59,7 +60,7 @@ class Sequences:
 
 
 @dataclass(frozen=True)
-class InductionScan:
+class InductionScan(Shown):
     """All heads of a model on the same sequences."""
 
     sequences: Sequences
@@ -74,6 +75,12 @@ class InductionScan:
     loss_T: Float[Tensor, " T"]
     """Mean loss in nats of the token at each position; NaN at 0, which nothing precedes."""
     control_loss_T: Float[Tensor, " T"]
+
+    def show(self) -> Figure:
+        """Return all heads as a figure, and the loss by position."""
+        from cutaway.lens.induction_figure import induction_figure
+
+        return induction_figure(self).show()
 
     def is_induction(self, layer: int, head: int) -> bool:
         """Whether a head does what induction heads do, by the rule above."""

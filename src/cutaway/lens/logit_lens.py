@@ -24,11 +24,12 @@ from torch import Tensor
 from cutaway.lens.activations import read
 from cutaway.lens.prompt import Prompt, read_prompt
 from cutaway.models.decoder import Decoder, evaluating
+from cutaway.notebook import Figure, Shown
 from cutaway.text.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
-class LogitLens:
+class LogitLens(Shown):
     """What each place in the model (N) would say next at each position (T)."""
 
     prompt: Prompt
@@ -54,6 +55,8 @@ class LogitLens:
     """KL(final || place) in nats; 0 at the last place."""
     entropy_NT: Float[Tensor, "N T"]
     """Of each place's probabilities, in nats."""
+    vocab_size: int
+    """How many tokens there are: the last rank."""
 
     @property
     def settled_T(self) -> list[int]:
@@ -61,6 +64,12 @@ class LogitLens:
         on_top_NT = self.final_rank_NT == 1
         since_NT = on_top_NT.flip(0).cumprod(0).flip(0)
         return (len(self.places) - since_NT.sum(0)).clamp(max=len(self.places) - 1).tolist()
+
+    def show(self) -> Figure:
+        """Return what each layer would say as a figure."""
+        from cutaway.lens.logit_lens_figure import logit_lens_figure
+
+        return logit_lens_figure(self).show()
 
 
 def logit_lens(
@@ -106,6 +115,7 @@ def logit_lens(
         next_rank,
         kl,
         entropy,
+        final_TV.shape[-1],
     )
 
 

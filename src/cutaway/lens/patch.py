@@ -29,6 +29,7 @@ from cutaway.lens.prompt import Prompt
 from cutaway.models.decoder import Decoder, evaluating
 from cutaway.nn.attention import Attention
 from cutaway.nn.block import Block
+from cutaway.notebook import Figure, Shown
 from cutaway.text.tokenizer import Tokenizer
 
 WHAT = {
@@ -40,7 +41,7 @@ WHAT = {
 
 
 @dataclass(frozen=True)
-class Patching:
+class Patching(Shown):
     """What pasting each activation of the clean prompt into the corrupted one does to the answer."""
 
     clean: Prompt
@@ -76,6 +77,12 @@ class Patching:
             f"The clean prompt has {n} tokens, the corrupted one {m}: they are laid side by side on the first {ahead} and "
             f"the last {len(paired) - ahead}; what stands between is not patched."
         )
+
+    def show(self) -> Figure:
+        """Return the effect of every place as a figure."""
+        from cutaway.lens.patch_figure import patch_figure
+
+        return patch_figure(self).show()
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain facts; null where there is no partner."""

@@ -28,6 +28,7 @@ from torch import Tensor
 
 from cutaway.base.errors import TokenizerError, UsageError
 from cutaway.models.decoder import Decoder, evaluating
+from cutaway.notebook import Figure, Shown
 from cutaway.text.tokenizer import Tokenizer
 
 NUMBERS_AT_ONCE = 1 << 24
@@ -35,7 +36,7 @@ NUMBERS_AT_ONCE = 1 << 24
 
 
 @dataclass(frozen=True)
-class Surprisal:
+class Surprisal(Shown):
     """What one model thinks of every token of a text."""
 
     text: str
@@ -56,6 +57,12 @@ class Surprisal:
     """Whether a mark of the beginning was read first."""
     stride: int
     """Tokens between the beginnings of two windows."""
+
+    def show(self) -> Figure:
+        """Return the text as a figure, every token coloured by its bits."""
+        from cutaway.lens.surprisal_figure import surprisal_figure
+
+        return surprisal_figure(self).show()
 
     @property
     def bits_T(self) -> Float[Tensor, " T"]:
@@ -97,7 +104,7 @@ class Surprisal:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Shown):
     """Two models on the same text, on the smallest pieces (N) that both can be asked about."""
 
     first: Surprisal
@@ -108,6 +115,12 @@ class Comparison:
     first_nats_N: Float[Tensor, " N"]
     """The sum of the first model's surprisals in each piece; NaN where one of them was not computed."""
     second_nats_N: Float[Tensor, " N"]
+
+    def show(self) -> Figure:
+        """Return the text as a figure, every piece coloured by the difference."""
+        from cutaway.lens.surprisal_figure import comparison_figure
+
+        return comparison_figure(self).show()
 
     @property
     def difference_N(self) -> Float[Tensor, " N"]:

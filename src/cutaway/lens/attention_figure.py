@@ -1,8 +1,4 @@
-"""Answers of the lens as figures for a notebook; the lab draws the same data.
-
-What a drawing needs is made here once: `heads_data` and its like give plain values and arrays, for notebooks and for
-the server's routes.
-"""
+"""Attention as a figure: all heads at a glance, and one of them in full. The lab draws the same data."""
 
 from __future__ import annotations
 
@@ -13,6 +9,7 @@ import numpy as np
 
 from cutaway.base.errors import UsageError
 from cutaway.lens.attention import Attention
+from cutaway.lens.figure_words import STILL_ROWS, more, on_text
 from cutaway.lens.kinds import ENOUGH, FEWEST, HeadKinds, head_kinds
 from cutaway.notebook.figure import Figure
 from cutaway.notebook.still import Still
@@ -21,7 +18,6 @@ SMALL = 48
 """Rows and columns a head's small picture has at most."""
 MOST_SAVED_BYTES = 3 << 20
 """Patterns of all heads are saved with a figure up to this size; of more, one head's, the others when asked for."""
-STILL_ROWS = 40
 
 
 def heads_data(found: Attention, kinds: HeadKinds) -> dict[str, Any]:
@@ -82,8 +78,7 @@ def attention_figure(found: Attention) -> Figure:
         for layer in range(n_layers)
         for head in range(n_heads)
     ]
-    about = f"{n_layers} layers of {n_heads} heads on {len(found.prompt.pieces)} tokens: {quoted(found.prompt.pieces)}"
-    about += cut_note(found.prompt.cut) + more_note(rows, "heads")
+    about = f"{n_layers} layers of {n_heads} heads on {on_text(found.prompt)}{more(rows, 'heads')}"
     return Figure(
         "attention", data, Still("Attention", ["head", "kind", *kinds.kinds], rows[:STILL_ROWS], about), answer
     )
@@ -100,19 +95,3 @@ def as_choice(given: Any, n: int) -> slice:
     if not isinstance(given, int) or not 0 <= given < n:
         raise UsageError(f"there is no {given!r}: it goes from 0 to {n - 1}")
     return slice(given, given + 1)
-
-
-def quoted(pieces: tuple[str, ...], most: int = 80) -> str:
-    """Return the tokens as the text they are, cut short."""
-    text = "".join(pieces)
-    return repr(text if len(text) <= most else text[:most] + "...")
-
-
-def cut_note(cut: int) -> str:
-    """Return what to say where a text was cut."""
-    return f" (the first {cut} tokens did not fit into the context)" if cut else ""
-
-
-def more_note(rows: list[list[str]], what: str) -> str:
-    """Return what to say where a table is cut."""
-    return f"; the first {STILL_ROWS} of {len(rows)} {what}" if len(rows) > STILL_ROWS else ""
