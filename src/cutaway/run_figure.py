@@ -58,5 +58,5 @@ def still(told: RunFacts, columns: JsonColumns) -> Still:
             for i in at
         ],
         "; ".join(f"{name} {value}" if name != "status" else value for name, value in words(told).items()),
-        lines,
+        lines=lines,
     )

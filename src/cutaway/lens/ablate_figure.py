@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cutaway.lens.ablate import Ablation, Measured, Scan
-from cutaway.lens.figure_words import STILL_ROWS, more, on_text
+from cutaway.lens.figure_words import STILL_ROWS, note, on_text
 from cutaway.notebook.figure import Figure
 from cutaway.notebook.still import Still, short
 
@@ -27,7 +27,6 @@ def ablation_figure(found: Ablation) -> Figure:
     )
     rows = [[name, short(before, 6), short(after, 6), f"{after - before:+.4g}"] for name, before, after in pairs]
     data = {
-        "about": about,
         "pairs": [{"name": name, "before": before, "after": after} for name, before, after in pairs],
     }
     return Figure("ablation", data, Still(f"Without {parts}", ["", "before", "without", "change"], rows, about))
@@ -52,10 +51,11 @@ def scan_figure(found: Scan) -> Figure:
     }
     about = (
         f"Each head and each MLP {BY[found.by].replace('their', 'its')}, one at a time{where(found.at)}: how the "
-        f"{found.answer} changes from {short(found.before.logit, 5)}; {on_text(found.prompt)}. The strongest first{more(rows, 'parts')}."
+        f"{found.answer} changes from {short(found.before.logit, 5)}; {on_text(found.prompt)}."
     )
-    data = {"about": about, "what": what, "before": before, "layers": len(mlps["logit"]), **changes}
-    still = Still("Without each part", ["without", "change of the logit"], rows[:STILL_ROWS], about)
+    data = {"what": what, "before": before, "layers": len(mlps["logit"]), **changes}
+    said = note("the strongest first", rows, "parts")
+    still = Still("Without each part", ["without", "change of the logit"], rows[:STILL_ROWS], about, said)
     return Figure("scan", data, still)
 
 

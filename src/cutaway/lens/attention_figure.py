@@ -9,7 +9,7 @@ import numpy as np
 
 from cutaway.base.errors import UsageError
 from cutaway.lens.attention import Attention
-from cutaway.lens.figure_words import STILL_ROWS, more, on_text
+from cutaway.lens.figure_words import STILL_ROWS, note, on_text
 from cutaway.lens.kinds import ENOUGH, FEWEST, HeadKinds, head_kinds
 from cutaway.notebook.figure import Figure
 from cutaway.notebook.still import Still
@@ -78,10 +78,9 @@ def attention_figure(found: Attention) -> Figure:
         for layer in range(n_layers)
         for head in range(n_heads)
     ]
-    about = f"{n_layers} layers of {n_heads} heads on {on_text(found.prompt)}{more(rows, 'heads')}"
-    return Figure(
-        "attention", data, Still("Attention", ["head", "kind", *kinds.kinds], rows[:STILL_ROWS], about), answer
-    )
+    about = f"{n_layers} layers of {n_heads} heads on {on_text(found.prompt)}"
+    still = Still("Attention", ["head", "kind", *kinds.kinds], rows[:STILL_ROWS], about, note("", rows, "heads"))
+    return Figure("attention", data, still, answer)
 
 
 def as_choice(given: Any, n: int) -> slice:

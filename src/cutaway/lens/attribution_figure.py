@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cutaway.lens.attribution import Attribution
-from cutaway.lens.figure_words import STILL_ROWS, more, on_text, quoted
+from cutaway.lens.figure_words import STILL_ROWS, note, quoted
 from cutaway.notebook.figure import Figure
 from cutaway.notebook.still import Still, short
 
@@ -53,9 +53,10 @@ def attribution_figure(found: Attribution) -> Figure:
     rows = [[term.name, term.kind, f"{term.value:+.4f}"] for term in found.largest(len(found.terms))]
     about = (
         f"The {found.answer} after {quoted(found.prompt.pieces[: found.answer.position + 1], 60)} is "
-        f"{short(found.logit, 6)}, the sum of {len(found.terms)} terms. {found.reading} {on_text(found.prompt)}{more(rows, 'terms')}"
+        f"{short(found.logit, 6)}, the sum of {len(found.terms)} terms. {found.reading}"
     )
     data = why_data(found) | {"answer": found.answer.as_dict(), "what": str(found.answer)}
+    said = note("the largest first", rows, "terms")
     title = f"Why {found.answer.piece!r}"
     title += f" rather than {found.answer.other_piece!r}" if found.answer.other is not None else ""
-    return Figure("attribution", data, Still(title, ["part", "kind", "adds"], rows[:STILL_ROWS], about))
+    return Figure("attribution", data, Still(title, ["part", "kind", "adds"], rows[:STILL_ROWS], about, said))

@@ -22,6 +22,7 @@ def on_text(prompt: Prompt) -> str:
     return f"{len(prompt.pieces)} tokens: {quoted(prompt.pieces)}{cut}"
 
 
-def more(rows: Sequence[object], what: str) -> str:
-    """Return what to say where a table is cut."""
-    return f"; the first {STILL_ROWS} of {len(rows)} {what}" if len(rows) > STILL_ROWS else ""
+def note(order: str, rows: Sequence[object], what: str) -> str:
+    """Return in which order a table stands, and how much of it."""
+    cut = f"the first {STILL_ROWS} of {len(rows)} {what}" if len(rows) > STILL_ROWS else ""
+    return "; ".join(part for part in (order, cut) if part)

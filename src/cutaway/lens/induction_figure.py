@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cutaway.lens.figure_words import STILL_ROWS, more
+from cutaway.lens.figure_words import STILL_ROWS, note
 from cutaway.lens.induction import ENOUGH_COPYING, ENOUGH_MATCHING, InductionScan
 from cutaway.notebook.figure import Figure
 from cutaway.notebook.still import Still, short
@@ -56,14 +56,14 @@ def induction_figure(found: InductionScan) -> Figure:
         f"{heads}. {len(found.sequences.repeated_BT)} sequences of 2 x {found.sequences.length} tokens "
         f"({found.sequences.source}): mean loss {short(found.first_half_nats)} nats in the first half, "
         f"{short(found.second_half_nats)} in the repeat, {short(found.control_second_half_nats)} where other tokens stand "
-        f"instead{more(rows, 'heads')}."
+        f"instead."
     )
     positions = np.arange(len(found.loss_T), dtype=np.float64)
     lines = {
-        "repeated": (positions, found.loss_T.double().numpy()),
-        "other tokens": (positions, found.control_loss_T.double().numpy()),
+        name: (positions, loss_T.double().numpy())
+        for name, loss_T in (("repeated", found.loss_T), ("other tokens", found.control_loss_T))
     }
     columns = ["head", "prefix matching", "control", "copying", ""]
-    return Figure(
-        "induction", induction_data(found), Still("Induction heads", columns, rows[:STILL_ROWS], about, lines)
-    )
+    said = note("the best at matching first", rows, "heads")
+    still = Still("Induction heads", columns, rows[:STILL_ROWS], about, said, lines)
+    return Figure("induction", induction_data(found), still)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cutaway.lens.figure_words import STILL_ROWS, more, on_text
+from cutaway.lens.figure_words import STILL_ROWS, note, on_text
 from cutaway.lens.logit_lens import LogitLens
 from cutaway.notebook.figure import Figure
 from cutaway.notebook.still import Still, short
@@ -58,9 +58,11 @@ def logit_lens_figure(found: LogitLens) -> Figure:
         for position, (piece, settled) in enumerate(zip(found.prompt.pieces, found.settled_T, strict=True))
     ]
     about = "After each layer the head reads the stream as if it were the last; "
-    about += on_text(found.prompt) + more(rows, "tokens")
+    about += on_text(found.prompt)
     columns = ["position", "after", "the model says", "probability", "first on rank 1 for good after"]
-    return Figure("layers", layers_data(found), Still("What each layer would say", columns, rows[:STILL_ROWS], about))
+    said = note("", rows, "tokens")
+    still = Still("What each layer would say", columns, rows[:STILL_ROWS], about, said)
+    return Figure("layers", layers_data(found), still)
 
 
 def flat(pieces: tuple[tuple[tuple[str, ...], ...], ...]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cutaway.lens.figure_words import STILL_ROWS, more, quoted
+from cutaway.lens.figure_words import STILL_ROWS, note, quoted
 from cutaway.lens.patch import WHAT, Patching
 from cutaway.notebook.figure import Figure
 from cutaway.notebook.still import Still, short
@@ -42,17 +42,10 @@ def patch_figure(found: Patching) -> Figure:
     about = (
         f"{WHAT[found.what][0].upper()}{WHAT[found.what][1:]} of {quoted(found.clean.pieces, 60)} pasted into "
         f"{quoted(found.corrupted.pieces, 60)}, one place at a time: how much of the {found.answer} returns, from 0 "
-        f"({short(found.corrupted_logit)}) to 1 ({short(found.clean_logit)}). {found.note} "
-        f"The largest first{more(rows, 'places')}."
+        f"({short(found.corrupted_logit)}) to 1 ({short(found.clean_logit)}). {found.note}"
     )
     what = "head" if found.what == "z" else "position"
-    return Figure(
-        "patching",
-        data | {"what": found.what, "about": about, "measured": str(found.answer)},
-        Still(
-            "What carries the difference",
-            ["block", what, "token" if what == "position" else "", "effect"],
-            rows[:STILL_ROWS],
-            about,
-        ),
-    )
+    columns = ["block", what, "token" if what == "position" else "", "effect"]
+    said = note("the largest first", rows, "places")
+    still = Still("What carries the difference", columns, rows[:STILL_ROWS], about, said)
+    return Figure("patching", data | {"what": found.what, "measured": str(found.answer)}, still)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from cutaway.lens.figure_words import STILL_ROWS, more
+from cutaway.lens.figure_words import STILL_ROWS, note
 from cutaway.lens.surprisal import Comparison, Surprisal
 from cutaway.notebook.figure import Figure
 from cutaway.notebook.still import Still, short
@@ -39,8 +39,9 @@ def surprisal_figure(found: Surprisal) -> Figure:
         for i in order
         if number(found.bits_T[i]) >= 0
     ]
-    about = averages(found) + f" The most surprising first{more(rows, 'tokens')}."
-    still = Still("Surprisal", ["position", "token", "bits", "rank"], rows[:STILL_ROWS], about)
+    about = averages(found)
+    said = note("the most surprising first", rows, "tokens")
+    still = Still("Surprisal", ["position", "token", "bits", "rank"], rows[:STILL_ROWS], about, said)
     return Figure("surprisal", surprise_data(found), still)
 
 
@@ -48,16 +49,21 @@ def comparison_figure(found: Comparison) -> Figure:
     """Return the text, every piece coloured by how many bits more it takes the second model."""
     more_N = found.difference_N / math.log(2)
     rows = [
-        [repr(piece), short(float(first) / math.log(2)), short(float(second) / math.log(2)), f"{float(more):+.3f}"]
-        for piece, first, second, more in zip(
+        [
+            repr(piece),
+            short(float(first) / math.log(2)),
+            short(float(second) / math.log(2)),
+            f"{float(difference):+.3f}",
+        ]
+        for piece, first, second, difference in zip(
             found.pieces, found.first_nats_N, found.second_nats_N, more_N, strict=True
         )
-        if float(more) == float(more)
+        if float(difference) == float(difference)
     ]
     rows.sort(key=lambda row: -abs(float(row[-1])))
     per_byte = found.bits_per_byte
-    said = "" if per_byte is None else f"{short(per_byte[0])} and {short(per_byte[1])} bits per byte. "
-    about = f"{said}The largest differences first{more(rows, 'pieces')}."
+    about = "" if per_byte is None else f"{short(per_byte[0])} and {short(per_byte[1])} bits per byte."
+    said = note("the largest differences first", rows, "pieces")
     data = {
         "pieces": list(found.pieces),
         "bits_per_byte": None if per_byte is None else list(per_byte),
@@ -65,7 +71,7 @@ def comparison_figure(found: Comparison) -> Figure:
         "second": (found.second_nats_N / math.log(2)).numpy(),
     }
     columns = ["text", "bits, first model", "second", "second less first"]
-    return Figure("comparison", data, Still("Surprisal of two models", columns, rows[:STILL_ROWS], about))
+    return Figure("comparison", data, Still("Surprisal of two models", columns, rows[:STILL_ROWS], about, said))
 
 
 def averages(found: Surprisal) -> str:

@@ -168,8 +168,8 @@ def still(trace: Trace, modules: list[dict[str, Any]]) -> Still:
         ]
         for one in modules[:STILL_ROWS]
     ]
-    more = f" The first {STILL_ROWS} of {len(modules)} modules." if len(modules) > STILL_ROWS else ""
-    about = "; ".join(f"{name}: {value}" for name, value in facts(trace).items()) + "." + more
+    note = f"the first {STILL_ROWS} of {len(modules)} modules" if len(modules) > STILL_ROWS else ""
+    about = "; ".join(f"{name}: {value}" for name, value in facts(trace).items()) + "."
     title = f"Trace of {modules[0]['kind']}" if modules and modules[0]["kind"] else "Trace"
     columns = ["module", "class", "parameters", "forward", "backward", "optimizer", "size of output", "of gradient"]
-    return Still(title, columns, rows, about)
+    return Still(title, columns, rows, about, note)

@@ -56,7 +56,9 @@ class Figure:
 
     def as_bytes(self) -> bytes:
         """Return kind and data as they travel."""
-        return pack(self.data, kind=self.kind, title=self.title, can_ask=self.answer is not None)
+        return pack(
+            self.data, kind=self.kind, title=self.title, about=self.still.about, can_ask=self.answer is not None
+        )
 
     @cached_property
     def widget(self) -> FigureWidget:

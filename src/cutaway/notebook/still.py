@@ -26,6 +26,8 @@ class Still:
     columns: Sequence[str] = ()
     rows: Sequence[Sequence[str]] = ()
     about: str = ""
+    note: str = ""
+    """What there is to say of the table: its order, what it leaves out."""
     lines: dict[str, tuple[Numbers, Numbers]] = field(default_factory=dict)
     """Lines to draw, by name: x and y."""
 
@@ -39,9 +41,11 @@ class Still:
             for row in table:
                 cells = zip(row, widths, is_number, strict=True)
                 said.append("  " + "  ".join(f"{c:>{w}}" if right else f"{c:<{w}}" for c, w, right in cells).rstrip())
+        if table and self.note:
+            said.append(f"  ({self.note})")
         return "\n".join(said)
 
-    def as_html(self, note: str = "") -> str:
+    def as_html(self, more: str = "") -> str:
         """Return it for a page; colours are left to the page."""
         parts = [f"<figure><figcaption><strong>{html.escape(self.title)}</strong>"]
         parts.append(f"<br>{html.escape(self.about)}</figcaption>" if self.about else "</figcaption>")
@@ -51,8 +55,7 @@ class Still:
             head = "".join(f"<th>{html.escape(name)}</th>" for name in self.columns)
             body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in self.rows)
             parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
-        if note:
-            parts.append(f"<p><em>{html.escape(note)}</em></p>")
+        parts += [f"<p><em>{html.escape(line)}</em></p>" for line in (self.note if self.rows else "", more) if line]
         return "".join([*parts, "</figure>"])
 
 
