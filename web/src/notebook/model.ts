@@ -14,6 +14,8 @@ export interface Model {
 export interface Head {
   readonly kind: string;
   readonly title: string;
+  /** A sentence on it. */
+  readonly about: string;
   /** Whether it was made to answer questions while Python runs. */
   readonly can_ask: boolean;
 }
