@@ -145,10 +145,10 @@ def load(source: str | Path | Run) -> tuple[Decoder, Tokenizer]:
     if isinstance(source, RunFolder):
         return Run(source.path).load()
     if not str(source).startswith("hf:") and not (Path(source) / "config.json").exists():
+        name, _, step = str(source).rpartition("@")
+        if name and step.isdecimal():
+            return Run(open_run(name).path).load(int(step))
         try:
-            name, _, step = str(source).rpartition("@")
-            if name and step.isdecimal():
-                return Run(open_run(name).path).load(int(step))
             return Run(open_run(source).path).load()
         except RunError:
             if (Path(source) / "recipe.toml").exists():

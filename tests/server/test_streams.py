@@ -7,20 +7,19 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
-from fastapi import Request, Response
+from fastapi import FastAPI, Request, Response
+from server.serving import serving_app, wait_until
 
 from cutaway.base.errors import UsageError
 from cutaway.server.app import create_app
 from cutaway.server.lab import Lab
-from cutaway.server.safety import Access, protected
 from cutaway.server.streams import BATCH_SECONDS, BusyError, Streams, Work, Writer, event
 from cutaway.server.turns import Turns
 
@@ -29,16 +28,8 @@ def encode(batch: Any) -> bytes:
     return event(json.dumps(list(batch)))
 
 
-def wait_until(is_so: Callable[[], bool], seconds: float = 20.0) -> None:
-    until = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.002)
-
-
-@contextmanager
-def served(lab: Lab, works: dict[str, Work]) -> Iterator[int]:
-    """Serve the lab behind all its checks on a real socket, with a route that streams works by name."""
+def works_of(lab: Lab, works: dict[str, Work]) -> FastAPI:
+    """Return the lab's application with a route that streams works by name."""
     app = create_app(lab)
 
     async def write(request: Request, name: str) -> Response:
@@ -46,16 +37,11 @@ def served(lab: Lab, works: dict[str, Work]) -> Iterator[int]:
 
     app.add_api_route("/streams/{name}", write)
     app.router.routes.insert(0, app.router.routes.pop())  # before the page for every other address
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        config = uvicorn.Config(protected(app, Access()), log_level="error", ws="none", timeout_graceful_shutdown=1)
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        wait_until(lambda: server.started)
-        yield listener.getsockname()[1]
-        server.should_exit = True
-        thread.join()
+    return app
+
+
+def served(lab: Lab, works: dict[str, Work]) -> AbstractContextManager[int]:
+    return serving_app(works_of(lab, works))
 
 
 @contextmanager

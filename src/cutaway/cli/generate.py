@@ -76,7 +76,7 @@ def main(argv: list[str]) -> int:
         *cut_notes(prompt_ids(tokenizer, prompt, model), model),
         *arguments.sampling.notes(tokenizer.vocab_size),
     ]:
-        console.print(f"note: {note}", style="dim", markup=False)
+        console.print(f"note: {note}", style="dim", markup=False, soft_wrap=True)
     streams = not arguments.json and arguments.samples == 1
     steps: list[list[Step]] = [[] for _ in range(arguments.samples)]
     if streams:

@@ -62,6 +62,7 @@ def generate(
     on_token: Callable[[int, str], None] | None = None,
     use_cache: bool = True,
     logprobs: int | None = None,
+    on_logprobs: Callable[[int, int, float, list[tuple[int, float]]], None] | None = None,
     on_step: Callable[[int, Step], None] | None = None,
     forced: Sequence[int] | Mapping[int, int] = (),
     is_wanted: Callable[[], bool] | None = None,
@@ -73,6 +74,7 @@ def generate(
         on_token: called with the sample's number and each piece of text as soon as it is certain.
         use_cache: False reads the whole text again at each token: slow, and the same to rounding.
         logprobs: also return the log-probabilities of the chosen tokens and of this many of the likeliest.
+        on_logprobs: where these are asked for, called with the sample's number, the token, and its two, token by token.
         on_step: called with the sample's number and what each stage of choosing did, token by token.
         forced: the first new tokens, or new tokens by their number, that are what they are said to be whatever is drawn.
         is_wanted: asked before each token, and while a long prompt is read; when it says no, the text ends there.
@@ -93,6 +95,8 @@ def generate(
             if sample.stop_reason is None:
                 if logprobs is not None:
                     sample.note_logprobs(drawn.logits_BV[i].log_softmax(dim=-1), token)
+                    if on_logprobs is not None:
+                        on_logprobs(i, token, sample.logprobs[-1], sample.top_logprobs[-1])
                 piece = sample.push(token)
                 if on_step is not None:
                     on_step(i, explain_drawn(drawn, config, i))

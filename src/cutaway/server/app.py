@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from cutaway.base.errors import CutawayError, RunError, TraceError, UsageError
 from cutaway.server.lab import Lab
 from cutaway.server.routes import (
+    completions,
     frame,
     generate,
     home,
@@ -51,6 +52,7 @@ def create_app(lab: Lab, access: Access | None = None) -> FastAPI:
     app.state.access = access or Access()
     for routes in (frame, home, login, playground, training, microscope, models, generate, lens_look, lens_cause):
         app.include_router(routes.router, prefix="/api", responses={400: {"model": Refusal}})
+    app.include_router(completions.router)
     app.add_exception_handler(CutawayError, refuse)
     app.add_exception_handler(RequestValidationError, refuse_request)
     app.add_exception_handler(Exception, refuse_mistake)

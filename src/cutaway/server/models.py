@@ -41,6 +41,8 @@ class Opened:
     lock: Turns
     """`with opened.lock:` around every forward pass. It is fair; long work calls `lock.give_way()` between its steps."""
     facts: ModelFacts
+    folder: Path
+    """Of its settings and tokenizer."""
     identity: Identity
     """Of the files it was read from."""
     needed_bytes: int
@@ -147,7 +149,7 @@ class OpenModels:
         facts = self.facts(place.name)
         cores = psutil.cpu_count(logical=False) or 1
         threads = 1 if facts.parameters < FEW_PARAMETERS else max(1, min(cores, torch.get_num_threads()))
-        return Opened(place.name, model, tokenizer, Turns(threads), facts, identity, needed)
+        return Opened(place.name, model, tokenizer, Turns(threads), facts, place.folder, identity, needed)
 
     def _make_room(self, name: str, facts: ModelFacts, needed: int) -> None:
         """Let go of models not used for longest until this one fits.

@@ -10,6 +10,7 @@ password besides. Every answer tells the browser to run nothing but the lab's ow
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import json
 import socket
@@ -23,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cutaway.server.address import LOOPBACK_NAMES
 from cutaway.server.arrays import MEDIA_TYPE
-from cutaway.server.sessions import Sessions
+from cutaway.server.sessions import PasswordError, Sessions
 
 MAX_JSON_BYTES = 4 << 20
 MAX_UPLOAD_BYTES = 256 << 20
@@ -41,6 +42,8 @@ HEADERS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
 UPLOADS = "/api/uploads/"
+PROGRAMS = "/v1/"
+"""Where programs ask, in OpenAI's form; they give the password as a key."""
 OPEN_TO_ALL = frozenset({"/api/login"})
 """What may be asked before logging in, besides the app's own files."""
 
@@ -102,7 +105,7 @@ class SafeHeaders:
 
 
 def _cache(path: str, status: int) -> str:
-    if path.startswith("/api/"):
+    if path.startswith(("/api/", PROGRAMS)):
         return "no-store"
     is_named_by_content = path.startswith("/assets/") and status == 200
     return "public, max-age=31536000, immutable" if is_named_by_content else "no-cache"
@@ -121,8 +124,11 @@ class Guard:
         if scope["type"] != "http":
             return
         headers = Headers(scope=scope)
-        if refused := self._refusal(scope["path"], headers):
-            await _answer(send, *refused)
+        refused = self._refusal(scope["path"], headers)
+        if refused is None and scope["path"].startswith(PROGRAMS):
+            refused = await self._refusal_of_program(scope, headers)
+        if refused:
+            await _answer(send, *refused, in_their_form=scope["path"].startswith(PROGRAMS))
             return
         limit = MAX_UPLOAD_BYTES if scope["path"].startswith(UPLOADS) else MAX_JSON_BYTES
         said = headers.get("content-length", "0")
@@ -135,13 +141,28 @@ class Guard:
         host = headers.get("host", "")
         if not self.access.knows_host(host):
             return 421, f"this lab does not go by the name {host!r}; open it at the address it printed"
-        if not path.startswith("/api"):
+        if not path.startswith(("/api", PROGRAMS)):
             return None
         if not is_own_page(host, headers):
             return 403, "this was asked by a page that is not the lab's own; nothing was done"
         sessions = self.access.sessions
-        if sessions and path not in OPEN_TO_ALL and not sessions.knows(headers.get("cookie", "")):
+        is_open = path in OPEN_TO_ALL or path.startswith(PROGRAMS)  # programs are asked otherwise
+        if sessions and not is_open and not sessions.knows(headers.get("cookie", "")):
             return 401, "this lab wants its password first"
+        return None
+
+    async def _refusal_of_program(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
+        sessions = self.access.sessions
+        if sessions is None or sessions.knows(headers.get("cookie", "")):
+            return None
+        kind, _, key = headers.get("authorization", "").partition(" ")
+        if kind.lower() != "bearer" or not key.strip():
+            return 401, "this lab wants its password: give it as the API key (Authorization: Bearer ...)"
+        address = (scope.get("client") or ("", 0))[0]
+        try:
+            await asyncio.to_thread(sessions.check, key.strip(), address)
+        except PasswordError as error:
+            return 401, str(error)
         return None
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
@@ -186,8 +207,10 @@ def is_own_page(host: str, headers: Headers) -> bool:
     return origin is None or (urlsplit(origin).netloc.lower() == host.lower() and origin != "null")
 
 
-async def _answer(send: Send, status: int, error: str) -> None:
-    body = json.dumps({"error": error, "field": ""}).encode()
+async def _answer(send: Send, status: int, error: str, in_their_form: bool = False) -> None:
+    code = "invalid_api_key" if status == 401 else None
+    theirs = {"error": {"message": error, "type": "invalid_request_error", "param": None, "code": code}}
+    body = json.dumps(theirs if in_their_form else {"error": error, "field": ""}).encode()
     headers: list[Any] = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
