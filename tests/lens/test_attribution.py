@@ -116,6 +116,14 @@ def test_what_is_left_out_is_the_models_own_guess() -> None:
     assert same.terms == found.terms
 
 
+def test_what_the_numbers_mean_is_said() -> None:
+    alone, beside = (attribute(small_model("gpt2"), TOKENIZER, TEXT, "e", other) for other in (None, "x"))
+    assert f"divided by {alone.norm_size:.4g} at this position" in beside.reading
+    assert "no zero of their own" in alone.reading
+    assert "no zero of their own" not in beside.reading
+    assert "no norm before its head" in attribute(small_model("no last norm"), TOKENIZER, TEXT).reading
+
+
 def test_top_neurons_are_the_largest() -> None:
     found = attribute(small_model("llama"), TOKENIZER, TEXT)
     units = found.top_neurons(1, 3)

@@ -232,6 +232,16 @@ def test_a_heat_map_is_drawn_within_the_bar() -> None:
     assert found.patched_LX.shape == (4, 30)
 
 
+def test_who_waits_is_told_how_much_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onward, "POSITIONS_AT_ONCE", 40)
+    told: list[tuple[int, int]] = []
+    patch(small_model("llama"), TOKENIZER, CLEAN, CORRUPTED, "a", "o", on_done=lambda *done: told.append(done))
+    n = 4 + 2 * 10  # block 0: the four places that differ; later blocks: all from the first of them on
+    assert told[-1] == (n, n)
+    assert len(told) > 3
+    assert told == sorted(set(told))
+
+
 def test_a_layer_off_by_one_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """The comparison with hooks would see a patch that lands one block late."""
     real = changes_of

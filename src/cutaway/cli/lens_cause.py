@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,13 +11,14 @@ import tyro
 
 from cutaway.base.errors import UsageError
 from cutaway.cli.bars import bars
-from cutaway.cli.console import answer_json, parse
+from cutaway.cli.console import answer_json, parse, screen
 from cutaway.cli.explain import paper
 from cutaway.cli.heat import heat
 from cutaway.cli.lens_model import check_model, open_model, read_text, say_cut, written
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.status import Status
 
     from cutaway.lens.ablate import Ablation, Measured, Scan
     from cutaway.lens.answer import Answer
@@ -159,7 +161,8 @@ def ablate(argv: list[str]) -> int:
     if parts:
         found = take_out(model, tokenizer, text, parts, **settings)
     else:
-        found = scan(model, tokenizer, text, **settings)
+        with screen().status("taking out each head and each MLP...") as status:
+            found = scan(model, tokenizer, text, **settings, on_done=progress(status, "taken out"))
     if arguments.json:
         answer_json({"model": arguments.model, **found.as_dict()})
         return 0
@@ -281,17 +284,19 @@ def patch(argv: list[str]) -> int:
 
     from cutaway.lens.patch import patch as paste
 
-    found = paste(
-        model,
-        tokenizer,
-        arguments.clean,
-        arguments.corrupted,
-        token_of(arguments.token),
-        token_of(arguments.against),
-        WHAT[arguments.what],
-        arguments.position,
-        arguments.at or None,
-    )
+    with screen().status("reading both prompts...") as status:
+        found = paste(
+            model,
+            tokenizer,
+            arguments.clean,
+            arguments.corrupted,
+            token_of(arguments.token),
+            token_of(arguments.against),
+            WHAT[arguments.what],
+            arguments.position,
+            arguments.at or None,
+            on_done=progress(status, "patched"),
+        )
     if arguments.json:
         answer_json({"model": arguments.model, **found.as_dict()})
         return 0
@@ -348,6 +353,11 @@ def show_question(answer: Answer, pieces: tuple[str, ...], console: Console) -> 
     if answer.other_piece is not None:
         what += f" minus logit of {written(answer.other_piece)!r}"
     console.print(f"{what} after {dots}{before} (position {answer.position})", style="bold")
+
+
+def progress(status: Status, what: str) -> Callable[[int, int], None]:
+    """Return a function that says how much is done."""
+    return lambda done, of: status.update(f"{done:,} of {of:,} {what}")
 
 
 def token_of(text: str | None) -> str | None:

@@ -22,7 +22,7 @@ from torch import Tensor
 from cutaway.base.errors import UsageError
 from cutaway.lens.activations import Edit, read
 from cutaway.lens.answer import Answer, Token, as_prompt, choose_answer, find_position
-from cutaway.lens.onward import Change, follow, read_course
+from cutaway.lens.onward import Change, OnDone, follow, read_course
 from cutaway.lens.parts import Part, check_part, read_part
 from cutaway.lens.patch import after_attention
 from cutaway.lens.prompt import Prompt
@@ -245,8 +245,13 @@ def scan(
     by: str = "zero",
     reference: str | Prompt | None = None,
     at: Sequence[int] | None = None,
+    on_done: OnDone | None = None,
 ) -> Scan:
-    """Take out each head and each MLP in turn and measure what the model says then; arguments as for `ablate`."""
+    """Take out each head and each MLP in turn and measure what the model says then; arguments as for `ablate`.
+
+    Args:
+        on_done: told how many parts are done, and of how many.
+    """
     prompt, source, places = _asked_for(model, tokenizer, text, by, reference, at)
     blocks = range(len(model.blocks))
     parts = ("attn.z", "attn_out", "resid_mid", "mlp_out")
@@ -276,7 +281,7 @@ def scan(
         rows = [measure(model.lm_head(model.final_norm(row)).float(), prompt.tokens[0], asked) for row in stream_NTC]
         return torch.tensor([[m.logit, m.probability, _nan(m.loss_nats)] for m in rows], dtype=torch.float64)
 
-    found = torch.stack(follow(model, course, changes, read_out)).view(len(blocks), -1, 3)
+    found = torch.stack(follow(model, course, changes, read_out, on_done)).view(len(blocks), -1, 3)
     heads, mlps = found[:, :-1], found[:, -1]
     return Scan(
         prompt,

@@ -73,12 +73,15 @@ class Attribution(Shown):
     @property
     def reading(self) -> str:
         """What the numbers mean, in a sentence."""
-        if self.norm_size is None:
-            return "The model has no norm before its head: the parts add up as they are."
-        return (
-            f"The last norm divided by {self.norm_size:.4g} at this position; that number is held fixed, so a part's "
-            f"share is what it adds here, not what would be missing without it."
-        )
+        said = "The model has no norm before its head: the parts add up as they are."
+        if self.norm_size is not None:
+            said = (
+                f"The last norm divided by {self.norm_size:.4g} at this position; that number is held fixed, so a part's "
+                f"share is what it adds here, not what would be missing without it."
+            )
+        if self.answer.other is None:
+            said += " Logits have no zero of their own: beside a second token one sees what made the first likelier."
+        return said
 
     def show(self) -> Figure:
         """Return the sum as a figure."""

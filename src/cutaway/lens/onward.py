@@ -23,6 +23,9 @@ from cutaway.lens.answer import Answer
 from cutaway.models.decoder import Decoder, evaluating
 from cutaway.nn.kv_cache import LayerCache
 
+OnDone = Callable[[int, int], None]
+"""Told how much is done, and of how much."""
+
 POSITIONS_AT_ONCE = 2048
 """Enough to keep matrix products busy; more would only take memory, and compute more of what did not change."""
 
@@ -79,11 +82,13 @@ def follow(
     course: Course,
     changes: Sequence[Change],
     read_out: Callable[[Float[Tensor, "N T C"], int], Tensor],
+    on_done: OnDone | None = None,
 ) -> list[Tensor]:
     """Return what `read_out` makes of every change.
 
     Args:
         read_out: from the streams behind the last block, for the positions from the second argument on, to a row each.
+        on_done: told how many changes are done, and of how many, after each batch.
     """
     results: list[Tensor] = [torch.empty(0)] * len(changes)
     order = sorted(range(len(changes)), key=lambda i: (changes[i].start, changes[i].layer))
@@ -95,6 +100,8 @@ def follow(
             stream_NTC = _through_blocks(model, course, [changes[i] for i in together], first)
             for i, row in zip(together, read_out(stream_NTC, first), strict=True):
                 results[i] = row
+            if on_done is not None:
+                on_done(len(changes) - len(order), len(changes))
     return results
 
 

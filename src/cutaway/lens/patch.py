@@ -24,7 +24,7 @@ from torch import Tensor
 
 from cutaway.base.errors import UsageError, suggest
 from cutaway.lens.answer import Answer, Token, as_prompt, choose_answer, find_position
-from cutaway.lens.onward import Change, Course, answer_logits, follow, read_course
+from cutaway.lens.onward import Change, Course, OnDone, answer_logits, follow, read_course
 from cutaway.lens.prompt import Prompt
 from cutaway.models.decoder import Decoder, evaluating
 from cutaway.nn.attention import Attention
@@ -116,6 +116,7 @@ def patch(
     what: str = "resid_pre",
     position: int = -1,
     at: Sequence[int] | None = None,
+    on_done: OnDone | None = None,
 ) -> Patching:
     """Paste each activation of the clean prompt into the corrupted one, alone, and measure the answer.
 
@@ -125,6 +126,7 @@ def patch(
         what: a key of `WHAT`.
         position: after which token of the corrupted prompt the answer comes; negative ones count from the end.
         at: for `z`, the positions of the corrupted prompt at which to patch; left out: all.
+        on_done: told how many patches are done, and of how many.
 
     Raises:
         UsageError: the prompts cannot be laid side by side, or their answers do not differ.
@@ -169,7 +171,7 @@ def patch(
     def read_out(stream_NTC: Tensor, first: int) -> Tensor:
         return answer_logits(model, stream_NTC[:, where - first], asked)
 
-    for (layer, column), value in zip(places, follow(model, ours, changes, read_out), strict=True):
+    for (layer, column), value in zip(places, follow(model, ours, changes, read_out, on_done), strict=True):
         patched_LX[layer, column] = float(value)
     return Patching(clean, corrupted, what, asked, clean_logit, corrupted_logit, patched_LX, partners, chosen)
 
