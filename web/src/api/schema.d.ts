@@ -2588,6 +2588,11 @@ export interface components {
             second_cut: number;
             /** Second Value */
             second_value: number;
+            /**
+             * What
+             * @enum {string}
+             */
+            what: "resid_pre" | "attn_out" | "mlp_out" | "z";
         };
         /**
          * PathLink
@@ -2986,6 +2991,11 @@ export interface components {
             answer: components["schemas"]["TokenChance"];
             /** Cut */
             cut: number;
+            /**
+             * How
+             * @enum {string}
+             */
+            how: "zero" | "mean";
             /** Position */
             position: number;
             /** Tokens */

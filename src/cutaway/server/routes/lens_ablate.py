@@ -64,6 +64,7 @@ class Scanned(BaseModel):
     tokens: list[str]
     cut: int
     position: int
+    how: Literal["zero", "mean"]
     answer: TokenChance
 
 
@@ -145,6 +146,7 @@ def scan(lab: TheLab, asked: AblateAsked) -> ArraysResponse:
         tokens=list(found.prompt.pieces),
         cut=found.prompt.cut,
         position=position,
+        how=asked.how,
         answer=chances(opened, logits_TV[position].double(), [found.answer.token])[0],
     )
     arrays = {

@@ -36,6 +36,7 @@ class Patched(BaseModel):
     """The effect of every place; with it come `effect` (0 as the second text, 1 as the first) and `value`, the difference
     of logits itself (both: row, column)."""
 
+    what: Literal["resid_pre", "attn_out", "mlp_out", "z"]
     cut: int
     second_cut: int
     rows: list[str]
@@ -75,6 +76,7 @@ def patch(lab: TheLab, asked: PatchAsked) -> ArraysResponse:
     others = [None if partner is None else found.clean.pieces[partner] for partner in found.partners]
     is_heads = asked.what == "z"
     meta = Patched(
+        what=asked.what,
         cut=found.clean.cut,
         second_cut=found.corrupted.cut,
         rows=[f"block {layer}" for layer in range(n_rows)],

@@ -1,0 +1,211 @@
+"""What if a part were missing, or had read another text, in a real browser."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from web.browser import LOOKS, accessibility_problems, look, opened, sideways_scroll
+from web.generate_lab import TEXT, ask, generate_lab, tab_to, url
+
+SECOND = "the dog sat on a mat"
+GRID = '[role="grid"]'
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    with generate_lab(tmp_path_factory.mktemp("lab")) as address:
+        yield address
+
+
+def part(page, row, column):
+    return page.locator(f'{GRID} [data-place="{row},{column}"]')
+
+
+def effect(page):
+    """Return the token's probabilities before and after, as the table has them, and the loss."""
+    rows = page.get_by_role("table", name="Probabilities before and after").locator("tbody tr")
+    told = rows.evaluate_all(
+        "all => all.map(one => [...one.querySelectorAll('td[title]')].map(cell => Number(cell.title)))"
+    )
+    losses = page.locator("section[aria-label=Effect] dd button").evaluate_all(
+        "all => all.map(one => Number(one.getAttribute('aria-label').split(' ').at(-2).replace(',', '')))"
+    )
+    return told, losses
+
+
+def shows(page, lab, **asked):
+    """Wait until the screen shows what the lab answers; return the answer."""
+    meta, numbers = ask(lab, "ablate", **asked)
+    label = f"Loss after {meta['loss_after']}"
+    page.get_by_role("button", name=re.compile(f"^{re.escape(label)}")).wait_for()
+    told, losses = effect(page)
+    assert told == [[one["before"], one["after"]] for one in meta["candidates"]]
+    assert losses == [meta["loss_before"], meta["loss_after"]]
+    return meta, numbers
+
+
+def test_heads_and_mlps_are_taken_away_and_brought_back_by_mouse(browser, lab):
+    with opened(browser, url(lab, "whatif")) as page:
+        shows(page, lab)
+        part(page, 1, 2).click()
+        page.wait_for_url(re.compile(r"off=1\.2"))
+        shows(page, lab, off=["1.2"])
+        assert part(page, 1, 2).get_attribute("aria-pressed") == "true"
+        part(page, 0, 4).click()
+        shows(page, lab, off=["1.2", "mlp 0"])
+        page.get_by_role("button", name="its mean").click()
+        shows(page, lab, off=["1.2", "mlp 0"], how="mean")
+        part(page, 1, 2).click()
+        shows(page, lab, off=["mlp 0"], how="mean")
+        page.get_by_role("button", name="All at work again").click()
+        shows(page, lab)
+        page.go_back()
+        shows(page, lab, off=["mlp 0"], how="mean")
+
+
+def test_the_same_by_keyboard_and_the_text_says_which_tokens_suffer(browser, lab):
+    with opened(browser, url(lab, "whatif")) as page:
+        shows(page, lab)
+        tab_to(page, f"{GRID} [data-place]")
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        _, numbers = shows(page, lab, off=["1.1"])
+        assert page.evaluate("document.activeElement.dataset.place") == "1,1"
+        text = page.get_by_role("application", name=re.compile("More surprisal"))
+        text.focus()
+        page.keyboard.press("Home")
+        said = page.locator(".text .said")
+        assert "not predicted" in said.inner_text()
+        for i in (1, 2, 3):
+            page.keyboard.press("ArrowRight")
+            told = [float(one) for one in re.findall(r"-?[\d.]+(?:e-?\d+)?(?= (?:nats|after|more))", said.inner_text())]
+            before, after = numbers["before"][i], numbers["after"][i]
+            np.testing.assert_allclose(told, [before, after, after - before], rtol=1e-12)
+        page.keyboard.press("Enter")
+        page.wait_for_url(re.compile("at=3"))
+        shows(page, lab, off=["1.1"], position=3)
+
+
+def test_neurons_are_typed(browser, lab):
+    with opened(browser, url(lab, "whatif")) as page:
+        shows(page, lab)
+        field = page.get_by_label("Neurons")
+        field.fill("1.17")
+        field.press("Enter")
+        shows(page, lab, off=["mlp 1 unit 17"])
+        field.fill("1.96")
+        field.press("Enter")
+        page.get_by_role("alert").get_by_text("There is no neuron 1.96").wait_for()
+        field.fill("first")
+        field.press("Enter")
+        page.get_by_role("alert").get_by_text("such as 2.17").wait_for()
+        page.get_by_role("button", name="Bring back mlp 1 unit 17").click()
+        shows(page, lab)
+
+
+def test_every_part_is_measured_and_a_cell_is_a_switch(browser, lab):
+    meta, numbers = ask(lab, "ablate/scan")
+    with opened(browser, url(lab, "whatif")) as page:
+        shows(page, lab)
+        page.get_by_role("button", name="Measure every part").click()
+        page.get_by_text("Each cell: by how much the loss grows").wait_for()
+        for row in range(2):
+            for column in range(5):
+                label = part(page, row, column).get_attribute("aria-label")
+                told = float(re.search(r"alone (\S+) ", label)[1])
+                assert told == (numbers["loss_heads"][row, column] if column < 4 else numbers["loss_mlps"][row])
+        page.get_by_role("button", name="logit of the answer").click()
+        page.wait_for_url(re.compile("measure=answer"))
+        told = float(re.search(r"alone (\S+) ", part(page, 1, 3).get_attribute("aria-label"))[1])
+        assert told == numbers["answer_heads"][1, 3]
+        assert meta["answer"]["text"]
+        part(page, 1, 3).click()
+        shows(page, lab, off=["1.3"])
+
+
+def test_a_part_that_does_not_exist_in_a_link_is_said(browser, lab):
+    with opened(browser, url(lab, "whatif", off="9.9")) as page:
+        page.get_by_role("alert").get_by_text("there is no head 9.9").wait_for()
+        page.wrong.clear()
+
+
+WHAT = {"resid_pre": "Residual stream", "attn_out": "Attention", "mlp_out": "MLP", "z": "Heads"}
+
+
+@pytest.mark.parametrize(("what", "title"), WHAT.items())
+def test_what_is_carried_over_is_the_labs(browser, lab, what, title):
+    body = {"second": SECOND, "what": what, "answer": "a", "other": "t"}
+    meta, numbers = ask(lab, "patch", **body)
+    with opened(browser, url(lab, "whatif", part="patch", second=SECOND, answer="a", other="t")) as page:
+        page.get_by_role("button", name=title, exact=True).click()
+        page.get_by_role("grid", name=re.compile(f"^{title} carried over")).wait_for()
+        part(page, 0, 0).wait_for()
+        for row, column in np.ndindex(*numbers["effect"].shape):
+            label = part(page, row, column).get_attribute("aria-label")
+            told = [float(one) for one in re.search(r": (\S+) \(difference of logits (\S+)\)$", label).groups()]
+            assert told == [numbers["effect"][row, column], numbers["value"][row, column]]
+        first = page.get_by_role("button", name=re.compile("^Difference in the first text")).get_attribute("aria-label")
+        assert str(meta["first_value"]) in first
+        heads = page.locator(f"{GRID} [role=columnheader]").all_inner_texts()[1:]
+        assert heads == [one.replace(" ", "·") if what != "z" else one for one in meta["columns"]]
+
+
+def test_a_second_text_is_typed_and_tokens_chosen_by_keyboard(browser, lab):
+    with opened(browser, url(lab, "whatif")) as page:
+        shows(page, lab)
+        page.get_by_role("button", name="Carry over from another text").focus()
+        page.keyboard.press("Enter")
+        page.get_by_role("button", name="Begin with a copy of the first").click()
+        page.get_by_role("alert").get_by_text("nothing to bring back").wait_for()
+        page.wrong.clear()
+        field = page.get_by_label("Second text", exact=True)
+        field.fill(SECOND)
+        grid = page.get_by_role("grid", name=re.compile("carried over"))
+        grid.wait_for()
+        meta, _ = ask(lab, "patch", second=SECOND)
+        told = page.get_by_role("group", name="Answer of the second text").get_by_role("button", pressed=True)
+        assert told.inner_text().startswith(f"“{meta['other']['text']}”".replace(" ", "·").replace("\n", "↵"))
+        answer = page.get_by_role("group", name="Answer of the first text").get_by_role("textbox")
+        answer.fill("z")
+        answer.press("Enter")
+        page.wait_for_url(re.compile("answer=z"))
+        meta, numbers = ask(lab, "patch", second=SECOND, answer="z")
+        label = f"Difference in the first text {meta['first_value']}"
+        page.get_by_role("button", name=re.compile(f"^{re.escape(label)}")).wait_for()
+        tab_to(page, f"{GRID} [data-place]")
+        for _ in range(4):
+            page.keyboard.press("ArrowRight")
+        page.wait_for_url(re.compile("row=0.*column=4|column=4.*row=0"))
+        page.locator(".said", has_text=str(numbers["effect"][0, 4])).wait_for()
+
+
+def test_texts_of_different_length(browser, lab):
+    with opened(
+        browser, url(lab, "whatif", part="patch", second="the horse sat on a mat", answer="a", other="t")
+    ) as page:
+        page.get_by_text("laid side by side on the first 4 and the last 13").wait_for()
+        assert "not computed" in part(page, 0, 4).get_attribute("aria-label")
+        field = page.get_by_label("Second text", exact=True)
+        field.fill("the horses")
+        page.get_by_role("alert").get_by_text("cannot be laid side by side").wait_for()
+        assert field.get_attribute("aria-invalid") == "true"
+        page.wrong.clear()
+
+
+@pytest.mark.parametrize(("viewport", "theme"), LOOKS)
+@pytest.mark.parametrize("experiment", ["ablate", "patch"])
+def test_looks(browser, lab, viewport, theme, experiment):
+    state = (
+        {"off": "0.1;mlp 1", "scan": 1} if experiment == "ablate" else {"second": SECOND, "answer": "a", "other": "t"}
+    )
+    with opened(browser, url(lab, "whatif", part=experiment, row=1, column=5, **state), viewport, theme) as page:
+        part(page, 1, 1).wait_for()
+        if experiment == "ablate":
+            page.get_by_text("Each cell: by how much").wait_for()
+        look(page, f"generate-whatif-{experiment}-{viewport['width']}-{theme}")
+        assert sideways_scroll(page) == 0
+        assert accessibility_problems(page) == []
+        assert TEXT
