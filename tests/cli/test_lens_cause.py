@@ -93,6 +93,14 @@ def test_patch(folder: str, capsys: pytest.CaptureFixture[str], word: str) -> No
     assert f"{float(expected.effect_LX.flatten()[expected.effect_LX.abs().argmax()]):+.4f}" in said
 
 
+def test_heads_are_patched_at_the_positions_named(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [folder, CLEAN, CORRUPTED, "--token", "a", "--against", "o", "--what", "heads", "--at", "5", "12"]
+    found = answer(capsys, "patch", *words)
+    expected = patch(small_model("ours"), TOKENIZER, CLEAN, CORRUPTED, "a", "o", "z", at=[5, 12])
+    assert found["effect"] == expected.effect_LX.tolist()
+    assert found["at"] == [5, 12]
+
+
 def test_prompts_of_different_length_are_said_to_be(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
     said = out(capsys, "patch", folder, CLEAN, "the mouse sat on", "--token", "a", "--against", "o")
     said = " ".join(said.split())  # long lines are wrapped

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -11,7 +13,9 @@ from cutaway.lens import attribution
 from cutaway.lens.activations import read
 from cutaway.lens.attribution import Attribution, attribute
 from cutaway.lens.prompt import Prompt, read_prompt
+from cutaway.models.build import build
 from cutaway.models.decoder import Decoder
+from cutaway.text.bpe import BPETokenizer
 from lens.small_models import CONFIGS, KINDS, TEXT, TOKENIZER, small_model
 
 
@@ -202,3 +206,15 @@ def test_planted_faults_are_seen(fault: str, kind: str, monkeypatch: pytest.Monk
         monkeypatch.setattr(attribution, "read", shifted)
     prompt = Prompt(tuple(TOKENIZER.encode(TEXT)), tuple(TEXT))
     assert abs(attribute(model, TOKENIZER, prompt, "e", "x").rest) > 1e-3
+
+
+def test_tokens_of_several_characters() -> None:
+    """With byte pairs, spaces belong to tokens, and an answer is one of them."""
+    tokenizer = BPETokenizer.train(["the cat sat on the mat, the dog sat on the log\n"] * 5, 280)
+    model = build(replace(CONFIGS["ours"], vocab_size=tokenizer.vocab_size, zero_init_projections=False))
+    found = attribute(model, tokenizer, "the cat", " the", "\n")
+    assert found.answer.piece == " the"
+    assert found.answer.other == tokenizer.encode("\n")[0]
+    assert found.rest == pytest.approx(0, abs=1e-5)
+    with pytest.raises(TokenizerError, match=r"' the dog' is \d+ tokens, not one: ' the' \(#\d+\), "):
+        attribute(model, tokenizer, "the cat", " the dog")
