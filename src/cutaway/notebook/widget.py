@@ -40,9 +40,11 @@ class FigureWidget(anywidget.AnyWidget):
     css = traitlets.Unicode().tag(sync=True)
     """Its styles, which it keeps to itself: not `_css`, which would be the whole page's."""
 
+    _esm = traitlets.Unicode().tag(sync=True)
+    """Empty unless set, so that it is never left out of what is saved as being what everybody has."""
+
     def __init__(self, figure: Figure) -> None:
-        self._esm = built("figure.js")
-        super().__init__(data=figure.as_bytes(), css=built("figure.css"))
+        super().__init__(data=figure.as_bytes(), css=built("figure.css"), _esm=built("figure.js"))
         self._figure = figure
         self.on_msg(self._asked)
 
