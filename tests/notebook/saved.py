@@ -32,9 +32,10 @@ document.body.dataset.done = '1';
 
 def notebook_of(figures: list[Figure]) -> dict[str, Any]:
     """Return the metadata that Jupyter saves with a notebook that shows these figures."""
-    from ipywidgets.embed import embed_data
+    from ipywidgets.embed import dependency_state, embed_data
 
-    state = embed_data(views=[figure.widget for figure in figures])["manager_state"]
+    views = [figure.widget for figure in figures]
+    state = embed_data(views, state=dependency_state(views))["manager_state"]
     return {"widgets": {WIDGET_STATE: json.loads(json.dumps(state, allow_nan=False))}}
 
 

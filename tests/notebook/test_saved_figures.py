@@ -80,7 +80,7 @@ def test_a_runs_curves_by_keyboard(page: Any) -> None:
     assert "step 2: loss 2, validation loss 4.25 at 1" in run.locator("[aria-live=polite]").all_inner_texts()[0]
     run.get_by_label("curve").select_option(label="Gradient norm")
     assert run.get_by_role("application").get_attribute("aria-label").startswith("Gradient norm of small-run")
-    run.get_by_label("over").select_option("step")
+    run.get_by_label("over", exact=True).select_option("step")
 
 
 def test_attention_says_the_weight(page: Any) -> None:
