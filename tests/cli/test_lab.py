@@ -47,6 +47,18 @@ def test_words(served: list[serve.Place], tmp_path: Path) -> None:
     assert served == [serve.Place(tmp_path, "0.0.0.0", 9000, ("lab.example",), "open sesame")]
 
 
+def test_models_elsewhere(served: list[serve.Place], tmp_path: Path) -> None:
+    assert main(["lab", str(tmp_path), "--model", "a/gpt2", "b"]) == 0
+    assert served[0].models == (Path("a/gpt2"), Path("b"))
+
+
+def test_a_model_that_is_none_is_said_before_anything_is_opened(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["lab", str(tmp_path), "--model", str(tmp_path), "--no-open"]) == 2
+    assert "holds no model (no config.json); --model expects a folder" in capsys.readouterr().err
+
+
 def test_an_open_lab_needs_a_password(
     served: list[serve.Place], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

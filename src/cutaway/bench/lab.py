@@ -22,6 +22,7 @@ import psutil
 from cutaway.bench.browser import CHROMIUM, chromium
 from cutaway.bench.facts import Fact
 from cutaway.bench.lab_charts import run_charts_bench
+from cutaway.bench.lab_generate import run_generate_lab_bench
 from cutaway.bench.lab_microscope import run_microscope_screen_bench
 from cutaway.bench.lab_microscope_browser import run_microscope_browser_bench
 from cutaway.bench.lab_playground import run_playground_screen_bench
@@ -39,7 +40,7 @@ SETTINGS = ("--train.validate-every", "1000000", "--train.precision", "float32",
 
 def run_lab_bench(is_quick: bool, say: Say = lambda line: None) -> list[Fact]:
     """Return what was measured."""
-    facts = [*idle(say)]
+    facts = [*idle(say), *run_generate_lab_bench(is_quick, say)]
     with running_lab() as lab, training(lab, "watched", *SETTINGS) as metrics:
         facts += watched_by_streams(lab, metrics, is_quick, say)
         if CHROMIUM:

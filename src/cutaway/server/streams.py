@@ -55,6 +55,7 @@ class Writer:
         self._pieces: deque[Any] = deque()
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
+        self._ended = asyncio.Event()
         self._is_told = False
         self._future: Future[Any] | None = None
 
@@ -77,6 +78,11 @@ class Writer:
     def _tell(self) -> None:
         with suppress(RuntimeError):  # the server has ended
             self._loop.call_soon_threadsafe(self._news.set)
+
+    def _end(self) -> None:
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._ended.set)
+        self._tell()
 
 
 class Reading:
@@ -129,7 +135,9 @@ class Reading:
                     sent = loop.time()
                     yield batch
                     if not is_done:
-                        await asyncio.sleep(max(0.0, BATCH_SECONDS - (loop.time() - sent)))
+                        with suppress(TimeoutError):  # the end is told at once
+                            async with asyncio.timeout_at(sent + BATCH_SECONDS):
+                                await writer._ended.wait()
                 if is_done:
                     self.result()
                     return
@@ -236,7 +244,7 @@ class Streams:
     def _end(self, writer: Writer) -> None:
         with self._guard:
             self._writers.discard(writer)
-        writer._tell()
+        writer._end()
 
 
 class _Answer(StreamingResponse):
