@@ -19,6 +19,7 @@ from cutaway.server.routes import (
     completions,
     frame,
     generate,
+    generate_speed,
     home,
     lens_cause,
     lens_look,
@@ -50,7 +51,19 @@ def create_app(lab: Lab, access: Access | None = None) -> FastAPI:
     app = FastAPI(title="Cutaway", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     app.state.lab = lab
     app.state.access = access or Access()
-    for routes in (frame, home, login, playground, training, microscope, models, generate, lens_look, lens_cause):
+    for routes in (
+        frame,
+        home,
+        login,
+        playground,
+        training,
+        microscope,
+        models,
+        generate,
+        generate_speed,
+        lens_look,
+        lens_cause,
+    ):
         app.include_router(routes.router, prefix="/api", responses={400: {"model": Refusal}})
     app.include_router(completions.router)
     app.add_exception_handler(CutawayError, refuse)

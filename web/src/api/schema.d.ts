@@ -124,6 +124,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/generate/speed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Speed
+         * @description Measure, telling how far it is; it ends when nobody listens.
+         */
+        post: operations["speed_api_generate_speed_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/generate/step": {
         parameters: {
             query?: never;
@@ -3066,6 +3086,151 @@ export interface components {
             seeds: number[];
         };
         /**
+         * SpeedAsked
+         * @description A text to be written both ways.
+         */
+        SpeedAsked: {
+            /** Model */
+            model: string;
+            /**
+             * N Tokens
+             * @default 32
+             */
+            n_tokens: number;
+            /**
+             * Prompt
+             * @default
+             */
+            prompt: string;
+        };
+        /**
+         * SpeedEvents
+         * @description What is told, one after the other (for the schema).
+         */
+        SpeedEvents: {
+            /** Events */
+            events: (components["schemas"]["SpeedProgress"] | components["schemas"]["SpeedMeasured"] | components["schemas"]["SpeedTrouble"])[];
+        };
+        /**
+         * SpeedMeasured
+         * @description Told at the end.
+         */
+        SpeedMeasured: {
+            /** Cache Bytes */
+            cache_bytes: number;
+            /** Cut */
+            cut: number;
+            /** Dtype */
+            dtype: string;
+            /**
+             * Event
+             * @default speed
+             * @constant
+             */
+            event: "speed";
+            /** Is Equal */
+            is_equal: boolean;
+            /** N New */
+            n_new: number;
+            /** N Prompt */
+            n_prompt: number;
+            /** Parameters */
+            parameters: number;
+            peaks: components["schemas"]["SpeedPeaks"];
+            /** Rounds */
+            rounds: number;
+            /** Text */
+            text: string;
+            /** Threads */
+            threads: number;
+            /** Times Faster */
+            times_faster: number;
+            with_cache: components["schemas"]["SpeedWay"];
+            without_cache: components["schemas"]["SpeedWay"];
+        };
+        /**
+         * SpeedPeaks
+         * @description What this machine does at most in a second.
+         */
+        SpeedPeaks: {
+            /** Bytes */
+            bytes: number;
+            /** Operations */
+            operations: number;
+        };
+        /**
+         * SpeedProgress
+         * @description Told while it runs.
+         */
+        SpeedProgress: {
+            /**
+             * Event
+             * @default progress
+             * @constant
+             */
+            event: "progress";
+            /** Share */
+            share: number;
+        };
+        /**
+         * SpeedTrouble
+         * @description Told last where it could not be measured.
+         */
+        SpeedTrouble: {
+            /** Error */
+            error: string;
+            /**
+             * Event
+             * @default trouble
+             * @constant
+             */
+            event: "trouble";
+        };
+        /**
+         * SpeedWay
+         * @description One way of writing the text; each list has an entry a new token, the first with the reading of the prompt.
+         */
+        SpeedWay: {
+            /** Bytes */
+            bytes: number[];
+            /**
+             * Decode Bound By
+             * @default
+             */
+            decode_bound_by: string;
+            /** Decode Seconds */
+            decode_seconds: number;
+            /**
+             * Decode Share Of Peak
+             * @default 0
+             */
+            decode_share_of_peak: number;
+            /** Operations */
+            operations: number[];
+            /**
+             * Prefill Bound By
+             * @default
+             */
+            prefill_bound_by: string;
+            /** Prefill Seconds */
+            prefill_seconds: number;
+            /**
+             * Prefill Share Of Peak
+             * @default 0
+             */
+            prefill_share_of_peak: number;
+            /** Seconds */
+            seconds: number[];
+            /** Tokens Per Second */
+            tokens_per_second: number | null;
+            /** Total Bytes */
+            total_bytes: number;
+            /** Total Operations */
+            total_operations: number;
+            /** Total Seconds */
+            total_seconds: number;
+        };
+        /**
          * StepAsked
          * @description A token of a text whose choice is to be explained.
          */
@@ -4118,6 +4283,48 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Form"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    speed_api_generate_speed_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SpeedAsked"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SpeedEvents"];
                 };
             };
             /** @description Bad Request */

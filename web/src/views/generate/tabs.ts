@@ -20,4 +20,5 @@ export const TABS: readonly Tab[] = [
   { id: 'whatif', title: 'What if', about: 'What changes without a part, or with what it computed for another text', load: () => import('./WhatIf.svelte') },
   { id: 'induction', title: 'Induction', about: 'Which heads go on with what came next last time', load: () => import('./Induction.svelte') },
   { id: 'surprise', title: 'Surprise', about: 'How surprising each token of a text is', load: () => import('./Surprise.svelte') },
+  { id: 'speed', title: 'Speed', about: 'What keeping keys and values saves, timed and counted', load: () => import('./Speed.svelte') },
 ];
