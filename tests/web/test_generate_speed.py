@@ -56,7 +56,7 @@ def test_it_measures(
         assert sideways_scroll(page) == 0
         look(page, f"generate-speed-{viewport['width']}-{theme}")
         page.wait_for_url("**measured=1**")
-        page.get_by_label("New tokens").fill("5")
+        page.get_by_role("spinbutton", name="New tokens").fill("5")
         page.get_by_text("Measured with another model, text or number of tokens.").wait_for()
         page.get_by_role("button", name="Measure again").click()
         page.get_by_role("img", name="for 5 new tokens").first.wait_for()
