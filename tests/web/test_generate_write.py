@@ -340,3 +340,16 @@ def test_without_a_model_it_says_how_to_get_one(browser: Any, tmp_path: Path) ->
         assert not accessibility_problems(page)
         page.get_by_role("link", name="Train a model").press("Enter")
         page.wait_for_url("**/runs")
+
+
+def test_another_prompt_begins_another_tree(browser: Any, address: str, asker: TestClient) -> None:
+    with opened(browser, f"{address}{WRITTEN}&tree=6.5_6.5-9.7&path=6.5-9.7") as page:
+        branch = write(asker, "models/letters", "the cat", BALANCED, forced={"6": 5, "9": 7})
+        assert ids(page) == [one["id"] for one in branch]
+        assert page.locator(".tree .row-button").count() == 3
+        page.get_by_label("Prompt: the text").fill("the dog")
+        page.get_by_label("Prompt: the text").press("Control+Enter")
+        other = write(asker, "models/letters", "the dog", BALANCED)
+        wait_for(lambda: ids(page) == [one["id"] for one in other])
+        assert page.locator(".tree").count() == 0
+        assert "path" not in page.url
