@@ -26,7 +26,8 @@ TINY = [
     "--model.d-model", "24", "--model.n-layers", "2", "--model.n-heads", "2", "--model.context-length", "32",
     "--model.ngram-sizes", "2", "--model.ngram-rows", "64", "--train.batch-size", "8", "--train.steps", "20",
     "--train.threads", "1", "--train.precision", "float32", "--train.compile", "off",
-    "--train.keep-checkpoints", "all", "--train.checkpoint-every", "10", "--train.validate-every", "10", "--train.sample-every", "0",
+    "--train.keep-checkpoints", "all", "--train.checkpoint-every", "10", "--train.validate-every", "10",
+    "--train.sample-every", "0",
     "--train.validation-tokens", "64", "--name", "fox",
 ]  # fmt: skip
 
