@@ -29,12 +29,12 @@ def induction_data(found: InductionScan) -> dict[str, Any]:
         "first_half_nats": found.first_half_nats,
         "second_half_nats": found.second_half_nats,
         "control_second_half_nats": found.control_second_half_nats,
-        "prefix": found.prefix_LH.numpy(),
-        "control": found.control_LH.numpy(),
-        "copying": found.copying_LH.numpy(),
-        "raised": found.raised_LH.numpy(),
-        "loss": found.loss_T.numpy(),
-        "control_loss": found.control_loss_T.numpy(),
+        "prefix": found.prefix_LH.float().numpy(),
+        "control": found.control_LH.float().numpy(),
+        "copying": found.copying_LH.float().numpy(),
+        "raised": found.raised_LH.float().numpy(),
+        "loss": found.loss_T.float().numpy(),
+        "control_loss": found.control_loss_T.float().numpy(),
     }
 
 

@@ -17,6 +17,7 @@ def patch_data(found: Patching) -> dict[str, Any]:
     is_heads = found.what == "z"
     others = [None if partner is None else found.clean.pieces[partner] for partner in found.partners]
     return {
+        "what": found.what,
         "cut": found.clean.cut,
         "second_cut": found.corrupted.cut,
         "rows": [f"block {layer}" for layer in range(n_rows)],
@@ -48,4 +49,4 @@ def patch_figure(found: Patching) -> Figure:
     columns = ["block", what, "token" if what == "position" else "", "effect"]
     said = note("the largest first", rows, "places")
     still = Still("What carries the difference", columns, rows[:STILL_ROWS], about, said)
-    return Figure("patching", data | {"what": found.what, "measured": str(found.answer)}, still)
+    return Figure("patching", data | {"measured": str(found.answer)}, still)

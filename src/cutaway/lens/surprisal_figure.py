@@ -18,7 +18,6 @@ def surprise_data(found: Surprisal) -> dict[str, Any]:
     return {
         "tokens": list(found.pieces),
         "ids": list(found.ids),
-        "total_bits": found.total_nats / math.log(2),
         "bits_per_token": None if per_token is None else per_token / math.log(2),
         "bits_per_byte": found.bits_per_byte,
         "counted": found.n_scored,

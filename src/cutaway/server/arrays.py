@@ -28,6 +28,13 @@ class ArraysResponse(Response):
         super().__init__(encode(meta.model_dump() if isinstance(meta, BaseModel) else dict(meta), arrays))
 
 
+def answered(meta: type[BaseModel], data: Mapping[str, Any], **more: Any) -> ArraysResponse:
+    """Return an answer with what a figure is drawn from: arrays as they are, the rest in the form of `meta`."""
+    arrays = {name: value for name, value in data.items() if isinstance(value, np.ndarray)}
+    rest = {name: value for name, value in data.items() if name not in arrays}
+    return ArraysResponse(meta(**rest, **more), arrays)
+
+
 def with_arrays(meta: type[BaseModel]) -> dict[str, Any]:
     """Return the arguments of a route that answers with arrays: the schema then knows what is said about them."""
     content: dict[str, Any] = {MEDIA_TYPE: {}}

@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from cutaway.base.errors import UsageError
-from cutaway.server.arrays import ArraysResponse, with_arrays
+from cutaway.server.arrays import ArraysResponse, answered, with_arrays
 from cutaway.server.lab import Lab, TheLab
 from cutaway.server.model_places import checkpoint_steps
 from cutaway.server.models import Opened
@@ -117,38 +117,17 @@ def scan_of(lab: Lab, opened: Opened, asked: ToRepeat) -> InductionScan:
 @router.post("/lens/induction", **with_arrays(InductionMeta))
 def scan(lab: TheLab, asked: ToRepeat) -> ArraysResponse:
     """Return how much each head looks at what came next last time, and says it; and the loss by position."""
-    from cutaway.lens.induction import ENOUGH_COPYING, ENOUGH_MATCHING
+    from cutaway.lens.induction_figure import induction_data
 
     opened = lab.models.open(asked.model)
     found = scan_of(lab, opened, asked)
-    sequences = found.sequences
-    n_layers, n_heads = found.prefix_LH.shape
-    meta = InductionMeta(
+    return answered(
+        InductionMeta,
+        induction_data(found),
         model=asked.model,
-        layers=n_layers,
-        heads=n_heads,
-        length=sequences.length,
-        longest=(opened.facts.context_length - sequences.n_before) // 2,
-        before=sequences.n_before,
-        seed=sequences.seed,
-        sequences=len(sequences.repeated_BT),
-        found=found.heads,
-        enough_matching=ENOUGH_MATCHING,
-        enough_copying=ENOUGH_COPYING,
-        first_half_nats=found.first_half_nats,
-        second_half_nats=found.second_half_nats,
-        control_second_half_nats=found.control_second_half_nats,
+        longest=(opened.facts.context_length - found.sequences.n_before) // 2,
         checkpoints=checkpoints(lab, opened.facts.run),
     )
-    columns = {
-        "prefix": found.prefix_LH,
-        "control": found.control_LH,
-        "copying": found.copying_LH,
-        "raised": found.raised_LH,
-        "loss": found.loss_T,
-        "control_loss": found.control_loss_T,
-    }
-    return ArraysResponse(meta, {name: column.float().numpy() for name, column in columns.items()})
 
 
 @router.post("/lens/induction/head", **with_arrays(RepeatedPattern))

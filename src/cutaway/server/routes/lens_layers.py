@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from cutaway.server.arrays import ArraysResponse, with_arrays
+from cutaway.server.arrays import ArraysResponse, answered, with_arrays
 from cutaway.server.lab import TheLab
 from cutaway.server.routes.lens_common import Asked, about
 
@@ -41,41 +41,10 @@ class Layers(BaseModel):
 @router.post("/layers", **with_arrays(Layers))
 def layers(lab: TheLab, asked: Asked) -> ArraysResponse:
     """Return what each layer would say at every position of a text."""
-    import numpy as np
-
     from cutaway.lens.logit_lens import logit_lens
+    from cutaway.lens.logit_lens_figure import layers_data
 
     opened = lab.models.open(asked.model)
     with opened.lock, about("prompt"):
         found = logit_lens(opened.model, opened.tokenizer, asked.prompt, SHOWN_TOKENS, include_mid=True)
-    ids, index = np.unique(found.top_ids_NTK.numpy(), return_inverse=True)
-    meta = Layers(
-        tokens=list(found.prompt.pieces),
-        cut=found.prompt.cut,
-        rows=[layer_row(place) for place in found.places],
-        answers=list(found.final_pieces),
-        texts=[opened.tokenizer.token_text(int(one)) for one in ids],
-        most=found.top_ids_NTK.shape[2],
-        vocabulary=opened.model.lm_head.out_features,
-    )
-    arrays = {
-        "top": index.reshape(found.top_ids_NTK.shape).astype(np.int32),
-        "chance": found.top_probability_NTK.numpy(),
-        "probability": found.final_probability_NT.numpy(),
-        "rank": found.final_rank_NT.numpy().astype(np.int32),
-        "kl": found.kl_NT.numpy(),
-        "entropy": found.entropy_NT.numpy(),
-        "next": found.next_probability_NT.numpy(),
-    }
-    return ArraysResponse(meta, arrays)
-
-
-def layer_row(place: str) -> LayerRow:
-    """Return what a place of the residual stream is called on the screen."""
-    if place == "embed":
-        return LayerRow(name=place, label="embedding", depth=0)
-    block = int(place.split(".")[1])
-    is_mid = place.endswith("resid_mid")
-    return LayerRow(
-        name=place, label=f"{block} {'attention' if is_mid else 'MLP'}", depth=block + (0.5 if is_mid else 1)
-    )
+    return answered(Layers, layers_data(found))

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from cutaway.base.errors import UsageError
-from cutaway.server.arrays import ArraysResponse, with_arrays
+from cutaway.server.arrays import ArraysResponse, answered, with_arrays
 from cutaway.server.lab import Lab, TheLab
 
 if TYPE_CHECKING:
@@ -120,28 +120,17 @@ def surprise_of(lab: Lab, model: str, text: str) -> Surprisal:
 @router.post("/lens/surprise", **with_arrays(SurpriseMeta))
 def surprise(lab: TheLab, asked: TextToTell) -> ArraysResponse:
     """Return how many bits each token of a text takes."""
+    from cutaway.lens.surprisal_figure import surprise_data
+
     found = surprise_of(lab, asked.model, asked.text)
-    per_token = found.nats_per_token
-    meta = SurpriseMeta(
+    return answered(
+        SurpriseMeta,
+        surprise_data(found),
         model=asked.model,
-        tokens=list(found.pieces),
-        ids=list(found.ids),
         bits=found.total_nats / math.log(2),
-        bits_per_token=None if per_token is None else per_token / math.log(2),
-        bits_per_byte=found.bits_per_byte,
-        counted=found.n_scored,
-        n_bytes=found.n_bytes,
         why=NOTHING_BEFORE,
         context_length=lab.models.facts(asked.model).context_length,
-        stride=found.stride,
     )
-    columns = {
-        "bits": found.bits_T,
-        "entropy": found.entropy_T / math.log(2),
-        "rank": found.rank_T.double(),
-        "seen": found.seen_T.double(),
-    }
-    return ArraysResponse(meta, {name: column.numpy() for name, column in columns.items()})
 
 
 @router.post("/lens/surprise/difference", **with_arrays(DifferenceMeta))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from cutaway.server.arrays import ArraysResponse, with_arrays
+from cutaway.server.arrays import ArraysResponse, answered, with_arrays
 from cutaway.server.lab import TheLab
 from cutaway.server.routes.lens_common import (
     Asked,
@@ -19,7 +19,6 @@ from cutaway.server.routes.lens_common import (
 )
 
 router = APIRouter(prefix="/lens")
-SHOWN_NEURONS = 12
 
 
 class WhyAsked(Asked):
@@ -73,6 +72,7 @@ class Why(BaseModel):
 def why(lab: TheLab, asked: WhyAsked) -> ArraysResponse:
     """Return a token's logit as a sum over everything that was added to the residual stream."""
     from cutaway.lens.attribution import attribute
+    from cutaway.lens.attribution_figure import why_data
 
     opened = lab.models.open(asked.model)
     with opened.lock:
@@ -84,31 +84,10 @@ def why(lab: TheLab, asked: WhyAsked) -> ArraysResponse:
             found = attribute(opened.model, opened.tokenizer, asked.prompt, token, rather, position)
     logits_V = logits_TV[position].double()
     answer = found.answer
-    meta = Why(
-        tokens=list(found.prompt.pieces),
-        cut=found.prompt.cut,
-        position=answer.position,
+    return answered(
+        Why,
+        why_data(found),
         token=chances(opened, logits_V, [answer.token])[0],
         rather=None if answer.other is None else chances(opened, logits_V, [answer.other])[0],
         candidates=most_probable(opened, logits_V),
-        logit=found.logit,
-        terms=[
-            WhyTerm(name=t.name, kind=t.kind, layer=t.layer, value=t.value, address=address_of(t.name, t.kind, t.layer))
-            for t in found.terms
-        ],
-        reading=found.reading,
-        neurons=[
-            [Neuron(unit=unit, value=value) for unit, value in found.top_neurons(layer, SHOWN_NEURONS)]
-            for layer in range(len(found.neurons_LF))
-        ],
     )
-    return ArraysResponse(meta, {"sources": found.sources_LHS.numpy()})
-
-
-def address_of(name: str, kind: str, layer: int | None) -> str | None:
-    """Return what the microscope calls the tensor a term was computed from."""
-    if kind == "head":
-        return f"blocks.{layer}.attn.z"
-    if kind == "mlp":
-        return f"blocks.{layer}.mlp_out"
-    return "token_embedding.weight" if name == "token" else None
