@@ -196,6 +196,15 @@ def test_where_one_token_differs_the_stream_there_carries_everything(client, kin
     assert np.all(effect[0, 5:] == 0)
 
 
+def test_heads_are_carried_over_at_one_position(client, home):
+    model, tokenizer = load(home / "models" / "gpt2")
+    body = {"prompt": TEXT, "second": SECOND, "what": "z", "answer": "a", "other": "t"}
+    meta, numbers = ask(client, "patch", model="models/gpt2", at=6, **body)
+    expected = patch(model, tokenizer, TEXT, SECOND, "a", "t", "z", at=[6])
+    np.testing.assert_array_equal(numbers["effect"], expected.effect_LX.numpy())
+    assert meta["at"] == 6
+
+
 def test_left_out_tokens_are_the_two_texts_own_answers(client, home):
     model, tokenizer = load(home / "models" / "gpt2")
 

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from web.browser import LOOKS, accessibility_problems, look, opened, sideways_scroll
+from web.browser import DESKTOP, LOOKS, PHONE, accessibility_problems, look, opened, sideways_scroll
 from web.generate_lab import LONG, TEXT, ask, generate_lab, tab_to, url
 
 GRID = '[role="grid"]'
@@ -66,6 +66,16 @@ def test_every_number_on_screen_is_the_labs(browser, lab):
             ]
 
 
+def test_what_really_follows(browser, lab):
+    _, numbers = ask(lab, "layers")
+    with opened(browser, url(lab, "layers", at=5, layer=1)) as page:
+        page.get_by_role("button", name="What really follows").click()
+        page.wait_for_url(re.compile("shown=next"))
+        told = place(page, 1, 5).get_attribute("aria-label")
+        assert told.endswith(f"What follows, “t”: {percent(numbers['next'][1, 5])}")
+        assert place(page, 1, 19).get_attribute("aria-label").endswith("nothing follows")
+
+
 def test_top_tokens_and_their_numbers_on_demand(browser, lab):
     meta, numbers = ask(lab, "layers")
     with opened(browser, url(lab, "layers")) as page:
@@ -84,8 +94,9 @@ def test_top_tokens_and_their_numbers_on_demand(browser, lab):
         assert {f"{len(meta['rows']) - 1},{i}" for i in range(10, 20)} <= set(bold)
 
 
-def test_a_click_opens_a_cell_and_back_closes_it(browser, lab):
-    with opened(browser, url(lab, "layers")) as page:
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE])
+def test_a_click_opens_a_cell_and_back_closes_it(browser, lab, viewport):
+    with opened(browser, url(lab, "layers"), viewport) as page:
         place(page, 1, 18).click()
         panel(page).get_by_text("position 18").wait_for()
         assert "at=18" in page.url
@@ -97,8 +108,9 @@ def test_a_click_opens_a_cell_and_back_closes_it(browser, lab):
         assert panel(page).get_by_role("heading").inner_text() == "0 attention, after “a”"
 
 
-def test_by_keyboard(browser, lab):
-    with opened(browser, url(lab, "layers")) as page:
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE])
+def test_by_keyboard(browser, lab, viewport):
+    with opened(browser, url(lab, "layers"), viewport) as page:
         place(page, 0, 19).wait_for()
         tab_to(page, f"{GRID} [data-place]")
         page.keyboard.press("ArrowUp")

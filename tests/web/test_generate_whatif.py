@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from web.browser import LOOKS, accessibility_problems, look, opened, sideways_scroll
+from web.browser import DESKTOP, LOOKS, PHONE, accessibility_problems, look, opened, sideways_scroll
 from web.generate_lab import TEXT, ask, generate_lab, tab_to, url
 
 SECOND = "the dog sat on a mat"
@@ -23,31 +23,32 @@ def part(page, row, column):
     return page.locator(f'{GRID} [data-place="{row},{column}"]')
 
 
-def effect(page):
-    """Return the token's probabilities before and after, as the table has them, and the loss."""
-    rows = page.get_by_role("table", name="Probabilities before and after").locator("tbody tr")
-    told = rows.evaluate_all(
-        "all => all.map(one => [...one.querySelectorAll('td[title]')].map(cell => Number(cell.title)))"
-    )
-    losses = page.locator("section[aria-label=Effect] dd button").evaluate_all(
-        "all => all.map(one => Number(one.getAttribute('aria-label').split(' ').at(-2).replace(',', '')))"
-    )
-    return told, losses
+SHOWN = """() => {
+    const rows = [...document.querySelectorAll('table[aria-label="Probabilities before and after"] tbody tr')];
+    const losses = [...document.querySelectorAll('section[aria-label=Effect] dd button')];
+    return {
+        chances: rows.map(row => [...row.querySelectorAll('td[title]')].map(cell => Number(cell.title))),
+        losses: losses.map(one => Number(one.getAttribute('aria-label').split(' ').at(-2).replace(',', ''))),
+    };
+}"""
+"""Probabilities and loss before and after, as the screen has them."""
 
 
 def shows(page, lab, **asked):
-    """Wait until the screen shows what the lab answers; return the answer."""
+    """Wait until the screen shows what the lab answers, number for number; return the answer."""
     meta, numbers = ask(lab, "ablate", **asked)
-    label = f"Loss after {meta['loss_after']}"
-    page.get_by_role("button", name=re.compile(f"^{re.escape(label)}")).wait_for()
-    told, losses = effect(page)
-    assert told == [[one["before"], one["after"]] for one in meta["candidates"]]
-    assert losses == [meta["loss_before"], meta["loss_after"]]
+    expected = {
+        "chances": [[one["before"], one["after"]] for one in meta["candidates"]],
+        "losses": [meta["loss_before"], meta["loss_after"]],
+    }
+    same = f"expected => JSON.stringify(({SHOWN})()) === JSON.stringify(expected)"
+    page.wait_for_function(same, arg=expected)
     return meta, numbers
 
 
-def test_heads_and_mlps_are_taken_away_and_brought_back_by_mouse(browser, lab):
-    with opened(browser, url(lab, "whatif")) as page:
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE])
+def test_heads_and_mlps_are_taken_away_and_brought_back_by_mouse(browser, lab, viewport):
+    with opened(browser, url(lab, "whatif"), viewport) as page:
         shows(page, lab)
         part(page, 1, 2).click()
         page.wait_for_url(re.compile(r"off=1\.2"))
@@ -65,8 +66,9 @@ def test_heads_and_mlps_are_taken_away_and_brought_back_by_mouse(browser, lab):
         shows(page, lab, off=["mlp 0"], how="mean")
 
 
-def test_the_same_by_keyboard_and_the_text_says_which_tokens_suffer(browser, lab):
-    with opened(browser, url(lab, "whatif")) as page:
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE])
+def test_the_same_by_keyboard_and_the_text_says_which_tokens_suffer(browser, lab, viewport):
+    with opened(browser, url(lab, "whatif"), viewport) as page:
         shows(page, lab)
         tab_to(page, f"{GRID} [data-place]")
         page.keyboard.press("ArrowRight")
@@ -150,11 +152,41 @@ def test_what_is_carried_over_is_the_labs(browser, lab, what, title):
         first = page.get_by_role("button", name=re.compile("^Difference in the first text")).get_attribute("aria-label")
         assert str(meta["first_value"]) in first
         heads = page.locator(f"{GRID} [role=columnheader]").all_inner_texts()[1:]
-        assert heads == [one.replace(" ", "·") if what != "z" else one for one in meta["columns"]]
+        if what == "z":
+            assert heads == meta["columns"]
+        else:
+            pairs = zip(TEXT.replace(" ", "·"), SECOND.replace(" ", "·"), strict=True)
+            assert heads == [mine if first == mine else f"{first}→{mine}" for first, mine in pairs]
 
 
-def test_a_second_text_is_typed_and_tokens_chosen_by_keyboard(browser, lab):
-    with opened(browser, url(lab, "whatif")) as page:
+def test_heads_at_one_position(browser, lab):
+    body = {"second": SECOND, "what": "z", "answer": "a", "other": "t"}
+    _, numbers = ask(lab, "patch", at=6, **body)
+    everywhere = ask(lab, "patch", **body)[1]
+    assert not np.array_equal(numbers["effect"], everywhere["effect"])
+    where = url(lab, "whatif", part="patch", second=SECOND, answer="a", other="t", what="z")
+    with opened(browser, where) as page:
+        tokens = page.get_by_role("region", name="Position of the heads")
+        tokens.locator("[data-i='6']").click()
+        page.wait_for_url(re.compile("only=6"))
+        tokens.get_by_text("Only at position 6.").wait_for()
+        for row, column in np.ndindex(*numbers["effect"].shape):
+            told = part(page, row, column).get_attribute("aria-label")
+            assert told.startswith(f"head {row}.{column} at position 6: ")
+            assert float(told.split(": ")[1].split(" ")[0]) == numbers["effect"][row, column]
+        tokens.get_by_role("button", name="At all positions").focus()
+        page.keyboard.press("Enter")
+        tokens.get_by_text("At all positions. A click").wait_for()
+        tokens.get_by_role("application").focus()
+        page.keyboard.press("Home")
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("Enter")
+        page.wait_for_url(re.compile("only=1"))
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE])
+def test_a_second_text_is_typed_and_tokens_chosen_by_keyboard(browser, lab, viewport):
+    with opened(browser, url(lab, "whatif"), viewport) as page:
         shows(page, lab)
         page.get_by_role("button", name="Carry over from another text").focus()
         page.keyboard.press("Enter")

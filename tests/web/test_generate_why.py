@@ -6,10 +6,16 @@ import math
 import re
 
 import pytest
-from web.browser import LOOKS, accessibility_problems, look, opened, sideways_scroll
+import torch
+from server.labs import training
+from web.browser import DESKTOP, LOOKS, PHONE, accessibility_problems, look, opened, serving, sideways_scroll
 from web.generate_lab import TEXT, ask, generate_lab, tab_to, url
 
-KEYS = {"head": "head {}", "mlp": "MLP"}
+import cutaway
+from cutaway.bench.microscope import loss_of
+from cutaway.cli import main as command_line
+from cutaway.server.app import create_app
+from cutaway.server.lab import Lab
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +87,11 @@ def test_largest_first(browser, lab):
         assert [abs(value) for _, value in lines(page)] == expected
 
 
-def test_a_token_and_another_are_chosen_by_mouse(browser, lab):
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE])
+def test_a_token_and_another_are_chosen_by_mouse(browser, lab, viewport):
     meta, _ = ask(lab, "why")
-    first, second, third = (one["id"] for one in meta["candidates"][:3])
-    with opened(browser, url(lab, "why")) as page:
+    first, second = (one["id"] for one in meta["candidates"][:2])
+    with opened(browser, url(lab, "why"), viewport) as page:
         ready(page)
         explain = page.get_by_role("group", name="Explain")
         explain.get_by_role("button").nth(1).click()
@@ -104,11 +111,11 @@ def test_a_token_and_another_are_chosen_by_mouse(browser, lab):
         assert math.isclose(sum(value for _, value in lines(page)), expected["logit"], abs_tol=1e-4)
         page.go_back()
         rather.get_by_role("button", name="nothing", pressed=True).wait_for()
-        assert third
 
 
-def test_by_keyboard_from_a_token_to_where_a_head_took_it_from(browser, lab):
-    with opened(browser, url(lab, "why")) as page:
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE])
+def test_by_keyboard_from_a_token_to_where_a_head_took_it_from(browser, lab, viewport):
+    with opened(browser, url(lab, "why"), viewport) as page:
         ready(page)
         field = page.get_by_role("group", name="Explain").get_by_role("textbox")
         field.focus()
@@ -177,10 +184,21 @@ def test_a_token_that_is_none_is_refused_at_its_field(browser, lab):
         page.wrong.clear()
 
 
-def test_a_run_leads_to_the_microscope(browser, lab):
-    with opened(browser, url(lab, "why", open="block 0;0.1")) as page:
-        page.get_by_role("application", name=re.compile("Share of head 0.1")).wait_for()
-        assert page.get_by_role("link", name=re.compile("in the microscope")).count() == 0  # no run, no training step
+def test_a_run_leads_to_the_microscope(browser, tmp_path, monkeypatch):
+    monkeypatch.setenv("CUTAWAY_RUNS", str(tmp_path / "runs"))
+    assert command_line.main(training(tmp_path, "fox", 4)) == 0
+    model, _ = cutaway.load(tmp_path / "runs" / "fox")
+    with serving(create_app(Lab(tmp_path / "runs"))) as lab:
+        with opened(browser, url(lab, "why", prompt="the fox", model="fox", open="block 0;0.1")) as page:
+            link = page.get_by_role("link", name="Record a training step of fox")
+            assert link.get_attribute("href") == "/microscope?run=fox"
+        tokens = torch.tensor([[1, 2, 3]])
+        trace = cutaway.trace(model, tokens, loss_of(tokens))
+        trace.save(tmp_path / "runs" / "fox" / "traces" / "1")
+        with opened(browser, url(lab, "why", prompt="the fox", model="fox", open="block 0;0.1")) as page:
+            page.get_by_role("link", name="blocks.0.attn.z in the microscope").click()
+            page.wait_for_url(re.compile(r"microscope\?trace=fox%2Ftraces%2F1&address=blocks\.0\.attn\.z"))
+            page.get_by_role("heading", name="blocks.0.attn.z").first.wait_for()
 
 
 @pytest.mark.parametrize(("viewport", "theme"), LOOKS)

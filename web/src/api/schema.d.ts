@@ -2562,6 +2562,11 @@ export interface components {
              * @default
              */
             answer: string;
+            /**
+             * At
+             * @default -1
+             */
+            at: number;
             /** Model */
             model: string;
             /**
@@ -2587,6 +2592,8 @@ export interface components {
          */
         Patched: {
             answer: components["schemas"]["TokenChance"];
+            /** At */
+            at: number;
             /** Columns */
             columns: string[];
             /** Cut */
@@ -2606,6 +2613,8 @@ export interface components {
             second_candidates: components["schemas"]["TokenChance"][];
             /** Second Cut */
             second_cut: number;
+            /** Second Tokens */
+            second_tokens: string[];
             /** Second Value */
             second_value: number;
             /**

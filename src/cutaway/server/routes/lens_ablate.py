@@ -140,7 +140,14 @@ def scan(lab: TheLab, asked: AblateAsked) -> ArraysResponse:
         logits_TV = logits_of(opened, asked.prompt)
         position = checked_position(asked.position, len(logits_TV))
         with about("prompt"):
-            found = scan_parts(opened.model, opened.tokenizer, asked.prompt, position=position, by=asked.how)
+            found = scan_parts(
+                opened.model,
+                opened.tokenizer,
+                asked.prompt,
+                position=position,
+                by=asked.how,
+                on_done=lambda done, of: opened.lock.give_way(),
+            )
     was, loss = found.before, math.nan if found.before.loss_nats is None else found.before.loss_nats
     meta = Scanned(
         tokens=list(found.prompt.pieces),

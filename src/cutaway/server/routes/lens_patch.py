@@ -15,6 +15,7 @@ from cutaway.server.routes.lens_common import (
     TokenChance,
     about,
     chances,
+    checked_position,
     checked_token,
     logits_of,
     most_probable,
@@ -30,6 +31,8 @@ class PatchAsked(Asked):
     what: Literal["resid_pre", "attn_out", "mlp_out", "z"] = "resid_pre"
     answer: str = ""
     other: str = ""
+    at: int = -1
+    """For heads, the position of the second text at which they are carried over; -1: all."""
 
 
 class Patched(BaseModel):
@@ -39,6 +42,8 @@ class Patched(BaseModel):
     what: Literal["resid_pre", "attn_out", "mlp_out", "z"]
     cut: int
     second_cut: int
+    at: int
+    second_tokens: list[str]
     rows: list[str]
     columns: list[str]
     """The second text's tokens, or the heads."""
@@ -62,7 +67,9 @@ def patch(lab: TheLab, asked: PatchAsked) -> ArraysResponse:
     opened = lab.models.open(asked.model)
     with opened.lock:
         first_V = logits_of(opened, asked.prompt, "prompt")[-1].double()
-        second_V = logits_of(opened, asked.second, "second")[-1].double()
+        second_TV = logits_of(opened, asked.second, "second")
+        second_V = second_TV[-1].double()
+        where = [checked_position(asked.at, len(second_TV))] if asked.what == "z" and asked.at >= 0 else None
         answer = checked_token(opened, asked.answer, "answer")
         other = checked_token(opened, asked.other, "other")
         first, second = most_probable(opened, first_V), most_probable(opened, second_V)
@@ -71,12 +78,24 @@ def patch(lab: TheLab, asked: PatchAsked) -> ArraysResponse:
         if other is None:
             other = next(one.id for one in second if one.id != answer)
         with about("other" if answer == other else "second"):
-            found = patch_prompts(opened.model, opened.tokenizer, asked.prompt, asked.second, answer, other, asked.what)
+            found = patch_prompts(
+                opened.model,
+                opened.tokenizer,
+                asked.prompt,
+                asked.second,
+                answer,
+                other,
+                asked.what,
+                at=where,
+                on_done=lambda done, of: opened.lock.give_way(),
+            )
     n_rows, n_columns = found.patched_LX.shape
     others = [None if partner is None else found.clean.pieces[partner] for partner in found.partners]
     is_heads = asked.what == "z"
     meta = Patched(
         what=asked.what,
+        at=-1 if where is None else where[0],
+        second_tokens=list(found.corrupted.pieces),
         cut=found.clean.cut,
         second_cut=found.corrupted.cut,
         rows=[f"block {layer}" for layer in range(n_rows)],

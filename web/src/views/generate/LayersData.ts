@@ -6,7 +6,7 @@ import type { GridCell } from '../../figures/layer_grid';
 import { full, short } from '../../lib/numbers';
 import { percent, quoted } from './lens';
 
-export const SHOWN = ['token', 'probability', 'rank', 'kl', 'entropy'] as const;
+export const SHOWN = ['token', 'probability', 'rank', 'kl', 'entropy', 'next'] as const;
 export type Shown = (typeof SHOWN)[number];
 export const TITLES: Record<Shown, string> = {
   token: 'Top token',
@@ -14,13 +14,15 @@ export const TITLES: Record<Shown, string> = {
   rank: 'Rank of the answer',
   kl: 'KL to the output',
   entropy: 'Entropy',
+  next: 'What really follows',
 };
 export const ABOUT: Record<Shown, string> = {
-  token: 'The token this layer would put first. The darker, the more probable it thinks it is.',
+  token: 'The token this layer would put first. The stronger the shade, the more probable it thinks it is.',
   probability: 'How probable this layer finds the token that the whole model puts first there.',
   rank: 'Which place this layer gives to the token that the whole model puts first there; 1 is the first.',
   kl: 'How far this layer’s probabilities are from the model’s own, in nats (Kullback-Leibler divergence); 0 at the output.',
-  entropy: 'How undecided this layer is, in nats: 0 where it is sure of one token. The darker, the surer.',
+  entropy: 'How undecided this layer is, in nats: 0 where it is sure of one token. The stronger the shade, the surer.',
+  next: 'How probable this layer finds the token that really follows in the text.',
 };
 
 export interface Candidate {
@@ -32,7 +34,7 @@ export class LayersData {
   readonly layers: number;
   readonly positions: number;
   private readonly size: number;
-  private readonly numbers: Record<'top' | 'chance' | 'probability' | 'rank' | 'kl' | 'entropy', ArrayLike<number>>;
+  private readonly numbers: Record<'top' | 'chance' | 'probability' | 'rank' | 'kl' | 'entropy' | 'next', ArrayLike<number>>;
   private readonly vocabulary: number;
 
   constructor(readonly answer: Arrays<Wire<'Layers'>>) {
@@ -49,6 +51,7 @@ export class LayersData {
       rank: data('rank'),
       kl: data('kl'),
       entropy: data('entropy'),
+      next: data('next'),
     };
   }
 
@@ -91,10 +94,14 @@ export class LayersData {
       return hasNumbers ? { ...cell, under: percent(first.probability) } : cell;
     }
     const value = this.value(shown, layer, position);
+    if (shown === 'next') {
+      const next = this.meta.tokens[position + 1];
+      return { text: next === undefined ? '·' : percent(value).replace(' %', '%'), share: value, said: next === undefined ? `${where}: nothing follows` : `${said}. What follows, ${quoted(next)}: ${percent(value)}` };
+    }
     return { text: shown === 'probability' ? percent(value).replace(' %', '%') : short(value, 3), share: this.share(shown, value), said };
   }
 
-  private share(shown: Exclude<Shown, 'token'>, value: number): number {
+  private share(shown: Exclude<Shown, 'token' | 'next'>, value: number): number {
     if (Number.isNaN(value)) return NaN;
     if (shown === 'probability') return value;
     if (shown === 'rank') return 1 - Math.log(value) / Math.log(this.vocabulary);

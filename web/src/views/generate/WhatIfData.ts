@@ -49,6 +49,8 @@ export interface PatchQuestion {
   readonly prompt: string;
   readonly second: string;
   readonly what: string;
+  /** The position at which heads are carried over; -1: all. */
+  readonly at: number;
   readonly answer: string;
   readonly other: string;
 }

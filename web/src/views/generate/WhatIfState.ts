@@ -17,6 +17,8 @@ export const here = linked({
   /** The text whose numbers are carried over from; what is patched. */
   second: text(),
   what: choice(PATCHED, 'resid_pre'),
+  /** The position at which heads are carried over; -1: all. */
+  only: whole(-1, -1),
   /** The tokens whose logits are compared, as typed or `#17`; empty: the two texts' own answers. */
   answer: text(),
   other: text(),
