@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -244,6 +245,33 @@ def test_a_client_that_leaves_ends_the_text(running: Running) -> None:
     assert running.lab.streams.n_running == 1
     stream.close()
     wait_until(lambda: running.lab.streams.n_running == 0, seconds=5)
+
+
+def test_many_at_once_get_each_their_own(running: Running) -> None:
+    prompts = ["abc", "hello", "the quick", "you", "brown fox", "jumps", "over", "lazy"]
+    expected = {prompt: in_python(running, "ours", prompt, seed=7, max_tokens=60)[0].text for prompt in prompts}
+    got = {}
+
+    def ask(prompt: str) -> None:
+        stream = running.client.completions.create(
+            model="models/ours", prompt=prompt, seed=7, max_tokens=60, stream=True
+        )
+        got[prompt] = "".join(piece.choices[0].text for piece in stream)
+
+    threads = [threading.Thread(target=ask, args=(prompt,)) for prompt in prompts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert got == expected
+
+
+def test_when_too_many_wait_the_next_is_told_to_come_again(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running.lab.streams, "_most", 0)
+    with pytest.raises(openai.InternalServerError) as caught:
+        running.client.completions.create(model="models/ours", prompt="a")
+    assert caught.value.status_code == 503
+    assert caught.value.code == "overloaded"
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,8 +19,10 @@ from server.labs import training
 from server.model_folders import KINDS, save_model
 
 from cutaway import workbench
-from cutaway.base.errors import CutawayError, RunError, UsageError
+from cutaway.base.errors import CutawayError, ModelFormatError, RunError, UsageError
 from cutaway.cli import main as command_line
+from cutaway.generate.config import SamplingConfig
+from cutaway.generate.decode import generate
 from cutaway.server.app import create_app
 from cutaway.server.lab import Lab
 from cutaway.server.models import OpenModels
@@ -150,6 +155,40 @@ def test_a_better_model_written_over_the_old_is_noticed(tmp_path: Path) -> None:
     assert after is not before
     assert after.model.config.d_model == after.facts.d_model == 32
     assert models.open_names() == ["models/x"]
+
+
+def test_a_model_that_changes_while_it_is_read_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = save_model(tmp_path / "runs" / "models" / "x", seed=1)
+    models = OpenModels(tmp_path / "runs")
+    load, loads = models._load, []
+
+    def load_slowly(*given: Any) -> Any:
+        loads.append(given)
+        opened = load(*given)
+        if len(loads) == 1:
+            save_model(folder, seed=2)
+        if len(loads) == 2:
+            save_model(folder, seed=3)
+            raise ModelFormatError("half of each")
+        return opened
+
+    monkeypatch.setattr(models, "_load", load_slowly)
+    opened = models.open("models/x")
+    assert len(loads) == 3
+    expected, _ = workbench.load(folder)
+    assert torch.equal(opened.model.token_embedding.weight, expected.token_embedding.weight)
+    assert models.open("models/x") is opened
+
+
+def test_who_is_let_go_leaves_no_memory_behind(home: Path) -> None:
+    models = OpenModels(home, budget_bytes=int(1.2 * OpenModels(home).open("models/gpt2").needed_bytes))
+    opened = models.open("models/gpt2")
+    generate(opened.model, opened.tokenizer, "abc", SamplingConfig(max_tokens=40))  # copies its weights
+    seen = weakref.ref(opened.model)
+    del opened
+    models.open("models/llama")
+    gc.collect()
+    assert seen() is None
 
 
 def test_what_is_broken_says_so_in_the_list(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ over the old: who opens it again gets the new one.
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from cutaway.base.errors import CutawayError, ModelFormatError
+from cutaway.base.errors import CutawayError, ModelFormatError, RunError
 from cutaway.server.model_places import Identity, ModelFacts, Place, find_place, list_names, named_folders, needed_bytes
 from cutaway.server.turns import Turns
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 SHARE_OF_MEMORY = 0.5
 """Of the machine's memory, for all open models together."""
+ATTEMPTS = 3
+SWAP_SECONDS = 0.02
+"""So long a folder may be missing while another takes its place."""
 FEW_PARAMETERS = 20_000_000
 """Up to here one thread is the fastest."""
 
@@ -83,7 +87,7 @@ class OpenModels:
             UsageError: the name cannot be a model's.
             RunError: there is no such model.
         """
-        place = find_place(name, self.home, self.given)
+        place = self._place(name)
         name, identity = place.name, place.identity()
         kept = self._facts.get(name)
         if kept is None or kept[0] != identity:
@@ -99,7 +103,7 @@ class OpenModels:
             ModelFormatError: it cannot be loaded faithfully.
             CutawayError: it does not fit into memory.
         """
-        place = find_place(name, self.home, self.given)
+        place = self._place(name)
         name = place.name
         current = self._current(name, place.identity())
         if current is not None:
@@ -114,11 +118,7 @@ class OpenModels:
                 raise ModelFormatError(facts.problem)
             needed = needed_bytes(place.stored())
             self._make_room(name, facts, needed)
-            for _ in range(3):
-                identity = place.identity()
-                opened = self._load(place, needed, identity)
-                if place.identity() == identity:
-                    break  # otherwise a new one was written while we read
+            opened = self._load_whole(place, needed)
             with self._guard:
                 self._open[name] = opened
             return opened
@@ -135,6 +135,27 @@ class OpenModels:
                 return None
             self._open.move_to_end(name)
             return opened
+
+    def _load_whole(self, place: Place, needed: int) -> Opened:
+        """Load a model, once more if another was written over it while we read."""
+        for attempt in range(ATTEMPTS):
+            identity = place.identity()
+            try:
+                opened = self._load(place, needed, identity)
+            except CutawayError:
+                if attempt == ATTEMPTS - 1 or place.identity() == identity:
+                    raise
+                continue
+            if place.identity() == identity:
+                break
+        return opened
+
+    def _place(self, name: str) -> Place:
+        try:
+            return find_place(name, self.home, self.given)
+        except RunError:
+            time.sleep(SWAP_SECONDS)  # a better model may be taking the place of the old just now
+            return find_place(name, self.home, self.given)
 
     def _load(self, place: Place, needed: int, identity: Identity) -> Opened:
         import torch
