@@ -65,19 +65,16 @@ class HeadKinds:
 
 def head_kinds(attention: Attention) -> HeadKinds:
     """Return the scores of every head."""
-    pattern_LHTS = attention.pattern_LHTS.double()
-    T = pattern_LHTS.shape[2]
-    ids_T = torch.tensor(attention.prompt.ids)
-    places = places_of(ids_T)
+    pattern_LHTS = attention.pattern_LHTS
+    places = places_of(torch.tensor(attention.prompt.ids))
     columns = []
     for kind in KINDS[:4]:
         place_TS = places[kind]
         raw_LH = shares(pattern_LHTS, place_TS)
         if kind in ("same token", "induction"):
-            chance_LHTS = elsewhere(pattern_LHTS, place_TS)
+            chance_LH = shares_by_distance(pattern_LHTS, place_TS)
         else:
-            chance_LHTS = uniform(T).expand_as(pattern_LHTS)
-        chance_LH = shares(chance_LHTS, place_TS)
+            chance_LH = shares(uniform(len(place_TS)), place_TS).expand_as(raw_LH)
         # A head that looks there wherever there is such a place leaves no room above chance.
         score_LH = (raw_LH - chance_LH) / (1 - chance_LH).clamp(min=1e-9)
         columns.append((score_LH, raw_LH, int(place_TS.any(1).sum())))
@@ -106,10 +103,10 @@ def places_of(ids_T: Tensor) -> dict[str, Bool[Tensor, "T S"]]:
     }
 
 
-def shares(pattern_LHTS: Tensor, place_TS: Bool[Tensor, "T S"]) -> Float[Tensor, "L H"]:
+def shares(pattern_LHTS: Float[Tensor, "*L T S"], place_TS: Bool[Tensor, "T S"]) -> Float[Tensor, "*L"]:
     """Return the mean share that goes to the places, over the positions that have one; NaN if none has."""
-    given_LHT = (pattern_LHTS * place_TS).sum(-1)
-    return given_LHT[..., place_TS.any(1)].mean(-1)
+    given_LHN = pattern_LHTS.flatten(-2)[..., place_TS.flatten()].double()
+    return given_LHN.sum(-1) / place_TS.any(1).sum()
 
 
 def uniform(T: int) -> Float[Tensor, "T S"]:
@@ -117,26 +114,32 @@ def uniform(T: int) -> Float[Tensor, "T S"]:
     return torch.ones(T, T, dtype=torch.float64).tril() / torch.arange(1, T + 1, dtype=torch.float64)[:, None]
 
 
-def elsewhere(pattern_LHTS: Tensor, place_TS: Bool[Tensor, "T S"]) -> Float[Tensor, "L H T S"]:
-    """Return what each pair (t, s) would get by distance alone: the head's mean share at t - s off the places.
+def shares_by_distance(pattern_LHTS: Tensor, place_TS: Bool[Tensor, "T S"]) -> Float[Tensor, "L H"]:
+    """Return the share the places would get by distance alone: for each the head's mean share at t - s off the places.
 
     A distance that only ever leads to such places gets what a uniform head gives.
     """
-    T = pattern_LHTS.shape[2]
-    expected_LHTS = uniform(T).expand_as(pattern_LHTS).clone()
+    T = len(place_TS)
+    uniform_TS = uniform(T)
+    sum_LH = torch.zeros(pattern_LHTS.shape[:2], dtype=torch.float64)
     for distance in range(1, T):
-        t = torch.arange(max(distance, 2), T)
-        off = ~place_TS[t, t - distance]
-        if off.any():
-            by_distance_LHN = pattern_LHTS[:, :, t, t - distance]
-            expected_LHTS[:, :, t, t - distance] = by_distance_LHN[..., off].mean(-1, keepdim=True)
-    return expected_LHTS
+        # along one distance: t = distance, distance + 1, ..., of which those from 2 on count
+        counted = slice(max(0, 2 - distance), None)
+        place_N = place_TS.diagonal(-distance)[counted]
+        if not place_N.any():
+            continue
+        if place_N.all():
+            sum_LH += uniform_TS.diagonal(-distance)[counted].sum()
+        else:
+            off_LHN = pattern_LHTS.diagonal(-distance, -2, -1)[..., counted][..., ~place_N].double()
+            sum_LH += off_LHN.mean(-1) * place_N.sum()
+    return sum_LH / place_TS.any(1).sum()
 
 
 def spread(pattern_LHTS: Tensor) -> tuple[Tensor, Tensor, int]:
     """Return the score of kind `uniform`, the raw entropy as a share of the largest, and how many positions counted."""
     T = pattern_LHTS.shape[2]
-    rows_LHTS = pattern_LHTS[:, :, 2:]
-    entropy_LHT = torch.special.entr(rows_LHTS).sum(-1)
+    # layer by layer: what is computed on the way is as large as the patterns
+    entropy_LHT = torch.stack([torch.special.entr(one[:, 2:].double()).sum(-1) for one in pattern_LHTS])
     t = torch.arange(T, dtype=torch.float64)[2:]
     return ((entropy_LHT.exp() - 1) / t).mean(-1), (entropy_LHT / (t + 1).log()).mean(-1), max(0, T - 2)

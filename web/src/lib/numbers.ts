@@ -12,6 +12,12 @@ export function short(value: number | null | undefined, digits = 4): string {
   return value.toPrecision(digits).replace(/(\.\d*?)0+$/, '$1').replace(/\.$/, '');
 }
 
+/** Return a number with so many digits behind the point, for columns; what rounds to zero has no sign. */
+export function fixed(value: number, digits: number): string {
+  if (!Number.isFinite(value)) return short(value);
+  return value.toFixed(digits).replace(/^-(0(?:\.0*)?)$/, '$1');
+}
+
 /** Return all digits: the shortest text that reads back as the same number. */
 export function full(value: number | null | undefined): string {
   if (value === null || value === undefined) return 'not computed';

@@ -153,7 +153,5 @@ def pooled(pattern: np.ndarray) -> tuple[np.ndarray, int]:
     step = -(-T // SMALL)
     if step == 1:
         return pattern, 1
-    side = -(-T // step)
-    filled = np.zeros((*pattern.shape[:2], side * step, side * step), dtype=pattern.dtype)
-    filled[:, :, :T, :T] = pattern
-    return filled.reshape(*pattern.shape[:2], side, step, side, step).max((3, 5)), step
+    starts = np.arange(0, T, step)
+    return np.maximum.reduceat(np.maximum.reduceat(pattern, starts, axis=-2), starts, axis=-1), step
