@@ -21,6 +21,7 @@ from cutaway.models.build import build
 from cutaway.models.config import GPTConfig
 from cutaway.server.app import create_app
 from cutaway.server.lab import Lab
+from cutaway.server.routes import lens_attention
 from cutaway.server.routes.lens_attention import SMALL, pooled
 from cutaway.text.bpe import BPETokenizer
 from cutaway.workbench import Run, load
@@ -109,6 +110,14 @@ def test_attention_refuses_in_one_line(client):
     assert "nothing to read" in said("attention", text="")
     assert "models/none" in said("attention", model="models/none")
     assert "'~'" in said("attention", text="a ~ b")
+
+
+def test_attention_of_too_much_is_refused(client, monkeypatch):
+    monkeypatch.setattr(lens_attention, "MOST_WEIGHTS", 8 * 30**2)
+    answer = client.post("/api/lens/attention", json={"model": "models/gpt2", "text": "a" * 31})
+    assert answer.status_code == 400
+    assert "up to 30 tokens" in answer.json()["error"]
+    assert client.post("/api/lens/attention", json={"model": "models/gpt2", "text": "a" * 30}).status_code == 200
 
 
 def test_a_model_written_anew_is_read_anew(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 router = APIRouter()
 SMALL = 48
 """Rows and columns a head's small picture has at most."""
+MOST_WEIGHTS = 200_000_000
+"""Of all heads together: GPT-2 with its whole context has 151 million."""
 
 
 class TextToRead(BaseModel):
@@ -82,12 +85,20 @@ class PatternMeta(BaseModel):
 def patterns(lab: Lab, asked: TextToRead) -> tuple[Attention, int]:
     """Return all patterns of a model on a text, kept for the next question, and the model's context length."""
     from cutaway.lens.attention import attention
+    from cutaway.lens.prompt import read_prompt
 
     opened = lab.models.open(asked.model)
 
     def compute() -> Attention:
+        prompt = read_prompt(opened.model, opened.tokenizer, asked.text)
+        n_heads, most = opened.facts.layers * opened.facts.heads, MOST_WEIGHTS
+        if n_heads * len(prompt.ids) ** 2 > most:
+            raise UsageError(
+                f"{n_heads} heads on {len(prompt.ids):,} tokens are too many weights to show; "
+                f"give a text of up to {math.isqrt(most // n_heads):,} tokens"
+            )
         with opened.lock:
-            return attention(opened.model, opened.tokenizer, asked.text)
+            return attention(opened.model, opened.tokenizer, prompt)
 
     key = ("attention", opened.name, opened.identity, asked.text)
     found = lab.kept.once(key, compute, lambda one: one.pattern_LHTS.nbytes)
