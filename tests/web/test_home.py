@@ -146,6 +146,7 @@ def test_where_one_can_go(browser: Any, trained: Path) -> None:
     with serving(create_app(Lab(trained))) as address, opened(browser, address) as page:
         page.get_by_role("link", name="Open up a step of it").wait_for()
         links = page.locator("main a").evaluate_all("all => all.map((one) => one.getAttribute('href'))")
+        assert {f"/generate?model={newest}", "/generate?model=fox-1"} <= set(links)
         assert {"/playground", "/runs", f"/microscope?run={newest}", f"/runs/{newest}", "/runs/fox-1"} <= set(links)
         assert f"/runs/compare?runs={newest},fox-2" in links
         press(page.get_by_role("link", name="Playground A network"))
