@@ -214,6 +214,20 @@ def test_a_second_text_is_typed_and_tokens_chosen_by_keyboard(browser, lab, view
         page.locator(".said", has_text=str(numbers["effect"][0, 4])).wait_for()
 
 
+def test_texts_with_the_same_answer_are_said_to_have_it(browser, lab):
+    meta, numbers = ask(lab, "patch", second=SECOND)
+    assert meta["first_candidates"][0]["id"] == meta["second_candidates"][0]["id"]
+    with opened(browser, url(lab, "whatif", part="patch", second=SECOND)) as page:
+        said = page.get_by_text(f"The model says “{meta['answer']['text']}” to both texts")
+        said.wait_for()
+        assert f"“{meta['other']['text']}”, the second text\u2019s next best" in said.inner_text()
+        for row, column in np.ndindex(*numbers["effect"].shape):
+            effect = numbers["effect"][row, column]
+            assert part(page, row, column).inner_text() == (
+                "0" if effect == 0 else f"{effect:.2f}".replace("-0.00", "0.00")
+            )
+
+
 def test_texts_of_different_length(browser, lab):
     with opened(
         browser, url(lab, "whatif", part="patch", second="the horse sat on a mat", answer="a", other="t")
