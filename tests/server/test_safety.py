@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -176,7 +177,7 @@ def test_an_open_lab_is_known_by_number_and_name(tmp_path: Path) -> None:
 
 def test_guessing_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     sessions, now = Sessions("open sesame"), 1000.0
-    monkeypatch.setattr("cutaway.server.sessions.time.monotonic", lambda: now)
+    monkeypatch.setattr("cutaway.server.sessions.time.time", lambda: now)
     for _ in range(WRONG_A_MINUTE):
         with pytest.raises(PasswordError, match="not the lab's password"):
             sessions.log_in("open barley", "10.0.0.1")
@@ -198,6 +199,29 @@ def test_neither_password_nor_session_is_kept() -> None:
     assert cookie not in kept
     with pytest.raises(UsageError, match="expected 8 or more"):
         Sessions("sesame")
+
+
+def test_sessions_outlive_the_lab_but_not_its_password(tmp_path: Path) -> None:
+    file = tmp_path / ".jobs" / "sessions.json"
+    sessions = Sessions("open sesame", file=file)
+    cookie = sessions.log_in("open sesame", "here").partition(";")[0]
+    left = sessions.log_in("open sesame", "here").partition(";")[0]
+    sessions.log_out(left)
+    assert file.stat().st_mode & 0o777 == 0o600
+    text = file.read_text()
+    assert "open sesame" not in text
+    assert cookie.partition("=")[2] not in text
+    again = Sessions("open sesame", file=file)
+    assert again.knows(cookie)
+    assert not again.knows(left)
+    assert not Sessions("open barley", file=file).knows(cookie)
+    kept = json.loads(text)
+    kept["sessions"] = dict.fromkeys(kept["sessions"], 0.0)
+    file.write_text(json.dumps(kept))
+    assert not Sessions("open sesame", file=file).knows(cookie), "its time is over"
+    for broken in ("", "[]", '{"password": 1}', '{"password": "x", "sessions": {}}'):
+        file.write_text(broken)
+        assert not Sessions("open sesame", file=file).knows(cookie)
 
 
 def test_which_addresses_stay_here() -> None:

@@ -9,7 +9,7 @@ import re
 from urllib.parse import quote
 
 import pytest
-from web.browser import LOOKS, PHONE, accessibility_problems, look, opened, serving, sideways_scroll
+from web.browser import LOOKS, PHONE, accessibility_problems, becomes, look, opened, serving, sideways_scroll, situation
 from web.microscope_traces import write_traces
 
 from cutaway.microscope.diff import diff
@@ -246,6 +246,28 @@ def test_what_if_by_typing(browser, lab):
         assert number(recorded[1]) == trace["blocks.0.mlp.up_proj.weight:new"][1, 1].item()
         page.goto(url(lab, address, index, edits=[{"address": address, "index": index, "value": 0.75}]))
         page.get_by_text("set by hand").wait_for()
+
+
+@pytest.mark.parametrize(("said", "sent", "shown_as"), [("nan", "nan", "NaN"), ("-Inf", "-inf", "-inf")])
+def test_what_if_it_were_no_finite_number(browser, lab, said, sent, shown_as):
+    address, index = "blocks.0.attn.pattern", (0, 1, 5, 2)
+    with opened(browser, url(lab, address, index, tab="what-if"), PHONE, "dark") as page:
+        box = page.get_by_label("What if it were")
+        box.fill(said)
+        page.keyboard.press("Enter")
+        page.locator(".loss b").wait_for()
+        assert json.loads(situation(page)["edits"])[0]["value"] == sent
+        changed = lab[1]["gpt"].replay({(address, index): float(sent)})
+        assert page.locator(".loss b").get_attribute("title") == shown_of(changed["loss"].item())
+        becomes(page.get_by_label("What if it were").input_value, shown_as)
+        page.reload()
+        page.locator(".loss b").wait_for()
+        page.get_by_text(f"= {shown_as}").first.wait_for()
+
+
+def shown_of(value):
+    """A number as the page says it, all digits."""
+    return "NaN" if math.isnan(value) else f"{value:+}" if math.isinf(value) else repr(value)
 
 
 def test_zero_a_head_then_undo_and_back(browser, lab):

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from server.labs import wait_for
 from web.browser import (
     HANDS,
     LOOKS,
@@ -587,6 +588,70 @@ def test_form_checks_before_starting(browser, own, hand):
 
 
 @HANDS
+def test_what_it_will_take_is_estimated_before_it_starts(browser, own, hand):
+    folder, address = own
+    run = RunFolder(folder / "first")
+    run.write_summary({**run.summary(), "seconds": 3.0})  # too short, it would say nothing about speed
+    with hand.opened(browser, f"{address}/runs") as page:
+        hand.tick(page.get_by_role("radio", name="microgpt"))
+        page.get_by_text(
+            re.compile(r"Estimated: about [\d.]+ \w+ \(as fast as first went here\), about \d+ MB of memory")
+        ).wait_for()
+        short = page.locator(".cost b").first.inner_text()
+        page.get_by_label("Steps", exact=True).fill("900000")
+        becomes(lambda: page.locator(".cost b").first.inner_text() != short, True)
+        body = {"preset": "microgpt", "values": {"train.steps": "900000"}}
+        told = page.request.post(f"{address}/api/check", data=body).json()["estimate"]
+        assert told["seconds_from"] == "as fast as first went here"
+        size, unit = page.locator(".cost b").first.inner_text().split()
+        seconds = float(size) * {"minutes": 60, "hours": 3600, "days": 86_400}[unit]
+        assert seconds == pytest.approx(told["seconds"], rel=0.06), "rounded, for it is an estimate"
+        assert sideways_scroll(page) == 0
+        look(page, f"training-estimate-{hand.name}")
+
+
+def test_a_run_called_compare_can_be_opened(browser, own):
+    folder, address = own
+    shutil.copytree(folder / "first", folder / "compare")
+    with opened(browser, f"{address}/runs") as page:
+        page.get_by_role("link", name="compare", exact=True).click()
+        page.get_by_role("heading", name="compare", exact=True).wait_for()
+        page.locator("main canvas").first.wait_for()
+        page.goto(f"{address}/runs/compare?runs=first,compare")
+        page.get_by_role("heading", name="Compare runs").wait_for()
+        shutil.rmtree(folder / "compare")
+        page.goto(f"{address}/runs/compare")
+        page.get_by_role("heading", name="Compare runs").wait_for()
+        page.wrong[:] = [line for line in page.wrong if "404" not in line]
+
+
+def test_a_run_of_a_terminal_is_stopped_from_its_page(browser, own):
+    folder, address = own
+    command = [
+        sys.executable,
+        "-m",
+        "cutaway",
+        "train",
+        "microgpt",
+        "--name",
+        "typed",
+        "--train.steps",
+        "100000",
+        *TINY,
+    ]
+    environment = os.environ | {"CUTAWAY_RUNS": str(folder)}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: (folder / "typed" / "metrics.jsonl").is_file())
+        with opened(browser, f"{address}/runs/typed") as page:
+            page.get_by_role("button", name="Stop").click()
+            page.get_by_role("button", name="Continue").wait_for(timeout=60_000)
+            assert process.wait(60) == 0
+    finally:
+        process.kill()
+
+
+@HANDS
 def test_start_watch_queue_stop_continue_and_delete(browser, own, hand):
     folder, address = own
     with hand.opened(browser, f"{address}/runs?preset=microgpt") as page:
@@ -669,6 +734,11 @@ def test_branch_from_a_checkpoint(browser, own, hand):
         command = dialog.get_by_text(re.compile(rf"cutaway train \S+ --name slower .*--from-step {STEPS}"))
         command.wait_for()
         assert "--train.learning-rate 0.001" in command.inner_text()
+        assert json.loads(situation(page)["set"]) == {"train.steps": str(STEPS + 6), "train.learning-rate": "0.001"}
+        page.reload()
+        assert dialog.get_by_label("Learning rate", exact=True).input_value() == "0.001", "a filled branch is a link"
+        assert dialog.get_by_label("Name of the new run").input_value() == "slower"
+        command.wait_for()
         hand.use(dialog.get_by_role("button", name="Start the branch"))
         page.wait_for_url(f"{address}/runs/slower")
         page.get_by_role("heading", name="slower", exact=True).wait_for()

@@ -118,6 +118,14 @@ def from_table(config_class: type[Config], table: dict[str, Any], path: str = ""
         if name not in fields:
             raise ConfigError(f"unknown setting {place!r}{suggest(name, fields)}")
         values[name] = _convert(hints[name], value, place)
+    needed = [
+        name
+        for name, field in fields.items()
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    ]
+    for name in needed:
+        if name not in values:
+            raise ConfigError(f"setting {f'{path}.{name}' if path else name!r} is missing")
     return config_class(**values)
 
 

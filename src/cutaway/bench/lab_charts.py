@@ -90,7 +90,7 @@ def moved(page: Any, what: str, words: str, n: int) -> list[Fact]:
 def write_long_run(folder: Path) -> None:
     """Write the metrics of a run of many steps."""
     folder.mkdir()
-    (folder / "recipe.toml").write_text(f"[train]\nsteps = {POINTS}\n")
+    (folder / "recipe.toml").write_text(f'name = "long"\n[train]\nsteps = {POINTS}\n')
     noise = random.Random(0)
     with (folder / "metrics.jsonl").open("w") as file:
         for step in range(1, POINTS + 1):

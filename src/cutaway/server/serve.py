@@ -21,6 +21,7 @@ import uvicorn
 from cutaway.base.errors import CutawayError, UsageError
 from cutaway.server.address import is_loopback, shown_host
 from cutaway.server.app import APP_FILES, NOT_BUILT, create_app
+from cutaway.server.job_store import LOGS
 from cutaway.server.lab import Lab
 from cutaway.server.model_places import named_folders
 from cutaway.server.safety import Access, protected
@@ -76,7 +77,9 @@ def serve(place: Place, say: Callable[[str], None], when_ready: Callable[[str], 
         write_lock(lock, address)
         if not (APP_FILES / "index.html").is_file():
             say(NOT_BUILT)
-        sessions = Sessions(place.password, f"cutaway_{port}") if place.password else None
+        sessions = (
+            Sessions(place.password, f"cutaway_{port}", place.home / LOGS / "sessions.json") if place.password else None
+        )
         access = Access(sessions, is_loopback(place.host), frozenset(name.lower() for name in place.names))
         lab = Lab(place.home, begins_itself=True, given_models=place.models)
         app = protected(create_app(lab, access), access)

@@ -954,6 +954,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/microscope/warm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Warm
+         * @description Get ready for the first trace: who looks at the list will soon open one, and PyTorch takes seconds to load.
+         */
+        post: operations["warm_api_microscope_warm_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/microscope/why": {
         parameters: {
             query?: never;
@@ -1353,7 +1373,8 @@ export interface paths {
         put?: never;
         /**
          * Stop
-         * @description Ask a run's training to end after its step; what was done is saved. A run that waits is taken off the queue.
+         * @description Ask a run's training to end after its step; what was done is saved. A run that waits is taken off the queue. null: it
+         *     was no job of this lab, but typed in a terminal.
          */
         post: operations["stop_api_runs__name__stop_post"];
         delete?: never;
@@ -1672,6 +1693,7 @@ export interface components {
             errors: {
                 [key: string]: string;
             };
+            estimate: components["schemas"]["Estimate"];
             /** Name */
             name: string;
             /** Parameters */
@@ -1798,6 +1820,20 @@ export interface components {
              * @default true
              */
             done: boolean;
+        };
+        /**
+         * Estimate
+         * @description About what a run will take. None: nothing to go by.
+         */
+        Estimate: {
+            /** Memory Bytes */
+            memory_bytes: number | null;
+            /** Memory From */
+            memory_from: string;
+            /** Seconds */
+            seconds: number | null;
+            /** Seconds From */
+            seconds_from: string;
         };
         /**
          * Expected
@@ -6127,6 +6163,35 @@ export interface operations {
             };
         };
     };
+    warm_api_microscope_warm_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
     why_number_api_microscope_why_get: {
         parameters: {
             query: {
@@ -6993,7 +7058,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Job"];
+                    "application/json": components["schemas"]["Job"] | null;
                 };
             };
             /** @description Bad Request */

@@ -10,10 +10,19 @@ from pydantic import BaseModel
 from cutaway.base.errors import CutawayError, RunError, UsageError
 from cutaway.branch import branch_recipe, find_branch
 from cutaway.form_values import Filled, culprit, fill
+from cutaway.server.elsewhere import stop_elsewhere
 from cutaway.server.jobs import Job
 from cutaway.server.lab import TheLab
 from cutaway.server.routes.runs import is_waiting
-from cutaway.server.routes.start import UNFINISHED, Check, about_parameters, free_name, name_error, refuse_first
+from cutaway.server.routes.start import (
+    UNFINISHED,
+    Check,
+    about_cost,
+    about_parameters,
+    free_name,
+    name_error,
+    refuse_first,
+)
 
 router = APIRouter()
 
@@ -30,13 +39,15 @@ class FilledBranch(BaseModel):
 
 
 @router.post("/runs/{name}/stop")
-def stop(lab: TheLab, name: str) -> Job:
-    """Ask a run's training to end after its step; what was done is saved. A run that waits is taken off the queue."""
+def stop(lab: TheLab, name: str) -> Job | None:
+    """Ask a run's training to end after its step; what was done is saved. A run that waits is taken off the queue. null: it
+    was no job of this lab, but typed in a terminal."""
     for job in lab.jobs.of(name):
         if job.kind == "train" and job.state in UNFINISHED:
             return lab.jobs.stop(job.id)
     if lab.run(name).is_locked():
-        raise UsageError(f"run {name!r} is trained by a command typed elsewhere; press Ctrl-C there to stop it")
+        stop_elsewhere(lab.run(name))
+        return None
     raise UsageError(f"run {name!r} is not being trained, so there is nothing to stop")
 
 
@@ -61,6 +72,7 @@ def check_branch(lab: TheLab, name: str, filled: FilledBranch) -> Check:
         command=shlex.join(["cutaway", *with_name(words, filled.name)]),
         name=new_name,
         parameters=about_parameters(said.recipe),
+        estimate=about_cost(lab, said.recipe),
     )
 
 

@@ -9,7 +9,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from cutaway.base.errors import CutawayError, RunError, UsageError, suggest
-from cutaway.base.runs import free_path
+from cutaway.base.runs import free_path, list_runs
+from cutaway.estimate import Estimate, estimate, speeds
 from cutaway.form import FormGroup, form
 from cutaway.form_values import Filled, fill, train_words
 from cutaway.models.count import count_parameters
@@ -74,6 +75,8 @@ class Check(BaseModel):
     """What the run will be called."""
     parameters: int
     """About how large the model will be."""
+    estimate: Estimate
+    """About what it will take."""
 
 
 def preset_recipe(name: str) -> Recipe:
@@ -87,11 +90,20 @@ def preset_recipe(name: str) -> Recipe:
     return PRESETS[name]()
 
 
+def about_tokens(recipe: Recipe) -> int:
+    """Return about how many different tokens the text will have."""
+    return CHARACTERS_OF_A_TEXT if recipe.data.tokenizer == "characters" else recipe.data.bpe_vocab_size
+
+
 def about_parameters(recipe: Recipe) -> int:
     """Return about how many parameters the model will have."""
-    data = recipe.data
-    tokens = CHARACTERS_OF_A_TEXT if data.tokenizer == "characters" else data.bpe_vocab_size
-    return count_parameters(dataclasses.replace(recipe.model, vocab_size=recipe.model.vocab_size or tokens)).total
+    tokens = recipe.model.vocab_size or about_tokens(recipe)
+    return count_parameters(dataclasses.replace(recipe.model, vocab_size=tokens)).total
+
+
+def about_cost(lab: TheLab, recipe: Recipe) -> Estimate:
+    """Return about what a training will take on this machine."""
+    return estimate(recipe, about_tokens(recipe), speeds(list_runs(lab.home)))
 
 
 @router.get("/presets")
@@ -133,6 +145,7 @@ def check(lab: TheLab, filled: FilledForm) -> Check:
         command=recipe.command(filled.preset, filled.name or None),
         name=name,
         parameters=about_parameters(recipe.recipe),
+        estimate=about_cost(lab, recipe.recipe),
     )
 
 

@@ -11,7 +11,7 @@ function isSamePlace(a: Edit, address: string, index: Part): boolean {
 
 /** Put a number in place of others; the same place again replaces the change made before. */
 export function change(address: string, index: Part, value: number, isDrag = false): void {
-  const next = [...at.edits.filter((edit) => !isSamePlace(edit, address, index)), { address, index, value }];
+  const next = [...at.edits.filter((edit) => !isSamePlace(edit, address, index)), { address, index, value: sent(value) }];
   if (isDrag) at.edits = next;
   else push(() => (at.edits = next));
 }
@@ -29,8 +29,17 @@ export function editName({ address, index }: Edit): string {
   return index === null ? `all of ${address}` : `${address}[${index.map((one) => one ?? ':').join(', ')}]`;
 }
 
-/** Read a number as a person types it; undefined where it is none. JSON, and so the address, has no word for infinite ones. */
+function sent(value: number): Edit['value'] {
+  if (Number.isNaN(value)) return 'nan';
+  return Number.isFinite(value) ? value : value > 0 ? 'inf' : '-inf';
+}
+
+const WORDS = new Map([['nan', NaN], ['inf', Infinity], ['+inf', Infinity], ['-inf', -Infinity], ['infinity', Infinity], ['-infinity', -Infinity], ['∞', Infinity], ['-∞', -Infinity]]);
+
+/** Read a number as a person types it, `nan` and `-inf` too; undefined where it is none. */
 export function typed(text: string): number | undefined {
+  const word = WORDS.get(text.trim().toLowerCase().replace('−', '-'));
+  if (word !== undefined) return word;
   const value = Number(text.trim().replace('−', '-').replace(',', '.'));
   return text.trim() !== '' && Number.isFinite(value) ? value : undefined;
 }

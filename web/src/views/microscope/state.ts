@@ -6,7 +6,8 @@ import { choice, flag, json, linked, list, push, text, whole, type Field } from 
 export interface Edit {
   readonly address: string;
   readonly index: readonly (number | null)[] | null;
-  readonly value: number;
+  /** JSON, and so the address, has no word for numbers that are infinite or none. */
+  readonly value: number | 'nan' | 'inf' | '-inf';
 }
 
 /** A number, or with an empty index where the tensor has axes, a tensor. */
@@ -46,7 +47,7 @@ function areEdits(value: unknown): value is readonly Edit[] {
     Array.isArray(value) &&
     value.every(
       (one: Partial<Edit> | null) =>
-        one !== null && typeof one.address === 'string' && typeof one.value === 'number' && (one.index === null || (Array.isArray(one.index) && one.index.every(isPlace))),
+        one !== null && typeof one.address === 'string' && (typeof one.value === 'number' || one.value === 'nan' || one.value === 'inf' || one.value === '-inf') && (one.index === null || (Array.isArray(one.index) && one.index.every(isPlace))),
     )
   );
 }
