@@ -10,9 +10,8 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 from web.browser import (
-    DESKTOP,
+    HANDS,
     LOOKS,
-    PHONE,
     accessibility_problems,
     look,
     opened,
@@ -25,8 +24,6 @@ from web.browser import (
 from cutaway.scratch.playground import Playground, PlaygroundConfig
 from cutaway.server.app import create_app
 from cutaway.server.lab import Lab
-
-SIZES = pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
 
 
 @pytest.fixture(scope="module")
@@ -103,8 +100,8 @@ def test_leaving_while_it_plays(browser, address):
         assert int(situation(page).get("step", "0")) >= 0
 
 
-@SIZES
-def test_numbers_are_the_playgrounds(browser, address, viewport):
+@HANDS
+def test_numbers_are_the_playgrounds(browser, address, hand):
     """Random weights and units, their labels and the inspector, against the Python API."""
     config = PlaygroundConfig(data="moons", hidden=(3, 4), activation="sigmoid", optimizer="adam", learning_rate=0.1)
     playground = Playground(config, seeds=[2])
@@ -113,7 +110,7 @@ def test_numbers_are_the_playgrounds(browser, address, viewport):
     rng = random.Random(0)
     places = rng.sample(playground.network.places(), 6)
     situation = "?data=moons&hidden=3-4&activation=sigmoid&optimizer=adam&rate=0.1&seed=2&step=25&point=7"
-    with opened(browser, address + situation, viewport) as page:
+    with hand.opened(browser, address + situation) as page:
         ready(page, 25)
         for layer, unit, source in places:
             kind = f"b{layer}.{unit}" if source is None else f"w{layer}.{unit}.{source}"
@@ -141,20 +138,20 @@ def test_numbers_are_the_playgrounds(browser, address, viewport):
         assert copied(page, "held-out loss") == scores.held_out_loss_K[0]
 
 
-@SIZES
-def test_play_pause_step_and_scrub(browser, address, viewport):
-    with opened(browser, f"{address}?speed=8", viewport) as page:
+@HANDS
+def test_play_pause_step_and_scrub(browser, address, hand):
+    with hand.opened(browser, f"{address}?speed=8") as page:
         ready(page)
-        page.get_by_role("button", name="Play", exact=True).click()
+        hand.use(page.get_by_role("button", name="Play", exact=True))
         page.wait_for_function("() => +document.querySelector('input[aria-label=\"Go to step\"]').value > 20")
-        page.get_by_role("button", name="Pause", exact=True).click()
+        hand.use(page.get_by_role("button", name="Pause", exact=True))
         here = int(page.get_by_label("Go to step").input_value())
         assert situation(page)["step"] == str(here)
-        page.get_by_role("button", name="One step back").click()
+        hand.use(page.get_by_role("button", name="One step back"))
         at_step(page, here - 1)
-        page.get_by_role("button", name="One step forward").click()
+        hand.use(page.get_by_role("button", name="One step forward"))
         at_step(page, here)
-        page.get_by_role("button", name="Back to the beginning").click()
+        hand.use(page.get_by_role("button", name="Back to the beginning"))
         at_step(page, 0)
         # keyboard, with nothing focused
         page.evaluate("document.activeElement.blur()")
@@ -195,32 +192,32 @@ def test_as_fast_as_possible_goes_far(browser, address):
         page.get_by_role("button", name="Pause", exact=True).click()
 
 
-@SIZES
-def test_phases_one_at_a_time(browser, address, viewport):
-    with opened(browser, f"{address}?step=3", viewport) as page:
+@HANDS
+def test_phases_one_at_a_time(browser, address, hand):
+    with hand.opened(browser, f"{address}?step=3") as page:
         ready(page, 3)
         for phase in ("forward", "loss", "backward", "update"):
-            page.get_by_role("button", name="Next phase").click()
+            hand.use(page.get_by_role("button", name="Next phase"))
             assert page.get_by_role("button", name=re.compile(phase, re.I), pressed=True).count()
         numbers = page.locator("[data-id='w2.1.1'] text").text_content()
         playground = Playground()
         playground.seek(3)
         assert close(float(numbers), playground.formula("update", 2, 1, 1).value, digits=2)
-        page.get_by_role("button", name="Next phase").click()
+        hand.use(page.get_by_role("button", name="Next phase"))
         at_step(page, 4)
         assert situation(page)["phase"] == "forward"
         page.evaluate("document.activeElement.blur()")
         page.keyboard.press("Shift+ArrowLeft")
         at_step(page, 3)
         assert situation(page)["phase"] == "update"
-        page.get_by_role("button", name=re.compile("backward", re.I)).first.click()
+        hand.use(page.get_by_role("button", name=re.compile("backward", re.I)).first)
         numbers = page.locator("[data-id='w2.1.1'] text").text_content()
         assert close(float(numbers), playground.formula("gradient", 2, 1, 1).value, digits=2)
 
 
-@SIZES
-def test_walk_the_network_by_keys(browser, address, viewport):
-    with opened(browser, f"{address}?hidden=2-3", viewport) as page:
+@HANDS
+def test_walk_the_network_by_keys(browser, address, hand):
+    with hand.opened(browser, f"{address}?hidden=2-3") as page:
         ready(page)
         page.locator("[data-id='u1.1']").focus()
         seen = []
@@ -240,9 +237,9 @@ def test_walk_the_network_by_keys(browser, address, viewport):
         page.get_by_role("heading", name="Weight from unit 1 of layer 1 to unit 2 of layer 2").wait_for()
 
 
-@SIZES
-def test_change_a_weight(browser, address, viewport):
-    with opened(browser, f"{address}?step=10", viewport) as page:
+@HANDS
+def test_change_a_weight(browser, address, hand):
+    with hand.opened(browser, f"{address}?step=10") as page:
         ready(page, 10)
         weight = page.locator("[data-id='w1.2.1']")
         playground = Playground()
@@ -268,7 +265,7 @@ def test_change_a_weight(browser, address, viewport):
         )
         assert situation(page)["edits"] == "10*w*1*2*1*1.5"
         # undone
-        page.get_by_role("button", name="Undo").click()
+        hand.use(page.get_by_role("button", name="Undo"))
         page.wait_for_function("() => !new URLSearchParams(location.search).has('edits')")
         page.go_back()
         page.wait_for_function("() => new URLSearchParams(location.search).has('edits')")
@@ -297,9 +294,9 @@ def test_drag_a_weight(browser, address):
         page.wait_for_function("() => !new URLSearchParams(location.search).has('edits')")
 
 
-@SIZES
-def test_points_moved_flipped_and_painted(browser, address, viewport):
-    with opened(browser, address, viewport) as page:
+@HANDS
+def test_points_moved_flipped_and_painted(browser, address, hand):
+    with hand.opened(browser, address) as page:
         ready(page)
         plane = page.get_by_role("application")
         plane.evaluate("node => node.scrollIntoView({block: 'center'})")
@@ -334,7 +331,7 @@ def test_points_moved_flipped_and_painted(browser, address, viewport):
         edits = situation(page)["edits"].split("*")
         assert edits[:2] == ["0", "p"]
         assert abs(float(edits[3]) - 0.02) < 0.02
-        page.get_by_role("button", name="Paint noise").click()
+        hand.use(page.get_by_role("button", name="Paint noise"))
         plane.evaluate("node => node.scrollIntoView({block: 'center'})")
         box = plane.bounding_box()
         page.mouse.move(*place(-0.8, 0.6))
@@ -348,13 +345,13 @@ def test_points_moved_flipped_and_painted(browser, address, viewport):
         assert (np.abs(where[:, 1] - 0.6) < 0.2).all()
 
 
-@SIZES
-def test_settings(browser, address, viewport):
-    with opened(browser, address, viewport) as page:
+@HANDS
+def test_settings(browser, address, hand):
+    with hand.opened(browser, address) as page:
         ready(page)
         page.get_by_text("Spiral", exact=True).click()
-        page.get_by_role("button", name="One hidden layer more").click()
-        page.get_by_role("button", name="One unit less in layer 2").click()
+        hand.use(page.get_by_role("button", name="One hidden layer more"))
+        hand.use(page.get_by_role("button", name="One unit less in layer 2"))
         page.locator("[data-id='u2.3']").wait_for()
         page.get_by_role("combobox", name="Optimizer").select_option("adam")
         page.get_by_role("combobox", name="Activation").select_option("relu")
@@ -373,7 +370,7 @@ def test_settings(browser, address, viewport):
             "data": "spiral", "hidden": "4-3", "optimizer": "adam", "activation": "relu", "loss": "squared_error",
             "batch": "10", "rate": "0.49", "noise": "0.5", "points": "500", "penalty": "0.05", "seed": "5",
         }  # fmt: skip
-        page.get_by_role("button", name="Randomise").click()
+        hand.use(page.get_by_role("button", name="Randomise"))
         page.wait_for_function("() => new URLSearchParams(location.search).get('seed') !== '5'")
         page.go_back()
         page.wait_for_function("() => new URLSearchParams(location.search).get('seed') === '5'")
@@ -406,9 +403,9 @@ def test_own_points(browser, address):
         assert situation(page)["own"] == "0*0*1_1*1*0_-1*1*1"
 
 
-@SIZES
-def test_by_hand(browser, address, viewport):
-    with opened(browser, f"{address}?step=8&hidden=2&point=3", viewport) as page:
+@HANDS
+def test_by_hand(browser, address, hand):
+    with hand.opened(browser, f"{address}?step=8&hidden=2&point=3") as page:
         ready(page, 8)
         page.get_by_role("tab", name="Inspector").focus()
         page.keyboard.press("ArrowRight")
@@ -428,9 +425,9 @@ def test_by_hand(browser, address, viewport):
         page.get_by_role("heading", name="Weight from input x1 to unit 2").wait_for()
 
 
-@SIZES
-def test_paths(browser, address, viewport):
-    with opened(browser, f"{address}?tab=paths&step=100&hidden=3-2", viewport) as page:
+@HANDS
+def test_paths(browser, address, hand):
+    with hand.opened(browser, f"{address}?tab=paths&step=100&hidden=3-2") as page:
         ready(page, 100)
         playground = Playground(PlaygroundConfig(hidden=(3, 2)))
         playground.seek(100)
@@ -453,19 +450,19 @@ def test_paths(browser, address, viewport):
         assert rows.nth(1).get_by_role("button").first.get_attribute("aria-pressed") == "true"
 
 
-@SIZES
-def test_curves(browser, address, viewport):
-    with opened(browser, f"{address}?tab=curves&step=60", viewport) as page:
+@HANDS
+def test_curves(browser, address, hand):
+    with hand.opened(browser, f"{address}?tab=curves&step=60") as page:
         ready(page, 60)
         page.get_by_role("heading", name="Share of right answers").wait_for()
-        page.get_by_role("button", name="into the output").click()
+        hand.use(page.get_by_role("button", name="into the output"))
         page.get_by_text("4 → 1").first.wait_for()
         assert situation(page)["layer"] == "2"
 
 
-@SIZES
-def test_nine_seeds_and_nine_rates(browser, address, viewport):
-    with opened(browser, f"{address}?tab=many&hidden=2&step=400", viewport) as page:
+@HANDS
+def test_nine_seeds_and_nine_rates(browser, address, hand):
+    with hand.opened(browser, f"{address}?tab=many&hidden=2&step=400") as page:
         ready(page, 400)
         crowd = Playground(PlaygroundConfig(hidden=(2,)), seeds=range(9))
         crowd.seek(400)
@@ -477,23 +474,23 @@ def test_nine_seeds_and_nine_rates(browser, address, viewport):
             assert ("all right" in said) == (share == 1)
             if share < 1:
                 assert f"{round(share * 100):d} % right" in said
-        press(page.get_by_role("button", name=re.compile("^Open seed 4:")))
+        hand.use(page.get_by_role("button", name=re.compile("^Open seed 4:")))
         page.wait_for_function("() => new URLSearchParams(location.search).get('seed') === '4'")
-        page.get_by_role("button", name="Nine learning rates").click()
-        page.get_by_role("button", name=re.compile("^Open rate 3:")).click()
+        hand.use(page.get_by_role("button", name="Nine learning rates"))
+        hand.use(page.get_by_role("button", name=re.compile("^Open rate 3:")))
         assert situation(page)["rate"] == "3"
 
 
-@SIZES
-def test_divergence_in_words(browser, address, viewport):
-    with opened(browser, f"{address}?activation=relu&edits=40*w*2*1*2*1e200&step=38", viewport) as page:
+@HANDS
+def test_divergence_in_words(browser, address, hand):
+    with hand.opened(browser, f"{address}?activation=relu&edits=40*w*2*1*2*1e200&step=38") as page:
         ready(page, 38)
         page.evaluate("document.activeElement.blur()")
         page.keyboard.press("Space")
         page.get_by_text("It stops at step 41.").wait_for()
         page.get_by_text("z of layer 2, unit 1, point 47 became infinite").wait_for()
         page.get_by_role("button", name="Play", exact=True).wait_for()  # it has paused by itself
-        page.get_by_role("button", name="bias of unit 2", exact=True).last.click()
+        hand.use(page.get_by_role("button", name="bias of unit 2", exact=True).last)
         at_step(page, 40)
         assert situation(page)["pick"] == "b1.2"
         page.get_by_role("heading", name="Bias of unit 2").wait_for()
@@ -510,20 +507,20 @@ def test_a_leap_in_words(browser, address):
         page.get_by_text(f"the loss goes up from {before:.3g} to {after:.3g}").wait_for()
 
 
-@SIZES
-def test_presets_share_and_help(browser, address, viewport):
-    with opened(browser, address, viewport) as page:
+@HANDS
+def test_presets_share_and_help(browser, address, hand):
+    with hand.opened(browser, address) as page:
         ready(page)
-        page.get_by_role("button", name="Presets").click()
+        hand.use(page.get_by_role("button", name="Presets"))
         page.get_by_role("link", name=re.compile("Too small for XOR")).click()
         page.get_by_text("One hidden unit draws one line").wait_for()
         ready(page)
         assert situation(page) == {"preset": "small", "hidden": "1"}
-        page.get_by_role("button", name="Close these words").click()
-        page.get_by_role("button", name="Share").click()
+        hand.use(page.get_by_role("button", name="Close these words"))
+        hand.use(page.get_by_role("button", name="Share"))
         page.get_by_label("Presets").check()
         page.get_by_label("Learning", exact=True).check()
-        page.get_by_role("button", name="Copy", exact=True).click()
+        hand.use(page.get_by_role("button", name="Copy", exact=True))
         page.get_by_text("Link copied").wait_for()
         link = page.evaluate("navigator.clipboard.readText()")
         assert "hide=presets.learning" in link
