@@ -7,7 +7,7 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from cutaway.server.arrays import ArraysResponse, with_arrays
+from cutaway.server.arrays import ArraysResponse, answered, with_arrays
 from cutaway.server.lab import TheLab
 from cutaway.server.routes.lens_common import (
     LONGEST_PROMPT,
@@ -63,6 +63,7 @@ class Patched(BaseModel):
 def patch(lab: TheLab, asked: PatchAsked) -> ArraysResponse:
     """Return what every place of the first text does to the reading of the second."""
     from cutaway.lens.patch import patch as patch_prompts
+    from cutaway.lens.patch_figure import patch_data
 
     opened = lab.models.open(asked.model)
     with opened.lock:
@@ -89,24 +90,13 @@ def patch(lab: TheLab, asked: PatchAsked) -> ArraysResponse:
                 at=where,
                 on_done=lambda done, of: opened.lock.give_way(),
             )
-    n_rows, n_columns = found.patched_LX.shape
-    others = [None if partner is None else found.clean.pieces[partner] for partner in found.partners]
-    is_heads = asked.what == "z"
-    meta = Patched(
-        what=asked.what,
+    return answered(
+        Patched,
+        patch_data(found),
         at=-1 if where is None else where[0],
         second_tokens=list(found.corrupted.pieces),
-        cut=found.clean.cut,
-        second_cut=found.corrupted.cut,
-        rows=[f"block {layer}" for layer in range(n_rows)],
-        columns=[f"head {head}" for head in range(n_columns)] if is_heads else list(found.corrupted.pieces),
-        others=[] if is_heads else others,
-        note=found.note,
         answer=chances(opened, first_V, [answer])[0],
         other=chances(opened, second_V, [other])[0],
         first_candidates=first,
         second_candidates=second,
-        first_value=found.clean_logit,
-        second_value=found.corrupted_logit,
     )
-    return ArraysResponse(meta, {"effect": found.effect_LX.numpy(), "value": found.patched_LX.numpy()})
