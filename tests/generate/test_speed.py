@@ -103,7 +103,17 @@ def test_both_ways_write_the_same(kind: str) -> None:
 def test_a_coarse_model_is_measured_too() -> None:
     found = measure_speed(model("ours", torch.bfloat16), TOKENIZER, "hello", n_tokens=4, rounds=1)
     assert found.dtype == "bfloat16"
-    assert found.peaks is measure_peaks("bfloat16", torch.get_num_threads())
+    again = measure_peaks("bfloat16", torch.get_num_threads())
+    assert again.operations_per_second >= found.peaks.operations_per_second > 0
+    assert again.bytes_per_second >= found.peaks.bytes_per_second > 0
+
+
+def test_a_step_is_bound_by_the_slower_of_two() -> None:
+    peaks = speed.Peaks(operations_per_second=100.0, bytes_per_second=10.0)
+    assert peaks.shortest_seconds(200, 10) == 2.0
+    assert peaks.bound_by(200, 10) == "computing"
+    assert peaks.shortest_seconds(200, 30) == 3.0
+    assert peaks.bound_by(200, 30) == "reading memory"
 
 
 def test_a_long_prompt_leaves_room_for_the_new_tokens() -> None:

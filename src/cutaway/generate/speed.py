@@ -19,7 +19,6 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -230,19 +229,24 @@ def count_step_bytes(config: ModelConfig, n_new: int, n_known: int, dtype: str =
     return (count.blocks + count.norms + head + rows + kept * (n_new + n_known)) * BYTES[dtype]
 
 
-@lru_cache(maxsize=8)
 def measure_peaks(dtype: str, threads: int) -> Peaks:
-    """Measure what this machine does at most in this precision: the best of several products and sums.
+    """Measure what this machine does at most in this precision: the best of several products and sums, now and before.
 
     Args:
         threads: PyTorch's threads now; another number is another measurement.
     """
-    kind = getattr(torch, dtype)
-    a, b = torch.ones(1024, 1024, dtype=kind), torch.ones(1024, 1024, dtype=kind)
+    a = torch.ones(512, 512, dtype=getattr(torch, dtype))
     array = torch.ones(16 << 20, dtype=torch.float32)  # more than the processor keeps
-    multiply = min(_seconds(lambda: a @ b) for _ in range(6))
-    add = min(_seconds(lambda: array.sum()) for _ in range(6))
-    return Peaks(2 * 1024**3 / multiply, array.nbytes / add)
+    found = Peaks(2 * 512**3 / _best_seconds(lambda: a @ a), array.nbytes / _best_seconds(array.sum))
+    before = _best_so_far.get((dtype, threads), found)  # something else may have kept the machine busy just now
+    _best_so_far[dtype, threads] = Peaks(
+        max(found.operations_per_second, before.operations_per_second),
+        max(found.bytes_per_second, before.bytes_per_second),
+    )
+    return _best_so_far[dtype, threads]
+
+
+_best_so_far: dict[tuple[str, int], Peaks] = {}
 
 
 def _write(
@@ -278,7 +282,12 @@ def _way(
     )
 
 
-def _seconds(work: Callable[[], Any]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
+def _best_seconds(work: Callable[[], Any]) -> float:
+    best, began = float("inf"), time.perf_counter()
+    for _ in range(20):
+        started = time.perf_counter()
+        work()
+        best = min(best, time.perf_counter() - started)
+        if time.perf_counter() - began > 0.3:
+            break
+    return best
