@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cutaway.generate.config import SamplingConfig
-from cutaway.server.chat import chat_text
+from cutaway.interop.chat_template import chat_text
 from cutaway.server.completion_asked import ChatAsked, FieldError, TextAsked
 from cutaway.server.completion_told import REASONS, ChatShape, ContextError, Shape, TokenTold, Told, named, sent, usage
 from cutaway.server.models import Opened

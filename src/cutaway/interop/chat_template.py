@@ -4,6 +4,10 @@ A model trained on conversations says how it wants them in a template (Jinja, in
 chat_template.jinja), which is run in a sandbox. A model without one has never seen a conversation, and gets what it knows:
 one text to go on with. What it wrote (`assistant`) follows directly on what was before, every other message begins on a
 new line, and the answer goes on from the end of the last message.
+
+For training, a conversation is parted into what is given and what is to be learned (`segments`): the answer begins where
+the template says an answer follows, and ends with the template's own mark of the end. A base that is to learn answering
+gets `PLAIN_TEMPLATE`; kept beside the tuned model it makes every tool ask in the form the model was trained on.
 """
 
 from __future__ import annotations
@@ -20,6 +24,13 @@ from cutaway.text.tokenizer_files import read_json, special_token
 
 CONFIG, TEMPLATE = "tokenizer_config.json", "chat_template.jinja"
 LARGEST_TEXT = 4 << 20
+PLAIN_TEMPLATE = (
+    "{% for message in messages %}{% if not loop.first %}{{ '\\n\\n' }}{% endif %}"
+    "{{ '### ' + {'user': 'Prompt', 'assistant': 'Response'}.get(message['role'], 'System') + ':\\n' }}"
+    "{{ message['content'] }}{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '\\n\\n### Response:\\n' }}{% endif %}"
+)
+"""The plain delimiters of models that come without a template."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +40,15 @@ class ChatText:
     text: str
     has_marks: bool
     """Whether a template wrote it, with the marks of beginning and end that the model wants."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of a conversation's text."""
+
+    text: str
+    is_response: bool
+    """Whether the model is to learn to write it."""
 
 
 def chat_text(folder: Path, messages: Sequence[dict[str, str]]) -> ChatText:
@@ -47,6 +67,40 @@ def chat_text(folder: Path, messages: Sequence[dict[str, str]]) -> ChatText:
     if template is None:
         return ChatText(plain_text(messages), False)
     return ChatText(render(template, marks, messages), True)
+
+
+def segments(folder: Path, messages: Sequence[dict[str, str]]) -> list[Segment]:
+    """Return a conversation in the form this folder's model is trained on, parted into given and to be learned.
+
+    The texts joined are the whole text. Marks are in it: a tokenizer must not add its own.
+
+    Raises:
+        UsageError: no message is an answer, or the template refuses them.
+        ModelFormatError: the template is broken, or writes an answer elsewhere than where it says an answer follows.
+    """
+    template, marks = read_template(folder)
+    return segments_of(template if template is not None else PLAIN_TEMPLATE, marks, messages)
+
+
+def segments_of(template: str, marks: dict[str, str], messages: Sequence[dict[str, str]]) -> list[Segment]:
+    """Return `segments` for a template in hand."""
+    found: list[Segment] = []
+    done = ""
+    for index, message in enumerate(messages):
+        if message["role"] != "assistant":
+            continue
+        given = render(template, marks, messages[:index]) if index else ""
+        whole = render(template, marks, messages[: index + 1], answer_follows=False)
+        if not (given.startswith(done) and whole.startswith(given)):
+            raise ModelFormatError(
+                f"the chat template does not write message {index + 1} where it says an answer follows, so the answer "
+                f"cannot be told from the prompt; train on prompt and completion with a plain template instead"
+            )
+        found += [Segment(given[len(done) :], False), Segment(whole[len(given) :], True)]
+        done = whole
+    if not found:
+        raise UsageError("no message is an answer (role assistant); there is nothing to learn")
+    return [segment for segment in found if segment.text]
 
 
 def plain_text(messages: Sequence[dict[str, str]]) -> str:
@@ -76,8 +130,10 @@ def read_template(folder: Path) -> tuple[str | None, dict[str, str]]:
     return (template if isinstance(template, str) else None), marks
 
 
-def render(template: str, marks: dict[str, str], messages: Sequence[dict[str, str]]) -> str:
-    """Run a template as `transformers` does, with an answer to follow."""
+def render(
+    template: str, marks: dict[str, str], messages: Sequence[dict[str, str]], *, answer_follows: bool = True
+) -> str:
+    """Run a template as `transformers` does."""
     from jinja2 import TemplateError
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -96,7 +152,7 @@ def render(template: str, marks: dict[str, str], messages: Sequence[dict[str, st
     try:
         pieces, length = [], 0
         for piece in environment.from_string(template).generate(
-            messages=list(messages), add_generation_prompt=True, tools=None, documents=None, **marks
+            messages=list(messages), add_generation_prompt=answer_follows, tools=None, documents=None, **marks
         ):
             pieces.append(piece)
             if (length := length + len(piece)) > LARGEST_TEXT:
