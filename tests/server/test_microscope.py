@@ -615,7 +615,11 @@ def test_a_list_does_not_wait_for_torch(made: Path) -> None:
         "from cutaway.server.app import create_app; from cutaway.server.lab import Lab\n"
         f"page = TestClient(create_app(Lab(Path({str(made)!r}))))\n"
         "assert len(page.get('/api/traces').json()) == 4\n"
-        "assert 'torch' not in sys.modules"
+        "assert 'torch' not in sys.modules\n"
+        "assert page.post('/api/microscope/warm').status_code == 200\n"
+        "import threading\n"
+        "[one.join() for one in threading.enumerate() if one.name == 'warm']\n"
+        "assert 'torch' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
