@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from server.labs import end_jobs, training, wait_for
-from web.browser import LOOKS, accessibility_problems, look, opened, press, serving, sideways_scroll
+from web.browser import HANDS, LOOKS, Hand, accessibility_problems, look, opened, press, serving, sideways_scroll
 
 from cutaway.server.app import create_app
 from cutaway.server.lab import Lab
@@ -40,10 +41,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = folder / "home"
     home.mkdir()
     lab = Lab(home)
-    for name in ("fox-1", "fox-2", "a-rather-long-name-of-a-run-1"):
-        lab.jobs.submit(training(folder, name, 60), "train", name)
+    lab.jobs.submit(training(folder, "fox-1", 60), "train", "fox-1")
     wait_for(lambda: all(job.state == "done" for job in lab.jobs.list()), 120)
     lab.jobs.close()
+    for name in ("fox-2", "a-rather-long-name-of-a-run-1"):
+        shutil.copytree(home / "fox-1", home / name, copy_function=shutil.copyfile)
     for name, ended in (("fox-1", {"status": "stopped"}), ("fox-2", {"status": "failed", "reason": "no room left"})):
         (home / name / "summary.json").write_text(json.dumps(ended))
     return home
@@ -128,12 +130,20 @@ def test_numbers_and_words_are_those_of_the_runs(browser: Any, trained: Path) ->
         assert "stopped, can go on" in line.inner_text()
 
 
-def test_samples_by_keyboard_are_a_link(browser: Any, trained: Path) -> None:
-    with serving(create_app(Lab(trained))) as address, opened(browser, address) as page:
+@HANDS
+def test_samples_are_a_link(browser: Any, trained: Path, hand: Hand) -> None:
+    with serving(create_app(Lab(trained))) as address, hand.opened(browser, address) as page:
         slider = page.get_by_role("slider", name="From noise to now")
         slider.wait_for()
         last = page.get_by_role("region", name="sample after").inner_text()
-        press(slider, "Home")
+        if hand.is_mouse:
+            box = slider.bounding_box()
+            page.mouse.move(box["x"] + box["width"] - 8, box["y"] + box["height"] / 2)
+            page.mouse.down()
+            page.mouse.move(box["x"] + 2, box["y"] + box["height"] / 2, steps=3)
+            page.mouse.up()
+        else:
+            press(slider, "Home")
         page.get_by_text("went on like this after one step").wait_for()
         assert page.get_by_role("region", name="sample after").inner_text() != last
         page.wait_for_url("**/?sample=1")
@@ -141,13 +151,14 @@ def test_samples_by_keyboard_are_a_link(browser: Any, trained: Path) -> None:
         page.get_by_text("went on like this after one step").wait_for()
 
 
-def test_where_one_can_go(browser: Any, trained: Path) -> None:
+@HANDS
+def test_where_one_can_go(browser: Any, trained: Path, hand: Hand) -> None:
     newest = "a-rather-long-name-of-a-run-1"
-    with serving(create_app(Lab(trained))) as address, opened(browser, address) as page:
+    with serving(create_app(Lab(trained))) as address, hand.opened(browser, address) as page:
         page.get_by_role("link", name="Open up a step of it").wait_for()
         links = page.locator("main a").evaluate_all("all => all.map((one) => one.getAttribute('href'))")
         assert {f"/generate?model={newest}", "/generate?model=fox-1"} <= set(links)
         assert {"/playground", "/runs", f"/microscope?run={newest}", f"/runs/{newest}", "/runs/fox-1"} <= set(links)
         assert f"/runs/compare?runs={newest},fox-2" in links
-        press(page.get_by_role("link", name="Playground A network"))
+        hand.use(page.get_by_role("link", name="Playground A network"))
         page.wait_for_url(f"{address}/playground")
