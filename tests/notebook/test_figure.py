@@ -15,10 +15,13 @@ import pytest
 import torch
 
 import cutaway
+from cutaway import lens
 from cutaway.base.errors import CutawayError
 from cutaway.base.runs import JsonLines
+from cutaway.lens import attention_figure
 from cutaway.notebook import Figure, figure
 from cutaway.notebook.still import Still
+from lens.small_models import TEXT, TOKENIZER, small_model
 
 FILES = Path(cutaway.__file__).parent / "notebook" / "figure_files"
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -147,3 +150,18 @@ def test_a_run_shows_its_curves(tmp_path: Path) -> None:
     np.testing.assert_array_equal(arrays["validation_loss"], [3.25, math.nan])
     assert repr(run.show()).splitlines()[-1].split() == ["1", "3.5", "3.25"]
     assert repr(run) in run._repr_mimebundle_()["text/plain"]
+
+
+def test_patterns_of_a_long_text_are_asked_for_head_by_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = lens.attention(small_model("ours"), TOKENIZER, TEXT)
+    assert "pattern" in found.show().data
+    monkeypatch.setattr(attention_figure, "MOST_SAVED_BYTES", 0)
+    shown = found.show()
+    assert "pattern" not in shown.data
+    assert shown.answer is not None
+    one = shown.answer({"what": "head", "layer": 2, "head": 1})["pattern"]
+    np.testing.assert_array_equal(one, found.pattern_LHTS[2, 1].numpy())
+    mean = shown.answer({"what": "head", "layer": None, "head": None})["pattern"]
+    np.testing.assert_allclose(mean, found.over_all_TS.numpy(), rtol=1e-6)
+    with pytest.raises(CutawayError, match="there is no 9: it goes from 0 to 3"):
+        shown.answer({"what": "head", "layer": 0, "head": 9})

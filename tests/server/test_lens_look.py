@@ -17,12 +17,12 @@ from server.model_folders import KINDS, TOKENIZER, save_model
 from cutaway import lens
 from cutaway.interop.hub_folder import save_folder
 from cutaway.lens.activations import read
+from cutaway.lens.attention_figure import SMALL, pooled
 from cutaway.models.build import build
 from cutaway.models.config import GPTConfig
 from cutaway.server.app import create_app
 from cutaway.server.lab import Lab
 from cutaway.server.routes import lens_attention
-from cutaway.server.routes.lens_attention import SMALL, pooled
 from cutaway.text.bpe import BPETokenizer
 from cutaway.workbench import Run, load
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 
 from cutaway.base.errors import UsageError
-from cutaway.server.arrays import ArraysResponse, with_arrays
+from cutaway.server.arrays import ArraysResponse, answered, with_arrays
 from cutaway.server.lab import Lab, TheLab
 
 if TYPE_CHECKING:
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from cutaway.lens.kinds import HeadKinds
 
 router = APIRouter()
-SMALL = 48
-"""Rows and columns a head's small picture has at most."""
 MOST_WEIGHTS = 200_000_000
 """Of all heads together: GPT-2 with its whole context has 151 million."""
 
@@ -117,30 +114,10 @@ def scores(lab: Lab, asked: TextToRead, found: Attention) -> HeadKinds:
 @router.post("/lens/attention", **with_arrays(HeadsMeta))
 def heads(lab: TheLab, asked: TextToRead) -> ArraysResponse:
     """Return small pictures of where every head looks, and what kind of head it is on this text."""
-    from cutaway.lens.kinds import ENOUGH, FEWEST
+    from cutaway.lens.attention_figure import heads_data
 
     found, context_length = patterns(lab, asked)
-    kinds = scores(lab, asked, found)
-    pattern = found.pattern_LHTS.numpy()
-    n_layers, n_heads = pattern.shape[:2]
-    small, step = pooled(np.concatenate([pattern, pattern.mean(1, keepdims=True)], axis=1))
-    meta = HeadsMeta(
-        tokens=list(found.prompt.pieces),
-        ids=list(found.prompt.ids),
-        cut=found.prompt.cut,
-        context_length=context_length,
-        layers=n_layers,
-        heads=n_heads,
-        small_step=step,
-        kinds=[
-            KindOfHead(name=name, enough=ENOUGH[name], positions=n, fewest=FEWEST)
-            for name, n in zip(kinds.kinds, kinds.positions_K, strict=True)
-        ],
-        called=[[kinds.best(layer, head) for head in range(n_heads)] for layer in range(n_layers)],
-    )
-    return ArraysResponse(
-        meta, {"score": kinds.score_LHK.numpy(), "raw": kinds.raw_LHK.numpy(), "small": small.astype(np.float32)}
-    )
+    return answered(HeadsMeta, heads_data(found, scores(lab, asked, found)), context_length=context_length)
 
 
 @router.post("/lens/attention/head", **with_arrays(PatternMeta))
@@ -156,13 +133,3 @@ def head(lab: TheLab, asked: HeadToRead) -> ArraysResponse:
     some = some if asked.head is None else some[:, asked.head : asked.head + 1]
     meta = PatternMeta(tokens=list(found.prompt.pieces), layer=asked.layer, head=asked.head)
     return ArraysResponse(meta, {"pattern": some.mean((0, 1)).numpy()})
-
-
-def pooled(pattern: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return patterns of at most SMALL rows and columns, the largest weight of those that share one, and how many do."""
-    T = pattern.shape[-1]
-    step = -(-T // SMALL)
-    if step == 1:
-        return pattern, 1
-    starts = np.arange(0, T, step)
-    return np.maximum.reduceat(np.maximum.reduceat(pattern, starts, axis=-2), starts, axis=-1), step
