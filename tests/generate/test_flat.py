@@ -27,6 +27,9 @@ CONFIGS: dict[str, ModelConfig] = {
         V, 40, 24, 2, 4, positions="learned", norm="layer", mlp="gelu_tanh", bias=True, tied=True,
         qk_norm=False, **WIDE,
     ),
+    "other numbers": GPTConfig(
+        V, 40, 24, 2, 4, attention_scale=0.9, rotary_base=37.0, norm_eps=0.1, norm="layer", norm_gain=False, d_ff=40, **WIDE
+    ),
     "bare": GPTConfig(
         V, 40, 24, 2, 4, positions="none", norm_gain=False, final_norm=False, mlp="gelu", **WIDE
     ),

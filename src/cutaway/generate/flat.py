@@ -102,7 +102,7 @@ def _flat_block(block: Block, layer: LayerCache, fit: _Fit) -> Callable[[Tensor,
 
 def _flat_attention(attn: nn.Module, layer: LayerCache, fit: _Fit) -> Callable[[Tensor, int], Tensor]:
     assert isinstance(attn, Attention)
-    H, G, D = attn.n_heads, attn.n_kv_heads, attn.d_head
+    H, G, D, scale = attn.n_heads, attn.n_kv_heads, attn.d_head, attn.scale
     qkv_proj, o_proj = fit.linear([attn.q_proj, attn.k_proj, attn.v_proj]), fit.linear([attn.o_proj])
     qk_norm, rotate = _norm(attn.qk_norm), _rotation(attn.rotary)
     keys_BNGD, values_BNGD = layer.keys, layer.values
@@ -122,7 +122,7 @@ def _flat_attention(attn: nn.Module, layer: LayerCache, fit: _Fit) -> Callable[[
         values_BNGD.select(1, position).copy_(v_BGD)
         S = layer.length = position + 1
         keys_BGSD, values_BGSD = keys_BGND.narrow(2, 0, S), values_BGND.narrow(2, 0, S)
-        z_BHTD = sdpa(q_BHD.unsqueeze(2), keys_BGSD, values_BGSD, enable_gqa=is_grouped)
+        z_BHTD = sdpa(q_BHD.unsqueeze(2), keys_BGSD, values_BGSD, scale=scale, enable_gqa=is_grouped)
         return o_proj(z_BHTD.view(-1, H * D))
 
     return attend
