@@ -1,0 +1,1 @@
+"""A writer's own material: imported, cleaned, made into pairs to learn from."""
