@@ -11,7 +11,7 @@ from cutaway.notebook import widget
 pytest.importorskip("anywidget")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # no longer: Playwright's event loop would stand in the way of all that follows
 def browser() -> Iterator[Any]:
     if CHROMIUM is None:
         pytest.skip(
