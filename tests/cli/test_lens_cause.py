@@ -89,7 +89,9 @@ def test_patch(folder: str, capsys: pytest.CaptureFixture[str], word: str) -> No
     found.pop("model")
     assert found == expected.as_dict()
     said = out(capsys, "patch", *words)
-    assert "they differ at position 4 'c' for 'd', 5 'a' for 'o', 6 't' for 'g', 12 'o' for 'i'" in " ".join(said.split())
+    assert "they differ at position 4 'c' for 'd', 5 'a' for 'o', 6 't' for 'g', 12 'o' for 'i'" in " ".join(
+        said.split()
+    )
     assert f"{float(expected.effect_LX.flatten()[expected.effect_LX.abs().argmax()]):+.4f}" in said
 
 
