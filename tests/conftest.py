@@ -11,7 +11,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 from jaxtyping import install_import_hook
 
 _hook = install_import_hook(
-    ["cutaway.nn", "cutaway.models", "cutaway.text", "cutaway.generate", "cutaway.train"], "shapecheck.checked"
+    ["cutaway.nn", "cutaway.models", "cutaway.text", "cutaway.generate", "cutaway.train", "cutaway.tune"],
+    "shapecheck.checked",
 )
 
 from pathlib import Path  # noqa: E402

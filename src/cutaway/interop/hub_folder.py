@@ -185,8 +185,13 @@ def choose_layout(config: ModelConfig, model_type: str | None) -> Layout:
 def stored_tensors(model: Decoder, layout: Layout, config: ModelConfig) -> dict[str, Tensor]:
     """Return the tensors a folder of this layout holds."""
     parameters = dict(model.named_parameters())
+    pieces = layout.pieces(config)
+    if extra := sorted(set(parameters) - {piece.ours for piece in pieces}):
+        raise UsageError(
+            f"a model folder has no place for {_some(extra)}; merge adapters for good (bake) before saving"
+        )
     parts: dict[str, list[Tensor]] = {}
-    for piece in layout.pieces(config):
+    for piece in pieces:
         parameter = parameters[piece.ours].detach()
         parts.setdefault(piece.stored, []).append(parameter.T if piece.transposed else parameter)
     return {

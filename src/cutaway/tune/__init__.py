@@ -1,0 +1,1 @@
+"""Changing a model that is already trained."""
