@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cutaway.base.errors import DataError, UsageError
+from cutaway.text.bpe import BPETokenizer
 from cutaway.voice.near_duplicates import likenesses, words_of_text
 from cutaway.voice.pairs import (
     PairSettings,
@@ -185,6 +186,18 @@ def test_what_does_not_fit_is_split_and_nothing_is_lost(context: int) -> None:
             ]
             assert after == before
     assert all(len(one.after) == one.parts - 1 for one in report.split)
+
+
+def test_with_a_real_tokenizer_all_parts_fit() -> None:
+    pairs = [pair for piece in (*MANY[:2], essay("wall", 1, 400)) for pair in pairs_of(piece, "rain")]
+    tokenizer = BPETokenizer.train([pair.response for pair in pairs], 300)
+
+    def count(text: str) -> int:
+        return len(tokenizer.encode(text))
+
+    report, kept = budget(pairs, 400, count)
+    assert report.split
+    assert all(count(pair.prompt) + count(pair.response) + MARKS <= 400 for pair in kept)
 
 
 def test_tokens_are_estimated_from_words() -> None:

@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -207,7 +208,7 @@ def pairs_(argv: list[str]) -> None:
             from cutaway.text.tokenizer import load_tokenizer
 
             tokenizer = load_tokenizer(asked.tokenizer)
-            count = lambda text: len(tokenizer.encode(text))  # noqa: E731
+            count = cache(lambda text: len(tokenizer.encode(text)))
         status.update("counting tokens")
         both = [*made.train, *made.held_out]
         budgets = [budget(both, context, count)[0] for context in sorted({*CONTEXTS, asked.context or CONTEXTS[0]})]

@@ -1,7 +1,7 @@
 """What fits a model's context: how many pairs whole, which must be split, and where.
 
 A pair that is too long is split at the end of a paragraph: the first part keeps its prompt, every further one is asked to
-continue from the last paragraph before it. A single paragraph that is too long is cut at the end of a sentence, the rest
+continue from the last paragraph before it. A paragraph longer than a third of the context is cut at the end of a sentence, the rest
 going to the next part. Nothing is thrown away.
 """
 
@@ -57,7 +57,7 @@ def budget(pairs: Sequence[Pair], context: int, count: CountTokens) -> tuple[Bud
     """Return what fits a context, and the pairs parted so that all of them do.
 
     Raises:
-        DataError: a prompt alone does not fit, or a single sentence.
+        DataError: the head of a prompt alone does not fit, or a single word.
     """
     kept: list[Pair] = []
     parted: list[SplitPair] = []
@@ -76,19 +76,22 @@ def budget(pairs: Sequence[Pair], context: int, count: CountTokens) -> tuple[Bud
 
 
 def part(pair: Pair, context: int, count: CountTokens) -> list[Pair]:
-    """Part one pair that does not fit."""
+    """Part one pair that does not fit.
+
+    Pieces are counted one by one and summed: together they have as many tokens or fewer, as merges only join.
+    """
     prompt = _fitting_prompt(pair, context, count)
     parts: list[Pair] = []
-    held = ""
+    held, tokens = "", 0
     for paragraph in _pieces(pair.response, context // 3, count, pair.source):
-        longer = f"{held}{paragraph}"
-        if held and count(prompt) + count(longer.strip()) + MARKS > context:
+        more = count(paragraph)
+        if held and count(prompt) + tokens + more + MARKS > context:
             parts.append(Pair(prompt, held.strip(), pair.tier, pair.source, pair.date))
             before = _tail(held, context // 3, count)
             prompt = PROMPTS["continuation"].format(opening=before)
-            held = paragraph
+            held, tokens = paragraph, more
         else:
-            held = longer
+            held, tokens = held + paragraph, tokens + more
     return [*parts, Pair(prompt, held.strip(), pair.tier, pair.source, pair.date)]
 
 
