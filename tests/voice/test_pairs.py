@@ -106,6 +106,14 @@ def test_likeness_is_the_share_of_13_grams_and_jaccard() -> None:
     assert (0, 1) not in found
 
 
+def test_a_copy_without_any_13_gram_left_is_found() -> None:
+    words = MANY[0].text.split()
+    words[::12] = ["other"] * len(words[::12])
+    edited = Piece("edited", "Edited", "essay", "e.md", (Block("paragraph", " ".join(words)),))
+    assert not any(one.overlap for one in likenesses([MANY[0].text, edited.text]))
+    assert make_pairs([*MANY, edited]).split.groups == [["edited", "essay-0"]]
+
+
 def test_no_piece_makes_more_than_its_share() -> None:
     made = make_pairs([*MANY[:12], essay("long", paragraphs=200)], PairSettings(largest_share=0.15))
     assert "long" in {pair.source for pair in made.train}

@@ -2,8 +2,8 @@
 
 13-gram overlap: the share of the shorter text's runs of 13 words that stand in the other too (Brown et al. 2020, appendix
 C, kept tests out of training text so). It sees a passage copied into a longer text. MinHash (Broder 1997): the
-share of equal minima of 128 hash functions over runs of 5 words estimates the Jaccard index; pieces that agree on one of 32
-bands of 4 minima are compared. It sees a text that was edited everywhere, where few runs of 13 words are left.
+share of equal minima of 128 hash functions over runs of 5 words estimates the Jaccard index; pieces that agree on one of 64
+bands of 2 minima are compared. It sees a text that was edited everywhere, where few runs of 13 words are left.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 GRAM, SHINGLE = 13, 5
-HASHES, BAND = 128, 4
+HASHES, BAND = 128, 2
 MOST_HOLDERS = 50
 """A run of words in more texts than this is a formula, not a copy."""
 

@@ -1,8 +1,8 @@
 """What fits a model's context: how many pairs whole, which must be split, and where.
 
 A pair that is too long is split at the end of a paragraph: the first part keeps its prompt, every further one is asked to
-continue from the last paragraph before it. A paragraph longer than a third of the context is cut at the end of a sentence, the rest
-going to the next part. Nothing is thrown away.
+continue from the last paragraph before it. A paragraph longer than a third of the context is cut at the end of a
+sentence, the rest going to the next part. Nothing is thrown away.
 """
 
 from __future__ import annotations
