@@ -954,26 +954,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/microscope/warm": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Warm
-         * @description Get ready for the first trace: who looks at the list will soon open one, and PyTorch takes seconds to load.
-         */
-        post: operations["warm_api_microscope_warm_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/microscope/why": {
         parameters: {
             query?: never;
@@ -1437,6 +1417,26 @@ export interface paths {
          * @description Keep a text file for training on; the body is the file. A file of the same name and text is kept once.
          */
         post: operations["upload_api_uploads__name__post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/warm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Warm
+         * @description Get ready for a model or a trace: who looks at a list will soon open one, and PyTorch takes seconds to load.
+         */
+        post: operations["warm_api_warm_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -6163,35 +6163,6 @@ export interface operations {
             };
         };
     };
-    warm_api_microscope_warm_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Refusal"];
-                };
-            };
-        };
-    };
     why_number_api_microscope_why_get: {
         parameters: {
             query: {
@@ -7197,6 +7168,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    warm_api_warm_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };

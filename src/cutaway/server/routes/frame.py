@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import threading
+
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
@@ -38,6 +41,17 @@ class Done(BaseModel):
 def about(lab: TheLab) -> About:
     """Return what this lab is."""
     return About(version=__version__, home=str(lab.home))
+
+
+@router.post("/warm")
+def warm() -> None:
+    """Get ready for a model or a trace: who looks at a list will soon open one, and PyTorch takes seconds to load."""
+    threading.Thread(target=_get_ready, name="warm", daemon=True).start()
+
+
+def _get_ready() -> None:
+    for module in ("microscope.trace", "workbench", "lens"):
+        importlib.import_module(f"cutaway.{module}")
 
 
 @router.get("/jobs")

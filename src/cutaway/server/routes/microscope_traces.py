@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import os
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -76,14 +74,6 @@ def trace_facts(name: str, found: dict[str, Any]) -> TraceFacts:
         failure=found["failure"],
         problem=found["problem"],
     )
-
-
-@router.post("/microscope/warm")
-def warm() -> None:
-    """Get ready for the first trace: who looks at the list will soon open one, and PyTorch takes seconds to load."""
-    threading.Thread(
-        target=importlib.import_module, args=("cutaway.microscope.trace",), name="warm", daemon=True
-    ).start()
 
 
 class StepToRecord(BaseModel):
