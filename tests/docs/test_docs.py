@@ -69,7 +69,7 @@ def test_commands_on_a_page_are_understood(page: Path) -> None:
 
 def assert_known(verb: str, target: list[str], flags: list[str]) -> None:
     said = io.StringIO()
-    has_kinds = verb in ("train", "lens")  # their settings depend on what comes next
+    has_kinds = verb in ("train", "lens", "voice")  # their settings depend on what comes next
     arguments = [verb, *target, "--help"] if has_kinds and target and target[0][0] != "-" else [verb, "--help"]
     if verb == "train" and target and "/" in target[0]:
         arguments = [verb, "--help"]
