@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cutaway.base.errors import RunError, UsageError
-from cutaway.base.runs import JsonLines, create_run, list_runs, open_run, read_jsonl
+from cutaway.base.runs import JsonLines, RunFolder, create_run, list_runs, open_run, read_jsonl
 
 
 def make(name: str | None, folder: Path) -> str:
@@ -61,3 +61,11 @@ def test_lines_survive_a_crash_and_a_resume_repeats_none(tmp_path: Path) -> None
     lines.append({"step": 4, "again": True})
     lines.close()
     assert read_jsonl(path)[2:] == [{"step": 3}, {"step": 4, "again": True}]
+
+
+def test_a_run_deleted_while_it_is_looked_at(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "gone")
+    assert not run.is_locked()
+    assert run.status() == "stopped"
+    with pytest.raises(RunError, match="'gone' is no longer there"), run.locked():
+        pass

@@ -92,7 +92,7 @@ class RunFolder:
             with self.locked(patience_seconds=0.0):
                 return False
         except RunError:
-            return True
+            return self.path.is_dir()  # nobody trains what was deleted meanwhile
 
     @contextmanager
     def locked(self, patience_seconds: float = 0.5) -> Iterator[None]:
@@ -102,14 +102,17 @@ class RunFolder:
             patience_seconds: how long to try: who asks whether it is held, holds it for a moment.
 
         Raises:
-            RunError: another process holds it.
+            RunError: another process holds it, or it was deleted.
         """
         try:
             import fcntl
         except ImportError:  # not on Windows, which refuses a second writer by itself
             yield
             return
-        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            handle = os.open(self.path, os.O_RDONLY)
+        except FileNotFoundError:
+            raise RunError(f"run {self.name!r} is no longer there: it was deleted meanwhile") from None
         try:
             until = time.monotonic() + patience_seconds
             while True:
