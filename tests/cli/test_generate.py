@@ -40,7 +40,7 @@ def test_a_long_prompt_and_idle_settings_are_said(folder: str, capsys: pytest.Ca
     assert main([*words, "--json"]) == 0
     out, err = capsys.readouterr()
     assert "the prompt has 80 tokens and the model sees 48 at once; the first 48 are not read" in err
-    assert "at temperature 0 the likeliest token is taken, whatever top_k say" in err
+    assert "at temperature 0 the likeliest token is taken, whatever top_k says" in err
     assert json.loads(out)["samples"][0]["prompt_cut"] == 48
 
 

@@ -54,7 +54,8 @@ class SamplingConfig:
         notes = []
         if max(schedule) == 0:
             if filters:
-                notes.append(f"at temperature 0 the likeliest token is taken, whatever {' and '.join(filters)} say")
+                say = "says" if len(filters) == 1 else "say"
+                notes.append(f"at temperature 0 the likeliest token is taken, whatever {' and '.join(filters)} {say}")
             return notes
         if self.top_k == 1 or self.min_p == 1:
             notes.append(
