@@ -359,9 +359,9 @@ def test_map_scrolls(browser, address):
         chart = page.get_by_role("scrollbar")
         box = chart.bounding_box()
         page.mouse.click(box["x"] + 20, box["y"] + box["height"] - 30)
-        page.wait_for_function("document.querySelector('#overview-tree').scrollTop > 500")
+        page.wait_for_function("document.querySelector('#overview-tree')?.scrollTop > 500")
         press(chart, "Home")
-        page.wait_for_function("document.querySelector('#overview-tree').scrollTop === 0")
+        page.wait_for_function("document.querySelector('#overview-tree')?.scrollTop === 0")
 
 
 def test_what_is_around_is_told_when_its_head_is_out_of_sight(browser, address):
@@ -382,13 +382,13 @@ def test_room_is_shared_by_drag_and_keys(browser, address):
         divider = page.get_by_role("separator")
         before = page.get_by_role("region", name="Overview").bounding_box()["width"]
         press(divider, "ArrowRight")
-        page.wait_for_function("w => document.querySelector('.left').clientWidth > w", arg=before)
+        page.wait_for_function("w => document.querySelector('.left')?.clientWidth > w", arg=before)
         box = divider.bounding_box()
         page.mouse.move(box["x"] + 5, box["y"] + 100)
         page.mouse.down()
         page.mouse.move(box["x"] - 150, box["y"] + 100)
         page.mouse.up()
-        page.wait_for_function("w => document.querySelector('.left').clientWidth < w", arg=before)
+        page.wait_for_function("w => document.querySelector('.left')?.clientWidth < w", arg=before)
 
 
 def test_phone_shows_one_panel_and_one_lane(browser, address):

@@ -41,7 +41,7 @@ def ready(page: Any, step: int | None = None) -> None:
 
 def at_step(page: Any, step: int) -> None:
     page.wait_for_function(
-        "step => document.querySelector('input[aria-label=\"Go to step\"]').value === String(step)", arg=step
+        "step => document.querySelector('input[aria-label=\"Go to step\"]')?.value === String(step)", arg=step
     )
 
 
@@ -90,7 +90,7 @@ def test_leaving_while_it_plays(browser, address):
     with opened(browser, f"{address}?speed=8") as page:
         ready(page)
         page.get_by_role("button", name="Play", exact=True).click()
-        page.wait_for_function("() => +document.querySelector('input[aria-label=\"Go to step\"]').value > 5")
+        page.wait_for_function("() => +document.querySelector('input[aria-label=\"Go to step\"]')?.value > 5")
         page.get_by_role("link", name="Cutaway, home").click()
         page.get_by_role("link", name="Playground").first.wait_for()
         page.evaluate("window.dispatchEvent(new Event('pagehide'))")
@@ -143,7 +143,7 @@ def test_play_pause_step_and_scrub(browser, address, hand):
     with hand.opened(browser, f"{address}?speed=8") as page:
         ready(page)
         hand.use(page.get_by_role("button", name="Play", exact=True))
-        page.wait_for_function("() => +document.querySelector('input[aria-label=\"Go to step\"]').value > 20")
+        page.wait_for_function("() => +document.querySelector('input[aria-label=\"Go to step\"]')?.value > 20")
         hand.use(page.get_by_role("button", name="Pause", exact=True))
         here = int(page.get_by_label("Go to step").input_value())
         assert situation(page)["step"] == str(here)
@@ -170,7 +170,7 @@ def test_play_pause_step_and_scrub(browser, address, hand):
         slider = page.get_by_role("slider", name="Step", exact=True)
         box = slider.bounding_box()
         page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-        page.wait_for_function("() => +document.querySelector('input[aria-label=\"Go to step\"]').value > 50")
+        page.wait_for_function("() => +document.querySelector('input[aria-label=\"Go to step\"]')?.value > 50")
         press(slider, "Home")
         at_step(page, 0)
         page.get_by_label("Go to step").fill("123")
@@ -188,7 +188,7 @@ def test_as_fast_as_possible_goes_far(browser, address):
     with opened(browser, f"{address}?hidden=8-8&data=spiral&speed=max") as page:
         ready(page)
         page.get_by_role("button", name="Play", exact=True).click()
-        page.wait_for_function("() => +document.querySelector('input[aria-label=\"Go to step\"]').value > 600")
+        page.wait_for_function("() => +document.querySelector('input[aria-label=\"Go to step\"]')?.value > 600")
         page.get_by_role("button", name="Pause", exact=True).click()
 
 
@@ -312,7 +312,7 @@ def test_points_moved_flipped_and_painted(browser, address, hand):
         )
         page.keyboard.press("Space")
         page.wait_for_function("() => new URLSearchParams(location.search).get('edits').endsWith('_0*f*1')")
-        page.wait_for_function("() => document.querySelector('[role=application]').ariaLabel.includes('label 0')")
+        page.wait_for_function("() => document.querySelector('[role=application]')?.ariaLabel?.includes('label 0')")
         page.keyboard.press("Space")  # flipped twice is not flipped
         page.wait_for_function("() => !new URLSearchParams(location.search).get('edits').includes('f')")
         page.keyboard.press("Control+z")
@@ -381,10 +381,10 @@ def test_other_weights_while_it_plays(browser, address):
     with opened(browser, f"{address}?speed=2&step=150") as page:
         ready(page, 150)
         page.get_by_role("button", name="Play", exact=True).click()
-        page.wait_for_function("() => +document.querySelector('input[aria-label=\"Go to step\"]').value > 155")
+        page.wait_for_function("() => +document.querySelector('input[aria-label=\"Go to step\"]')?.value > 155")
         page.get_by_role("button", name="Randomise").click()
-        page.wait_for_function("() => +document.querySelector('input[aria-label=\"Go to step\"]').value < 100")
-        page.wait_for_function("() => +document.querySelector('input[aria-label=\"Go to step\"]').value > 3")
+        page.wait_for_function("() => +document.querySelector('input[aria-label=\"Go to step\"]')?.value < 100")
+        page.wait_for_function("() => +document.querySelector('input[aria-label=\"Go to step\"]')?.value > 3")
         page.get_by_role("button", name="Pause", exact=True).click()
         assert int(situation(page)["step"]) < 100
 
@@ -399,7 +399,7 @@ def test_own_points(browser, address):
         page.get_by_text('Row 2 is "1 1 2"').wait_for()
         text.fill("0 0 1\n1, 1, 0\n-1 1 1")
         page.get_by_role("button", name="Learn from these").click()
-        page.wait_for_function("() => document.querySelector('[role=application]').ariaLabel.includes('of 3')")
+        page.wait_for_function("() => document.querySelector('[role=application]')?.ariaLabel?.includes('of 3')")
         assert situation(page)["own"] == "0*0*1_1*1*0_-1*1*1"
 
 

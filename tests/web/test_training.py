@@ -406,15 +406,15 @@ def test_samples_one_slider_linked_with_the_curve(browser, address, home, hand):
         curve.focus()
         page.keyboard.press("End")
         page.wait_for_function(
-            "text => document.querySelector('pre.sample').textContent === text", arg=samples[-1]["text"]
+            "text => document.querySelector('pre.sample')?.textContent === text", arg=samples[-1]["text"]
         )
         page.keyboard.press("Home")
         page.wait_for_function(
-            "text => document.querySelector('pre.sample').textContent === text", arg=samples[0]["text"]
+            "text => document.querySelector('pre.sample')?.textContent === text", arg=samples[0]["text"]
         )
         hand.use(page.get_by_role("button", name="Play through the steps"))
         page.wait_for_function(
-            "text => document.querySelector('pre.sample').textContent === text", arg=samples[1]["text"]
+            "text => document.querySelector('pre.sample')?.textContent === text", arg=samples[1]["text"]
         )
         hand.use(page.get_by_role("button", name="Pause"))
 
