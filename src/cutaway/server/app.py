@@ -28,6 +28,7 @@ from cutaway.server.routes import (
     models,
     playground,
     training,
+    voice,
 )
 from cutaway.server.safety import Access
 from cutaway.server.streams import BusyError
@@ -63,6 +64,7 @@ def create_app(lab: Lab, access: Access | None = None) -> FastAPI:
         generate_speed,
         lens_look,
         lens_cause,
+        voice,
     ):
         app.include_router(routes.router, prefix="/api", responses={400: {"model": Refusal}})
     app.include_router(completions.router)

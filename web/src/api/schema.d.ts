@@ -1423,6 +1423,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/voice": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Voice
+         * @description Return the writing folders and the tuned runs there are.
+         */
+        get: operations["voice_api_voice_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/warm": {
         parameters: {
             query?: never;
@@ -3830,6 +3850,22 @@ export interface components {
             message: string;
         };
         /**
+         * TunedRun
+         * @description A run that began from a model and learned somebody's writing.
+         */
+        TunedRun: {
+            /** Base */
+            base: string;
+            /** Method */
+            method: string;
+            /** Name */
+            name: string;
+            /** Status */
+            status: string;
+            /** Writing */
+            writing: string;
+        };
+        /**
          * Upload
          * @description A text that was kept.
          */
@@ -3947,6 +3983,20 @@ export interface components {
             worst_error: number | ("nan" | "inf" | "-inf");
             /** Wrong */
             wrong: string[];
+        };
+        /**
+         * VoiceFrame
+         * @description What all tabs of the voice screen choose from.
+         */
+        VoiceFrame: {
+            /** Home */
+            home: string;
+            /** Is Local */
+            is_local: boolean;
+            /** Runs */
+            runs: components["schemas"]["TunedRun"][];
+            /** Writings */
+            writings: components["schemas"]["Writing"][];
         };
         /**
          * WeightCompared
@@ -4105,6 +4155,24 @@ export interface components {
              * @constant
              */
             event: "trouble";
+        };
+        /**
+         * Writing
+         * @description One writing folder, and how far it came.
+         */
+        Writing: {
+            /** Changed */
+            changed: number;
+            /** Held Out */
+            held_out: number | null;
+            /** Is Cleaned */
+            is_cleaned: boolean;
+            /** Name */
+            name: string;
+            /** Path */
+            path: string;
+            /** Train */
+            train: number | null;
         };
         /**
          * WrittenToken
@@ -7168,6 +7236,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    voice_api_voice_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VoiceFrame"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };

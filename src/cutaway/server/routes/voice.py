@@ -1,0 +1,70 @@
+"""What the voice screen asks: its frame here, each tab in a file of its own."""
+
+from __future__ import annotations
+
+import tomllib
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+
+from cutaway.base.runs import RunFolder, list_runs
+from cutaway.server.lab import TheLab
+from cutaway.server.voice_folders import Writing, describe, find_writings
+
+router = APIRouter(prefix="/voice")
+
+
+class TunedRun(BaseModel):
+    """A run that began from a model and learned somebody's writing."""
+
+    name: str
+    base: str
+    """The model it began from."""
+    method: str
+    """`lora`, `full` or `lora4`."""
+    writing: str
+    """The folder of its pairs."""
+    status: str
+    """`running`, `finished`, `failed` or `stopped`."""
+
+
+class VoiceFrame(BaseModel):
+    """What all tabs of the voice screen choose from."""
+
+    writings: list[Writing]
+    """Those that changed last first."""
+    runs: list[TunedRun]
+    """Newest first."""
+    home: str
+    is_local: bool
+    """Whether only this machine reaches the lab, so that a path on it may be named."""
+
+
+@router.get("")
+def voice(lab: TheLab, request: Request) -> VoiceFrame:
+    """Return the writing folders and the tuned runs there are."""
+    return VoiceFrame(
+        writings=[describe(lab.home, folder) for folder in find_writings(lab.home)],
+        runs=[found for run in reversed(list_runs(lab.home)) if (found := tuned_run(run))],
+        home=str(lab.home.absolute()),
+        is_local=request.app.state.access.is_local,
+    )
+
+
+def tuned_run(run: RunFolder) -> TunedRun | None:
+    """Return what a run was tuned from; None where it was trained from nothing."""
+    try:
+        recipe = tomllib.loads(run.recipe_file.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError):
+        return None
+    tune = recipe.get("tune")
+    if not isinstance(tune, dict):
+        return None
+    source = str(recipe.get("data", {}).get("source", ""))
+    return TunedRun(
+        name=run.name,
+        base=str(tune.get("base", "")),
+        method=str(tune.get("method", "lora")),
+        writing=source.rpartition("/")[0],
+        status=run.status(),
+    )
