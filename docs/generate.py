@@ -19,6 +19,7 @@ from cutaway.scratch.ops import OPERATIONS
 from cutaway.scratch.walk import walk
 from cutaway.text.config import DataConfig
 from cutaway.train.config import TrainConfig
+from cutaway.tune.config import TuneConfig
 
 SECTIONS = {
     "data": DataConfig,
@@ -26,6 +27,7 @@ SECTIONS = {
     "model (kind llama)": LlamaConfig,
     "train": TrainConfig,
     "generate": SamplingConfig,
+    "tune": TuneConfig,
 }
 
 
@@ -43,7 +45,7 @@ def recipe_page() -> str:
     for name, preset in PRESETS.items():
         lines.append(f"- `{name}`: {' '.join((preset.__doc__ or '').split())}")
     lines += ["", "## recipe", ""]
-    lines += rows(Recipe, leave_out=("data", "model", "objective", "train", "generate"))
+    lines += rows(Recipe, leave_out=("data", "model", "objective", "train", "generate", "tune"))
     for title, config in SECTIONS.items():
         lines += ["", f"## {title}", "", " ".join((config.__doc__ or "").split()), ""]
         lines += rows(config)

@@ -59,7 +59,7 @@ def speeds(runs: Sequence[RunFolder]) -> list[Speed]:
         try:
             summary, recipe = run.summary() or {}, read_recipe(run)
             steps, tokens, seconds = summary["steps"], summary["tokens"], summary["seconds"]
-            if recipe.start.run or steps < FEWEST_STEPS or seconds < FEWEST_SECONDS:
+            if recipe.start.run or recipe.tune or steps < FEWEST_STEPS or seconds < FEWEST_SECONDS:
                 continue
             operations = tokens / recipe.model.context_length * count_operations(recipe.model).training
             found.append(Speed(run.name, count_parameters(recipe.model).total, operations / seconds))

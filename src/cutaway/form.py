@@ -25,13 +25,14 @@ GROUPS = {
     "objective": "Task",
     "train": "Training",
     "generate": "Samples",
+    "tune": "Tuning",
 }
 """The tables of a recipe, in the order of the form, by what they are called there."""
 
 PLACED = {"fit": "train", "prompt": "generate"}
 """Settings outside the tables, by the group they are shown in."""
 
-SETTLED = {"data.text_hash", "model.vocab_size"}
+SETTLED = {"data.text_hash", "model.vocab_size", "tune.base_hash"}
 """Settings that a run finds out by itself."""
 
 LABELS = {
@@ -59,6 +60,7 @@ UNITS = {
     "validate_every": "steps",
     "sample_every": "steps",
     "checkpoint_every": "steps",
+    "patience": "measurements",
     "batch_size": "sequences",
     "context_length": "tokens",
     "d_model": "channels",
@@ -109,6 +111,8 @@ def form(recipe: Recipe) -> list[FormGroup]:
     groups = []
     for name, title in GROUPS.items():
         config = getattr(recipe, name)
+        if config is None:
+            continue
         fields = [_field(config, name, field.name) for field in dataclasses.fields(config) if _is_asked(config, field)]
         fields += [_field(recipe, "", outer) for outer, group in PLACED.items() if group == name]
         groups.append(FormGroup(name, title, docs[name], getattr(type(config), "toml_kind", ""), fields))

@@ -148,7 +148,7 @@ def _replaced(base: Recipe, changed: dict[str, Any]) -> Recipe:
 
 def culprit(message: str, changed: dict[str, Any]) -> str:
     """Return the setting a message is about: the first one it names that was changed, else the first it names."""
-    named = [dashed(path) for path in re.findall(r"\b(?:data|model|train|generate|objective)\.\w+", message)]
+    named = [dashed(path) for path in re.findall(r"\b(?:data|model|train|generate|objective|tune)\.\w+", message)]
     ours = [path for path in named if path in changed]
     return (ours or named or list(changed) or [""])[0]
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from cutaway.base.errors import ConfigError
 from cutaway.base.objective import ObjectiveConfig
 from cutaway.generate.config import SamplingConfig
 from cutaway.models.config import GPTConfig, LlamaConfig
 from cutaway.text.config import DataConfig
 from cutaway.train.config import TrainConfig
+from cutaway.tune.config import TuneConfig
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,21 @@ class Recipe:
     """How samples are drawn."""
     start: StartConfig = field(default_factory=StartConfig)
     """With which weights it begins."""
+    tune: TuneConfig | None = None
+    """Of a tuned run: the model it begins with and what of that may change; left out: a model from nothing."""
     fit: bool = False
     """Whether size, context and batch are chosen for a budget in minutes on this machine when the run starts."""
     prompt: str = ""
-    """What samples begin with; empty: the start of a document."""
+    """What samples begin with; empty: the start of a document (of a tuned run: what is asked)."""
+
+    def __post_init__(self) -> None:
+        is_tuned, has_pairs = self.tune is not None, self.data.documents == "conversation"
+        if has_pairs and not is_tuned:
+            raise ConfigError(
+                "data.documents is 'conversation', but nothing is tuned; expected 'file' or 'line', "
+                "or start with `cutaway voice tune`"
+            )
+        if is_tuned and not has_pairs:
+            raise ConfigError(f"data.documents is {self.data.documents!r}; expected 'conversation' to tune a model on")
+        if self.data.held_out and not has_pairs:
+            raise ConfigError("data.held_out is for conversations; of other text data.validation_fraction is held out")

@@ -17,6 +17,7 @@ from cutaway.models.config import ModelConfig
 
 LAYOUTS = {layout.model_type: layout for layout in (GPT2, LLAMA, OWN)}
 INDEX = "model.safetensors.index.json"
+ADAPTER_CONFIG = "adapter_config.json"
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt")
 
 

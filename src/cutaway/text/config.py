@@ -15,8 +15,11 @@ class DataConfig:
     source: str = "stdlib"
     """The text: `stdlib` (the standard library of this Python), `stdlib_names` (the names it defines), or a file, a
     folder or a glob pattern."""
-    documents: Literal["file", "line"] = "file"
-    """What one document is: a whole `file`, or each `line` of it (a list of names)."""
+    held_out: str = ""
+    """Of conversations: the file to measure the loss on; empty: a share of the source's sources is kept aside."""
+    documents: Literal["file", "line", "conversation"] = "file"
+    """What one document is: a whole `file`, each `line` of it (a list of names), or each `conversation` of a file of
+    prompts and answers (to tune a model on)."""
     max_files: int | None = None
     """At most this many files, chosen by a hash of their paths, so the same ones every time; left out: all of
     them (1,000 of `stdlib`)."""

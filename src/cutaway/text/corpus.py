@@ -124,6 +124,7 @@ def read_corpus(config: DataConfig, seed: int = 0) -> Corpus:
     if config.source == "stdlib_names":
         files = [Document("stdlib_names", "\n".join(public_names(file.text for file in files)) + "\n")]
     documents = files
+    assert config.documents != "conversation"  # a recipe says so only of what it tunes
     if config.documents == "line":
         documents = list(_lines(files))
         n_blank = sum(file.text.count("\n") + (not file.text.endswith("\n")) for file in files) - len(documents)

@@ -75,6 +75,8 @@ class TrainConfig:
     """Steps between samples; left out: whenever the loss is validated. 0: never."""
     checkpoint_every: int | None = None
     """Steps between checkpoints; left out: whenever the loss is validated."""
+    patience: int = 0
+    """Stop early after this many measurements in a row without a lower validation loss. 0: never."""
     keep_checkpoints: Literal["few", "all"] = "few"
     """Which checkpoints stay on the disk: a `few` (the last and the best), or `all`, to branch from any of them."""
     seed: int = 0
@@ -99,7 +101,7 @@ class TrainConfig:
         ):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"train.{name} is {getattr(self, name)}; expected 0 or more")
-        for name in ("sample_every", "final_validation_tokens"):
+        for name in ("sample_every", "final_validation_tokens", "patience"):
             if (getattr(self, name) or 0) < 0:
                 raise ConfigError(f"train.{name} is {getattr(self, name)}; expected 0 or more")
         if self.batch_size % self.accumulate:

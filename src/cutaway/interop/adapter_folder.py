@@ -1,0 +1,61 @@
+"""A folder that holds an adapter, and where the model it belongs to lies. Importing this loads nothing heavy.
+
+adapter_config.json names its base as it was found when the adapter was made: an id of the Hub, or a folder. A folder of
+runs may have been moved since, the tuned run and its base together, so a base that was a run's is also looked for beside
+the run the adapter is in.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cutaway.base.errors import ModelFormatError
+from cutaway.interop.fetch import find_folder
+from cutaway.interop.folder_files import ADAPTER_CONFIG, read_json
+
+DEEPEST = 8
+"""Most adapters upon each other."""
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder holds an adapter and not a model."""
+    return (folder / ADAPTER_CONFIG).is_file() and not (folder / "model.safetensors").is_file()
+
+
+def find_adapter_base(folder: Path) -> Path:
+    """Return the folder of the model an adapter is for, fetched from the Hub where it is one's there.
+
+    Raises:
+        ModelFormatError: it is not said, or not there any more.
+    """
+    named = read_json(folder / ADAPTER_CONFIG).get("base_model_name_or_path")
+    if not isinstance(named, str) or not named:
+        raise ModelFormatError(
+            f"{folder / ADAPTER_CONFIG} does not say which model it is for (base_model_name_or_path); "
+            f"write its folder there"
+        )
+    written = Path(named)
+    moved = folder.absolute().parents[1] / written.parent.name / written.name if written.name == "model" else written
+    if not written.is_dir() and moved.is_dir():
+        return moved
+    try:
+        return find_folder(named)
+    except ModelFormatError as error:
+        raise ModelFormatError(
+            f"{folder} is an adapter for the model {named!r}, which is not there ({error}); "
+            f"put it back, or write where it is into {ADAPTER_CONFIG}"
+        ) from error
+
+
+def chain(folder: Path) -> list[Path]:
+    """Return an adapter's folder, its base if that is an adapter too, and so on to the folder that holds a model.
+
+    Raises:
+        ModelFormatError: one of them is not there.
+    """
+    found = [folder]
+    while is_adapter(found[-1]):
+        if len(found) == DEEPEST:
+            raise ModelFormatError(f"{folder} is an adapter upon {DEEPEST - 1} others; bake some of them in")
+        found.append(find_adapter_base(found[-1]))
+    return found

@@ -1,0 +1,77 @@
+"""The recipe of a tuned run, from a model and a folder of pairs. Importing this loads nothing heavy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from cutaway.base.errors import DataError, UsageError
+from cutaway.generate.config import SamplingConfig
+from cutaway.interop.conversations import read_conversations
+from cutaway.recipe import Recipe
+from cutaway.text.config import DataConfig
+from cutaway.train.config import TrainConfig
+from cutaway.tune.config import Method, TuneConfig, default_epochs, default_rate
+from cutaway.tune.find_base import base_config, find_base
+
+ENDINGS = (".jsonl", ".txt", ".json")
+
+
+def tuned(
+    base: str, writing: str | Path = "voice", method: Method = "lora", runs: Path | None = None, **tune: Any
+) -> Recipe:
+    """Return the recipe that tunes a model on pairs, with a rate for its width and the method.
+
+    Args:
+        base: a run's name, a model folder, or hf:owner/name.
+        writing: what `cutaway voice pairs` wrote (train.jsonl, held_out.jsonl), or one file of conversations.
+        runs: the folder that holds the runs.
+        tune: further fields of `TuneConfig`.
+
+    Raises:
+        CutawayError: there is no such model, or there are no pairs.
+    """
+    train, held_out = pairs_of(Path(writing))
+    shape = base_config(find_base(base, runs))
+    n_pairs = len(read_conversations(train))
+    return Recipe(
+        name=f"tuned-{method}",
+        data=DataConfig(source=str(train), held_out=str(held_out or ""), documents="conversation"),
+        model=shape,
+        train=TrainConfig(
+            epochs=default_epochs(method, n_pairs),
+            batch_size=4,
+            optimizer="adamw",
+            learning_rate=default_rate(method, shape.d_model),
+            weight_decay=0.0 if method != "full" else 0.1,
+            beta2=0.99,
+            schedule="cosine",
+            warmup_fraction=0.1,
+            patience=4,
+            compile="off",
+        ),
+        generate=SamplingConfig(max_tokens=200, temperature=0.8),
+        tune=TuneConfig(base=base, method=method, **tune),
+    )
+
+
+def pairs_of(writing: Path) -> tuple[Path, Path | None]:
+    """Return the file to learn and the file held out (None: to be split off).
+
+    Raises:
+        DataError: there are no pairs.
+        UsageError: there is no such folder.
+    """
+    if writing.is_file():
+        return writing, None
+    if not writing.is_dir():
+        raise UsageError(f"there is no folder {str(writing)!r}; make one with `cutaway voice import EXPORT`")
+    found = {side: _one_of(writing, side) for side in ("train", "held_out")}
+    if found["train"] is None:
+        raise DataError(f"{writing} has no train.jsonl yet; make it with `cutaway voice pairs {writing}`")
+    held = found["held_out"]
+    return found["train"], held if held is not None and held.stat().st_size else None
+
+
+def _one_of(folder: Path, side: str) -> Path | None:
+    return next((path for ending in ENDINGS if (path := folder / f"{side}{ending}").is_file()), None)
