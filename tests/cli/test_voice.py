@@ -71,6 +71,8 @@ def test_a_rule_can_be_undone(essays: Path, tmp_path: Path, capsys: pytest.Captu
         (("clean", "nowhere"), 1, "first: cutaway voice import"),
         (("pairs", "nowhere", "--format", "chat"), 2, "there is no format 'chat'"),
         (("pairs", "nowhere", "--context", "3"), 2, "holds no pair"),
+        (("canaries", "nowhere"), 2, "there is no run 'nowhere'"),
+        (("canaries", "--writing", "nowhere"), 1, "first: cutaway voice pairs nowhere"),
     ],
 )
 def test_what_goes_wrong_is_one_line(

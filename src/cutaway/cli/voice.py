@@ -14,6 +14,7 @@ ACTIONS = {
         "take away subscription boxes, share buttons, addresses; show what was removed",
     ),
     "pairs": ("voice_writing", "pairs_", "make prompts and answers, hold whole pieces out, say what fits which model"),
+    "canaries": ("voice_canaries", "canaries", "answer fixed prompts with a tuned model and its base, side by side"),
 }
 """By name: the module of this package, its function, and what it does."""
 USAGE = """\
