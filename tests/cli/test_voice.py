@@ -65,7 +65,7 @@ def test_a_rule_can_be_undone(essays: Path, tmp_path: Path, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        ((), 2, "voice what?"),
+        (("a-file",), 2, "there is no `cutaway voice a-file`"),
         (("improt",), 2, "did you mean import"),
         (("import", "nowhere"), 1, "there is no nowhere"),
         (("clean", "nowhere"), 1, "first: cutaway voice import"),
@@ -89,3 +89,43 @@ def test_what_goes_wrong_is_one_line(
 def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     code, said, _ = run(capsys, "--help")
     assert (code, "example:" in said) == (0, True)
+
+
+def test_the_guide_says_what_comes_next(
+    essays: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CUTAWAY_RUNS", str(tmp_path / "runs"))
+
+    def following(*words: str) -> str:
+        assert run(capsys, *words, "--json")[0] == 0
+        return json.loads(run(capsys, *words, "--json")[1].splitlines()[-1])["next"]
+
+    assert following() == "cutaway voice import EXPORT"
+    run(capsys, "import", essays)
+    assert following() == "cutaway voice clean"
+    run(capsys, "clean")
+    assert following() == "cutaway voice pairs"
+    run(capsys, "pairs")
+    assert following().startswith("cutaway voice tune --base MODEL-FOLDER (or ")
+    plain = tmp_path / "runs" / "plain"
+    (plain / "model").mkdir(parents=True)
+    (plain / "recipe.toml").write_text('name = "plain"\n')
+    assert following() == "cutaway voice tune --base plain"
+    tuned = tmp_path / "runs" / "mine"
+    tuned.mkdir()
+    (tuned / "recipe.toml").write_text(
+        'name = "mine"\n[data]\nsource = "voice/train.jsonl"\ndocuments = "conversation"\n[tune]\nbase = "plain"\n'
+    )
+    assert following() == "cutaway voice report mine"
+    (tuned / "report").mkdir()
+    (tuned / "report" / "report.json").write_text("{}")
+    assert following() is None
+    run(capsys, "clean")  # again: the pairs are older now
+    assert following() == "cutaway voice pairs"
+    shown = run(capsys)[1]
+    assert "x 1. import   12 pieces" in shown
+    assert "> 3. pairs" in shown
+    assert following("voice") == "cutaway voice pairs"
+    run(capsys, "import", essays, "--out", "other")
+    assert following("other") == "cutaway voice clean other"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 
 from cutaway.base.errors import UsageError, suggest
+from cutaway.cli.voice_guide import guide
 
 ACTIONS = {
     "import": ("voice_writing", "import_", "read an export or a folder of writing into a folder of pieces"),
@@ -18,7 +20,8 @@ ACTIONS = {
 }
 """By name: the module of this package, its function, and what it does."""
 USAGE = """\
-usage: cutaway voice ACTION [arguments]     cutaway voice ACTION --help
+usage: cutaway voice [FOLDER]               what is done, what comes next
+       cutaway voice ACTION [arguments]     cutaway voice ACTION --help
 
 {actions}
 
@@ -35,8 +38,9 @@ def main(argv: list[str]) -> int:
         lines = (f"  {name:<{width}}  {what}" for name, (_, _, what) in ACTIONS.items())
         print(USAGE.format(actions="\n".join(lines)), end="")
         return 0
-    if not argv:
-        raise UsageError(f"voice what? {', '.join(ACTIONS)}; see `cutaway voice --help`")
+    if not argv or argv[0].startswith("--") or (argv[0] not in ACTIONS and Path(argv[0]).is_dir()):
+        guide(argv)
+        return 0
     if argv[0] not in ACTIONS:
         raise UsageError(
             f"there is no `cutaway voice {argv[0]}`{suggest(argv[0], ACTIONS)}; see `cutaway voice --help`"
