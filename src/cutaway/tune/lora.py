@@ -26,6 +26,7 @@ from cutaway.base.errors import ConfigError, NonFiniteError, UsageError, suggest
 from cutaway.base.seed import torch_generator
 from cutaway.interop.peft_adapter import Factors, read_adapter, write_adapter
 from cutaway.models.decoder import Decoder
+from cutaway.tune.quantize import NF4Linear, dequantize_base, replace
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,30 @@ class LoRALinear(nn.Linear):
         y = F.linear(x, self.weight, self.bias)
         return y if self.weight_before is not None else (y + self.adapter(x)).to(y.dtype)
 
+    def without_adapter(self) -> nn.Linear:
+        """Return the layer as it was before it had an adapter, with the weight it has now."""
+        (linear,) = self.plain
+        linear.weight, linear.bias = self.weight, self.bias
+        return linear
+
+
+class LoRANF4Linear(NF4Linear):
+    """A linear layer in 4 bits with a correction beside it, in full precision (QLoRA)."""
+
+    def __init__(self, linear: NF4Linear, adapter: Adapter) -> None:
+        shape = (linear.out_features, linear.in_features)
+        super().__init__(linear.packed, linear.absmax, linear.bias, shape, linear.weight_dtype)
+        self.adapter = adapter
+
+    def forward(self, x: Float[Tensor, "*N I"]) -> Float[Tensor, "*N O"]:
+        """Return the layer's output, corrected."""
+        y = super().forward(x)
+        return (y + self.adapter(x)).to(y.dtype)
+
+    def without_adapter(self) -> NF4Linear:
+        """Return the layer as it was before it had an adapter."""
+        return NF4Linear(self.packed, self.absmax, self.bias, (self.out_features, self.in_features), self.weight_dtype)
+
 
 def add_lora(model: Decoder, config: LoRAConfig | None = None, seed: int = 0) -> Decoder:
     """Give the model's linear layers adapters, in place, and freeze everything else; return the model.
@@ -104,23 +129,23 @@ def add_lora(model: Decoder, config: LoRAConfig | None = None, seed: int = 0) ->
     model.requires_grad_(False)
     for name, linear in found.items():
         if name.rpartition(".")[2] in chosen:
-            dtype, device = _adapter_dtype(linear.weight.dtype), linear.weight.device
+            dtype, device = _adapter_place(linear)
             limit = linear.in_features**-0.5  # as nn.Linear starts, and peft
             A_RI = torch.empty(config.rank, linear.in_features).uniform_(-limit, limit, generator=generator)
             A = nn.Parameter(A_RI.to(device, dtype))
             B = nn.Parameter(torch.zeros(linear.out_features, config.rank, device=device, dtype=dtype))
-            _replace(model, name, LoRALinear(linear, Adapter(A, B, config.alpha / config.rank, config.dropout)))
+            replace(model, name, _adapted(linear, Adapter(A, B, config.alpha / config.rank, config.dropout)))
     return model
 
 
 def remove_lora(model: Decoder) -> Decoder:
-    """Take the adapters off, in place: the model is what it was before, and all of it can learn."""
+    """Take the adapters off, in place: the model is what it was before, and all of it but 4-bit weights can learn."""
     unmerge(model)
     return _plain(model)
 
 
 def bake(model: Decoder) -> Decoder:
-    """Add the corrections to the weights for good, in place: a plain model with nothing beside it."""
+    """Add the corrections to the weights for good, in place: a plain model with nothing beside it, in floats."""
     merge(model)
     return _plain(model)
 
@@ -129,34 +154,38 @@ def bake(model: Decoder) -> Decoder:
 def merge(model: Decoder) -> None:
     """Add the corrections to the weights, in place, as `unmerge` undoes it: the weights before are kept.
 
-    The sum is rounded once, to the weight's precision.
+    The sum is rounded once, to the weight's precision. 4-bit weights become floats for good first, eight times as large:
+    with a correction they are no longer one of 16 levels each.
 
     Raises:
         NonFiniteError: a correction has infinite or undefined numbers; nothing was merged.
     """
-    layers = dict(lora_layers(model))
-    for name, layer in layers.items():
+    for name, layer in lora_layers(model):
         if not (layer.adapter.A.isfinite().all() and layer.adapter.B.isfinite().all()):
             raise NonFiniteError(f"the adapter of {name} has numbers that are not finite; go back to one before that")
-    for layer in layers.values():
+    for name, layer in list(lora_layers(model)):
+        if isinstance(layer, LoRANF4Linear):
+            layer = LoRALinear(layer.to_linear(), layer.adapter)
+            replace(model, name, layer)
         if layer.weight_before is None:
             layer.weight_before = layer.weight.detach().clone()
             layer.weight.copy_(layer.weight + layer.adapter.product())
+    dequantize_base(model)
 
 
 @torch.no_grad()
 def unmerge(model: Decoder) -> None:
     """Put back the weights as they were before `merge`, bit for bit."""
     for _, layer in lora_layers(model):
-        if layer.weight_before is not None:
+        if isinstance(layer, LoRALinear) and layer.weight_before is not None:
             layer.weight.copy_(layer.weight_before)
             layer.weight_before = None
 
 
-def lora_layers(model: nn.Module) -> Iterator[tuple[str, LoRALinear]]:
+def lora_layers(model: nn.Module) -> Iterator[tuple[str, LoRALinear | LoRANF4Linear]]:
     """Yield the layers that have adapters, with their names."""
     for name, module in model.named_modules():
-        if isinstance(module, LoRALinear):
+        if isinstance(module, LoRALinear | LoRANF4Linear):
             yield name, module
 
 
@@ -192,39 +221,40 @@ def load_adapter(path: str | Path, model: Decoder) -> Decoder:
         UsageError: the model has adapters already.
     """
     found = _free_layers(model)
-    factors, dropout = read_adapter(Path(path), model.config, {name: (x.weight.shape) for name, x in found.items()})
+    factors, dropout = read_adapter(Path(path), model.config, {name: x.weight.shape for name, x in found.items()})
     model.requires_grad_(False)
     made: dict[int, nn.Parameter] = {}
     for name, factor in factors.items():
         linear = found[name]
-        dtype, device = _adapter_dtype(linear.weight.dtype), linear.weight.device
+        dtype, device = _adapter_place(linear)
         A, B = (made.setdefault(id(x), nn.Parameter(x.to(device, dtype))) for x in (factor.A, factor.B))
-        _replace(model, name, LoRALinear(linear, Adapter(A, B, factor.scale, dropout)))
+        replace(model, name, _adapted(linear, Adapter(A, B, factor.scale, dropout)))
     return model
 
 
-def _free_layers(model: Decoder) -> dict[str, nn.Linear]:
+def _free_layers(model: Decoder) -> dict[str, nn.Linear | NF4Linear]:
     """Return the linear layers of the blocks by name, after checking that none has an adapter."""
     if any(True for _ in lora_layers(model)):
         raise UsageError("the model has adapters already; bake them in or remove them first")
-    found = {f"blocks.{name}": x for name, x in model.blocks.named_modules() if type(x) is nn.Linear}
+    found = {f"blocks.{name}": x for name, x in model.blocks.named_modules() if type(x) in (nn.Linear, NF4Linear)}
     if not found:
-        raise UsageError("the model has no linear layers in floats to adapt; load it without rounding to 8 bits")
+        raise UsageError("the model has no linear layers in floats or 4 bits to adapt; load it without rounding to 8")
     return found
 
 
-def _adapter_dtype(dtype: torch.dtype) -> torch.dtype:
-    return torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
+def _adapted(linear: nn.Linear | NF4Linear, adapter: Adapter) -> LoRALinear | LoRANF4Linear:
+    return LoRANF4Linear(linear, adapter) if isinstance(linear, NF4Linear) else LoRALinear(linear, adapter)
+
+
+def _adapter_place(linear: nn.Linear | NF4Linear) -> tuple[torch.dtype, torch.device]:
+    """Return the precision and the device of an adapter beside a layer."""
+    if isinstance(linear, NF4Linear):
+        return linear.absmax.dtype, linear.absmax.device
+    dtype = linear.weight.dtype
+    return torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype, linear.weight.device
 
 
 def _plain(model: Decoder) -> Decoder:
     for name, layer in list(lora_layers(model)):
-        (linear,) = layer.plain
-        linear.weight, linear.bias = layer.weight, layer.bias
-        _replace(model, name, linear)
+        replace(model, name, layer.without_adapter())
     return model.requires_grad_(True)
-
-
-def _replace(model: nn.Module, name: str, layer: nn.Module) -> None:
-    parent, _, child = name.rpartition(".")
-    setattr(model.get_submodule(parent), child, layer.train(model.training))
