@@ -81,6 +81,9 @@ def test_a_llama_like_file_keeps_its_own_special_tokens(tmp_path: Path) -> None:
     assert (tokenizer.bos_id, tokenizer.eos_id, tokenizer.vocab_size) == (290, 291, 292)
     assert tokenizer.prompt_ids("ab") == [290, *tokenizer.encode("ab")]
     assert tokenizer.token_text(291) == "<|end|>"
+    tokenizer.save(tmp_path / "saved")
+    saved = load_tokenizer(tmp_path / "saved")
+    assert (saved.bos_id, saved.eos_id, saved.hash) == (290, 291, tokenizer.hash)
 
 
 def test_a_prompt_of_a_model_without_separator_gets_none(tmp_path: Path) -> None:

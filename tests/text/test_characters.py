@@ -11,7 +11,8 @@ from tokenizers import Tokenizer as RustTokenizer
 
 from cutaway.base.errors import TokenizerError
 from cutaway.text.characters import CharacterTokenizer
-from cutaway.text.tokenizer import load_tokenizer
+from cutaway.text.tokenizer import encode_marked, load_tokenizer
+from cutaway.text.tokenizer_files import SEPARATOR
 
 ALPHABET = '\n !abcdefXYZ\t"\\é€😀'
 
@@ -119,3 +120,11 @@ def test_an_altered_file_is_refused(tmp_path: Path) -> None:
         load_tokenizer(tmp_path)
     with pytest.raises(TokenizerError, match="a token twice"):
         CharacterTokenizer(["a", "a"])
+
+
+def test_marks_by_name_are_one_token_and_the_rest_is_text() -> None:
+    tokenizer = CharacterTokenizer([SEPARATOR, "a", "b"])
+    assert encode_marked(tokenizer, f"{SEPARATOR}ab{SEPARATOR}") == [(0, 13), (1, 14), (2, 15), (0, 28)]
+    assert encode_marked(tokenizer, "ba") == [(2, 1), (1, 2)]
+    with pytest.raises(TokenizerError, match="'c'"):
+        encode_marked(tokenizer, f"{SEPARATOR}c")

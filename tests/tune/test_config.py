@@ -72,7 +72,7 @@ def test_the_form_of_a_tuned_recipe_asks_for_tuning_and_others_do_not() -> None:
     assert all(group.name != "tune" for group in form(PRESETS["stdlib"]()))
     filled = fill(recipe, {"tune.rank": "4", "tune.method": "full", "tune.lora-dropout": "2"})
     assert filled.recipe.tune == dataclasses.replace(recipe.tune or TuneConfig(), rank=4, method="full")
-    assert list(filled.errors) == ["tune.lora-dropout"]
+    assert "tune.lora-dropout" in filled.errors
 
 
 def test_settings_need_no_torch() -> None:

@@ -75,7 +75,7 @@ def plan_chat(asked: ChatAsked, opened: Opened) -> Plan:
     asked.check_others()
     chat = chat_text(opened.folder, [message.plain() for message in asked.messages])
     if chat.has_marks:
-        ids = opened.tokenizer.encode(chat.text)
+        ids = [token for token, _ in encode_marked(opened.tokenizer, chat.text)]
     else:
         ids = prompt_ids(opened.tokenizer, chat.text, opened.model)
     ids = _fitting(prompt_ids(opened.tokenizer, ids, opened.model), opened)

@@ -142,7 +142,7 @@ class BPETokenizer:
     def save(self, folder: Path) -> None:
         """Write tokenizer.json and tokenizer_config.json, which `tokenizers` and `transformers` read."""
         text = json.dumps(json.loads(self.inner.to_str()), ensure_ascii=False, indent=1)
-        write_tokenizer(Path(folder), text, separator=self.bos)
+        write_tokenizer(Path(folder), text, separator=self.bos, end=self.eos)
 
 
 def _byte_level(model: models.BPE) -> RustTokenizer:

@@ -14,7 +14,7 @@ from cutaway.text.bpe import BPETokenizer
 from cutaway.text.characters import CharacterTokenizer
 from cutaway.text.config import DataConfig
 from cutaway.text.corpus import Corpus
-from cutaway.text.tokenizer_files import read_json
+from cutaway.text.tokenizer_files import SEPARATOR, read_json
 
 
 @runtime_checkable
@@ -60,6 +60,25 @@ class Tokenizer(Protocol):
 
     def save(self, folder: Path) -> None:
         """Write tokenizer.json and tokenizer_config.json."""
+
+
+def encode_marked(tokenizer: Tokenizer, text: str) -> list[tuple[int, int]]:
+    """Return the tokens of a text in which marks are written by their names, and where each ends in the text.
+
+    Raises:
+        TokenizerError: characters that were never seen.
+    """
+    if not isinstance(tokenizer, CharacterTokenizer) or tokenizer.eos_id is None:
+        return list(zip(tokenizer.encode(text), tokenizer.token_ends(text), strict=True))
+    found: list[tuple[int, int]] = []
+    start = 0
+    for number, part in enumerate(text.split(SEPARATOR)):
+        if number:
+            start += len(SEPARATOR)
+            found.append((tokenizer.eos_id, start))
+        found += zip(tokenizer.encode(part), range(start + 1, start + len(part) + 1), strict=True)
+        start += len(part)
+    return found
 
 
 def build_tokenizer(config: DataConfig, corpus: Corpus) -> Tokenizer:

@@ -15,14 +15,22 @@ UNKNOWN = "<|unknown|>"
 """Stands for every character outside the vocabulary."""
 
 
-def write_tokenizer(folder: Path, tokenizer_json: str, *, separator: str | None, unknown: str | None = None) -> None:
-    """Write both files whole or not at all."""
+def write_tokenizer(
+    folder: Path, tokenizer_json: str, *, separator: str | None, end: str | None = None, unknown: str | None = None
+) -> None:
+    """Write both files whole or not at all.
+
+    Args:
+        end: ends a text, where that is another token than the separator.
+    """
     config: dict[str, str | bool] = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "clean_up_tokenization_spaces": False,
     }
     if separator is not None:
-        config |= {"bos_token": separator, "eos_token": separator}
+        config["bos_token"] = separator
+    if ends := end or separator:
+        config["eos_token"] = ends
     if unknown is not None:
         config["unk_token"] = unknown
     folder.mkdir(parents=True, exist_ok=True)
