@@ -129,6 +129,37 @@ def bootstrap(
     return from_draws(value, drawn, left_out, n, level=level, expanded=expanded)
 
 
+def difference(
+    first: ArrayLike,
+    second: ArrayLike,
+    statistic: Statistic = mean,
+    seed: int = 0,
+    first_groups: Sequence[Hashable] | None = None,
+    second_groups: Sequence[Hashable] | None = None,
+    *,
+    level: float = LEVEL,
+    draws: int = DRAWS,
+) -> Interval:
+    """Return statistic(second) - statistic(first) of two sets of different documents, each drawn by itself."""
+    one, other = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    sides = [(one, _members(len(one), first_groups), -1.0), (other, _members(len(other), second_groups), 1.0)]
+    n = min(len(members) for _, members, _ in sides)
+    if not n:
+        return Interval(math.nan, math.nan, math.nan, 0, "there is nothing to compare", level)
+    value, drawn = 0.0, np.zeros(draws)
+    generator = numpy_generator(seed, "bootstrap of two")
+    for rows, members, sign in sides:
+        value += sign * statistic(rows)
+        picks = generator.integers(0, len(members), (draws, len(members)))
+        drawn += [sign * statistic(rows[np.concatenate([members[i] for i in pick])]) for pick in picks]
+    left_out = []
+    if n > 1:
+        for rows, members, sign in sides:
+            rest = value - sign * statistic(rows)
+            left_out += [rest + sign * statistic(np.delete(rows, mine, axis=0)) for mine in members]
+    return from_draws(value, drawn, left_out, n, level=level)
+
+
 def from_draws(
     value: float,
     drawn: ArrayLike,
