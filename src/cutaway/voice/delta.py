@@ -75,7 +75,8 @@ def deltas(own: Sequence[Sequence[str]], outputs: Sequence[str]) -> tuple[list[f
         others = own_SW[text_S != text]
         chosen = np.argsort(-others.mean(0), kind="stable")[:MOST_FREQUENT]
         mean, deviation = others[:, chosen].mean(0), others[:, chosen].std(0, ddof=1)
-        chosen, mean, deviation = chosen[deviation > NO_SPREAD], mean[deviation > NO_SPREAD], deviation[deviation > NO_SPREAD]
+        varies = deviation > NO_SPREAD
+        chosen, mean, deviation = chosen[varies], mean[varies], deviation[varies]
         if not len(chosen):
             continue
         mine = own_SW[text_S == text]
