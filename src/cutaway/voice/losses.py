@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from cutaway.base.errors import UsageError
 from cutaway.models.decoder import Decoder
 from cutaway.text.tokenizer import Tokenizer
+from cutaway.tune.examples import Example
 from cutaway.voice.bootstrap import Interval, bootstrap, difference, ratio
-from cutaway.voice.readings import Reading
 from cutaway.voice.scoring import scores
 
 
@@ -34,9 +34,10 @@ from cutaway.voice.scoring import scores
 class PairLoss:
     """One answer under one model."""
 
+    name: str
     source: str
+    """The document the pair was cut from."""
     tier: str
-    prompt: str
     pieces: tuple[str, ...]
     """The answer's tokens as text, as far as they were read."""
     nats_T: NDArray[np.float64]
@@ -59,9 +60,9 @@ class PairLoss:
     def as_dict(self) -> dict[str, Any]:
         """Return it for JSON, token by token."""
         return {
+            "name": self.name,
             "source": self.source,
             "tier": self.tier,
-            "prompt": self.prompt,
             "nats": self.nats,
             "n_targets": self.n_targets,
             "n_bytes": self.n_bytes,
@@ -122,26 +123,36 @@ def bits_of(rows: NDArray[np.float64]) -> float:
     return float(rows[:, 0].sum() / math.log(2) / n_bytes) if n_bytes else math.nan
 
 
-def response_losses(model: Decoder, tokenizer: Tokenizer, given: Sequence[Reading], seed: int = 0) -> Losses:
-    """Return what every answer costs the model, token by token."""
-    return Losses(
-        tuple(
-            _pair_loss(tokenizer, reading, found.nats_T)
-            for reading, found in zip(given, scores(model, [reading.ids for reading in given]), strict=True)
-        ),
-        seed,
+def document_of(example: Example) -> str:
+    """Return the document an example was cut from; one that does not say stands for itself."""
+    return str(example.about.get("source") or example.name)
+
+
+def response_losses(model: Decoder, tokenizer: Tokenizer, examples: Sequence[Example], seed: int = 0) -> Losses:
+    """Return what every answer costs the model, token by token.
+
+    Args:
+        examples: as training reads them (`tune.examples.make_example`), in the tuned model's form for its base as well.
+    """
+    found = scores(model, [example.tokens for example in examples])
+    pairs = (_pair_loss(tokenizer, example, mine.nats_T) for example, mine in zip(examples, found, strict=True))
+    return Losses(tuple(pairs), seed)
+
+
+def _pair_loss(tokenizer: Tokenizer, example: Example, nats_T: NDArray[np.float64]) -> PairLoss:
+    places = np.flatnonzero(example.is_learned)
+    places = places[places > 0]
+    seen = places[places <= len(nats_T)]
+    ids = example.tokens[seen].tolist()
+    return PairLoss(
+        example.name,
+        document_of(example),
+        str(example.about.get("tier") or ""),
+        tuple(tokenizer.token_text(index) for index in ids),
+        nats_T[seen - 1],
+        example.n_bytes if len(seen) == len(places) else len(tokenizer.decode(ids).encode()),
+        len(places) - len(seen),
     )
-
-
-def _pair_loss(tokenizer: Tokenizer, reading: Reading, nats_T: NDArray[np.float64]) -> PairLoss:
-    targets = [place for place, is_target in enumerate(reading.is_target) if is_target and place]
-    seen = [place for place in targets if place <= len(nats_T)]
-    ids = [reading.ids[place] for place in seen]
-    whole = len(seen) == len(targets)
-    n_bytes = len((reading.response if whole else tokenizer.decode(ids)).encode())
-    pieces = tuple(tokenizer.token_text(index) for index in ids)
-    nats = nats_T[np.array(seen, int) - 1]
-    return PairLoss(reading.source, reading.tier, reading.prompt, pieces, nats, n_bytes, len(targets) - len(seen))
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class Scores:
     is_likeliest_T: NDArray[np.bool_]
 
 
-def scores(model: Decoder, texts: Sequence[Sequence[int]]) -> list[Scores]:
+def scores(model: Decoder, texts: Sequence[Sequence[int] | NDArray[np.int64]]) -> list[Scores]:
     """Return the surprisal of every token but the first of every text.
 
     Raises:
@@ -53,7 +53,7 @@ def scores(model: Decoder, texts: Sequence[Sequence[int]]) -> list[Scores]:
             batch, line = line[-at_once:], line[:-at_once]
             rows_BT = torch.zeros(len(batch), longest, dtype=torch.int64)
             for row, (length, number) in enumerate(batch):
-                rows_BT[row, :length] = torch.tensor(list(texts[number][:length]))
+                rows_BT[row, :length] = torch.as_tensor(np.asarray(texts[number][:length], np.int64))
             rows_BT = rows_BT.to(model.device)
             log_BTV = model(rows_BT[:, :-1]).float().log_softmax(-1)
             own_BT1 = log_BTV.gather(-1, rows_BT[:, 1:, None])
