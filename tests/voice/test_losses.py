@@ -49,7 +49,7 @@ def test_losses_are_those_of_transformers(copier: Copier, tmp_path: Path) -> Non
             )
         np.testing.assert_allclose(pair.nats_T, each[labels[0, 1:] != -100], atol=2e-5)
         assert pair.nats / pair.n_targets == pytest.approx(float(told), abs=1e-5)
-    assert losses.pairs[-1].n_bytes == len("sold nine apples".encode() + "forgot \u00e9 \u6211 the blue door".encode())
+    assert losses.pairs[-1].n_bytes == len(b"sold nine apples" + "forgot \u00e9 \u6211 the blue door".encode())
     assert losses.pairs[0].n_bytes == len(copier.train_pairs[0].messages[1].content)
 
 
