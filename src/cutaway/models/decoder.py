@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from cutaway.base.errors import UsageError
 from cutaway.base.tap import tap
 from cutaway.models.config import ModelConfig
-from cutaway.nn.attention import Attention
+from cutaway.nn.attention import Attention, Lengths
 from cutaway.nn.block import Block
 from cutaway.nn.embedding import TokenEmbedding
 from cutaway.nn.kv_cache import KVCache
@@ -58,34 +58,60 @@ class Decoder(nn.Module):
         if config.tied:
             self.lm_head.weight = token_embedding.weight
 
-    def forward(self, tokens: Int[Tensor, "B T"], cache: KVCache | None = None) -> Float[Tensor, "B T V"]:
+    def forward(
+        self,
+        tokens: Int[Tensor, "B T"],
+        cache: KVCache | None = None,
+        lengths: Lengths | None = None,
+        wanted: Int[Tensor, " N"] | None = None,
+    ) -> Float[Tensor, "B _ V"]:
         """Return the logits of the next token at every position.
 
         Args:
             cache: what earlier calls have read; the tokens continue it.
+            lengths: of several texts that lie end to end in one row, each read as if it were alone.
+            wanted: positions to return the logits of; left out: all.
 
         Raises:
             UsageError: more positions than the model has.
         """
-        return tap("logits_BTV", self.lm_head(self.hidden(tokens, cache)))
+        hidden_BTC = self.hidden(tokens, cache, lengths)
+        return tap("logits_BTV", self.lm_head(hidden_BTC if wanted is None else hidden_BTC[:, wanted]))
 
-    def hidden(self, tokens: Int[Tensor, "B T"], cache: KVCache | None = None) -> Float[Tensor, "B T C"]:
+    def hidden(
+        self, tokens: Int[Tensor, "B T"], cache: KVCache | None = None, lengths: Lengths | None = None
+    ) -> Float[Tensor, "B T C"]:
         """Return what the head reads: the residual stream after the last norm."""
-        seen_BS = tokens if cache is None else cache.see(tokens)
-        if seen_BS.shape[1] > self.config.context_length:
+        if lengths is None:
+            x_BTC = self.embed(tokens if cache is None else cache.see(tokens), tokens.shape[1])
+        else:
+            self._check_lengths(tokens, cache, lengths)
+            x_BTC = torch.cat([self.embed(text, text.shape[1]) for text in tokens.split(lengths, dim=1)], dim=1)
+        x_BTC = tap("embed_BTC", self.dropout(self.embedding_norm(x_BTC)))
+        for i, block in enumerate(self.blocks):
+            x_BTC = block(x_BTC, None if cache is None else cache.layers[i], lengths)
+        return tap("final_norm_BTC", self.final_norm(x_BTC))
+
+    def embed(self, seen: Int[Tensor, "B S"], n_new: int) -> Float[Tensor, "B T C"]:
+        """Return what the embeddings together say of the last `n_new` tokens."""
+        if seen.shape[1] > self.config.context_length:
             raise UsageError(
-                f"{seen_BS.shape[1]} positions are more than the model's context of "
+                f"{seen.shape[1]} positions are more than the model's context of "
                 f"{self.config.context_length}; "
                 f"give it the last {self.config.context_length}"
             )
-        n_new = tokens.shape[1]
-        x_BTC = self.token_embedding(seen_BS, n_new)
+        x_BTC = self.token_embedding(seen, n_new)
         for embedding in self.added_embeddings.values():
-            x_BTC = x_BTC + embedding(seen_BS, n_new).to(x_BTC.dtype)
-        x_BTC = tap("embed_BTC", self.dropout(self.embedding_norm(x_BTC)))
-        for i, block in enumerate(self.blocks):
-            x_BTC = block(x_BTC, None if cache is None else cache.layers[i])
-        return tap("final_norm_BTC", self.final_norm(x_BTC))
+            x_BTC = x_BTC + embedding(seen, n_new).to(x_BTC.dtype)
+        return x_BTC
+
+    @staticmethod
+    def _check_lengths(tokens: Tensor, cache: KVCache | None, lengths: Lengths) -> None:
+        if cache is not None or len(tokens) != 1 or sum(lengths) != tokens.shape[1] or min(lengths) < 1:
+            raise UsageError(
+                f"texts of {sum(lengths)} tokens end to end were said to lie in {len(tokens)} row(s) of "
+                f"{tokens.shape[1]}; expected one row of just these tokens, and no cache"
+            )
 
     def new_cache(self, batch_size: int = 1, length: int | None = None) -> KVCache:
         """Return an empty cache with room for `length` positions (left out: the whole context)."""

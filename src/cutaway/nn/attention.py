@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from cutaway.base.tap import is_listening, tap
 from cutaway.nn.kv_cache import LayerCache
 
+Lengths = tuple[int, ...]
 OPEN_UP_TO = {"float32": 128, "bfloat16": 512}
 """Positions up to which the open formula trains faster on a CPU."""
 
@@ -131,17 +132,38 @@ class Attention(nn.Module):
         self.qk_norm = qk_norm
         self.rotary = rotary
 
-    def forward(self, x: Float[Tensor, "B T C"], cache: LayerCache | None = None) -> Float[Tensor, "B T C"]:
-        """Return what the heads together write to the residual stream."""
+    def forward(
+        self, x: Float[Tensor, "B T C"], cache: LayerCache | None = None, lengths: Lengths | None = None
+    ) -> Float[Tensor, "B T C"]:
+        """Return what the heads together write to the residual stream.
+
+        Args:
+            lengths: of texts that lie end to end in a row: each position then reads its own text only.
+        """
         B, T, _ = x.shape
         q_BTHD = self.q_proj(x).view(B, T, self.n_heads, self.d_head)
         k_BTGD = self.k_proj(x).view(B, T, self.n_kv_heads, self.d_head)
         v_BTGD = self.v_proj(x).view(B, T, self.n_kv_heads, self.d_head)
-        start = 0 if cache is None else cache.length
-        q_BTHD, k_BTGD = self.rotary(self.qk_norm(q_BTHD), self.qk_norm(k_BTGD), start)
-        q_BTHD, k_BTGD, v_BTGD = tap("q_BTHD", q_BTHD), tap("k_BTGD", k_BTGD), tap("v_BTGD", v_BTGD)
+        if lengths is None:
+            z_BTHD = self.mix(q_BTHD, k_BTGD, v_BTGD, cache)
+        else:
+            # One text after another, each without a mask: 1.6 to 3 times as fast on a CPU as one padded to the longest,
+            # and further ahead of a mask over the whole row (docs/log.md).
+            texts = zip(*(x.split(lengths, dim=1) for x in (q_BTHD, k_BTGD, v_BTGD)), strict=True)
+            z_BTHD = torch.cat([self.mix(*text) for text in texts], dim=1)
+        return self.o_proj(z_BTHD.reshape(B, T, self.n_heads * self.d_head))
 
+    def mix(
+        self,
+        q: Float[Tensor, "B T H D"],
+        k: Float[Tensor, "B T G D"],
+        v: Float[Tensor, "B T G D"],
+        cache: LayerCache | None = None,
+    ) -> Float[Tensor, "B T H D"]:
+        """Return each head's mixture at the positions of one text."""
+        start = 0 if cache is None else cache.length
+        q_BTHD, k_BTGD = self.rotary(self.qk_norm(q), self.qk_norm(k), start)
+        q_BTHD, k_BTGD, v_BTGD = tap("q_BTHD", q_BTHD), tap("k_BTGD", k_BTGD), tap("v_BTGD", v)
         k_BSGD, v_BSGD = (k_BTGD, v_BTGD) if cache is None else cache.append(k_BTGD, v_BTGD)
         dropout = self.dropout if self.training else 0.0
-        z_BTHD = tap("z_BTHD", attention(q_BTHD, k_BSGD, v_BSGD, self.scale, dropout))
-        return self.o_proj(z_BTHD.reshape(B, T, self.n_heads * self.d_head))
+        return tap("z_BTHD", attention(q_BTHD, k_BSGD, v_BSGD, self.scale, dropout))

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cutaway.base.tap import tap
+from cutaway.nn.attention import Lengths
 from cutaway.nn.kv_cache import LayerCache
 
 
@@ -28,10 +29,16 @@ class Block(nn.Module):
         self.mlp_norm, self.mlp = mlp_norm, mlp
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
 
-    def forward(self, x: Float[Tensor, "B T C"], cache: LayerCache | None = None) -> Float[Tensor, "B T C"]:
-        """Return the residual stream after this block."""
+    def forward(
+        self, x: Float[Tensor, "B T C"], cache: LayerCache | None = None, lengths: Lengths | None = None
+    ) -> Float[Tensor, "B T C"]:
+        """Return the residual stream after this block.
+
+        Args:
+            lengths: of texts that lie end to end in a row.
+        """
         pre_BTC = tap("resid_pre_BTC", x)
-        attn_out_BTC = tap("attn_out_BTC", self.dropout(self.attn(self.attn_norm(pre_BTC), cache)))
+        attn_out_BTC = tap("attn_out_BTC", self.dropout(self.attn(self.attn_norm(pre_BTC), cache, lengths)))
         mid_BTC = tap("resid_mid_BTC", pre_BTC + attn_out_BTC)
         mlp_out_BTC = tap("mlp_out_BTC", self.dropout(self.mlp(self.mlp_norm(mid_BTC))))
         return tap("resid_post_BTC", mid_BTC + mlp_out_BTC)

@@ -46,7 +46,8 @@ def first_nonfinite(objective: Objective, batch: Any) -> str:
         look("the loss", loss)
         if not found:
             for name, parameter in reversed(list(model.named_parameters())):
-                hooks.append(parameter.register_hook(lambda g, name=name: look(f"gradient of {name}", g)))
+                if parameter.requires_grad:
+                    hooks.append(parameter.register_hook(lambda g, name=name: look(f"gradient of {name}", g)))
             loss.backward()
     finally:
         for hook in hooks:
