@@ -47,11 +47,11 @@ def test_texts_end_to_end_are_read_as_if_alone(kind: str) -> None:
 def test_no_text_sees_another(kind: str) -> None:
     model = build(CONFIGS[kind])
     changed = texts()
-    changed[0, 3] = (changed[0, 3] + 1) % V
+    changed[0, 6] = (changed[0, 6] + 1) % V  # the last of the first text, beside the next one
     before, after = (model(one, lengths=LENGTHS)[0] for one in (texts(), changed))
     is_same = (before == after).all(dim=1)
-    assert is_same[:3].all()
-    assert not is_same[3:7].any(), "the change must be seen in its own text"
+    assert is_same[:6].all()
+    assert not is_same[6], "the change must be seen in its own text"
     assert is_same[7:].all()
     assert not (model(texts())[0] == model(changed)[0]).all(dim=1)[7:].all(), "without lengths it is one text"
 

@@ -25,7 +25,7 @@ def checkpoint_blocks(model: Decoder) -> Decoder:
     """Let the model's blocks be computed again for their gradients, in place; return the model."""
     for block in model.blocks:
         assert isinstance(block, Block)
-        block.forward = Recomputed(block)  # type: ignore[method-assign]
+        block.forward = Recomputed(block)  # type: ignore[assignment, method-assign]
     return model
 
 
