@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from cutaway.base.errors import ConfigError, ModelFormatError, UsageError, suggest
 from cutaway.base.files import replacing_folder
@@ -30,20 +30,26 @@ from cutaway.models.decoder import Decoder
 from cutaway.nn.init import allocate
 from cutaway.text.tokenizer import Tokenizer, load_tokenizer
 
+Rounding = Callable[[nn.Linear], nn.Module]
+"""From a linear layer to the layer that stands for it, in fewer bits."""
 
-def load_folder(path_or_id: str | Path, dtype: torch.dtype | None = None) -> tuple[Decoder, Tokenizer | None]:
+
+def load_folder(
+    path_or_id: str | Path, dtype: torch.dtype | None = None, rounding: Rounding | None = None
+) -> tuple[Decoder, Tokenizer | None]:
     """Return the model, ready to use, and its tokenizer, None if the folder has none.
 
     Args:
         path_or_id: a folder, or a model on the Hugging Face Hub: `owner/name`, or `hf:` and any id.
         dtype: precision of the weights in memory; left out, as they are stored.
+        rounding: what becomes of the blocks' linear layers, each as soon as it is read.
 
     Raises:
         ModelFormatError: there is nothing to load, or it cannot be loaded faithfully.
     """
     folder = find_folder(path_or_id)
     try:
-        model = load_model(folder, dtype)
+        model = load_model(folder, dtype, rounding)
     except ConfigError as error:
         raise ModelFormatError(f"{folder / 'config.json'} describes a model that cannot be: {error}") from error
     except ModelFormatError as error:
@@ -56,16 +62,21 @@ def load_folder(path_or_id: str | Path, dtype: torch.dtype | None = None) -> tup
     return model, load_tokenizer(folder) if has_tokenizer else None
 
 
-def load_model(folder: Path, dtype: torch.dtype | None = None) -> Decoder:
-    """Return the folder's model in evaluation mode, reading one piece of one tensor at a time."""
+def load_model(folder: Path, dtype: torch.dtype | None = None, rounding: Rounding | None = None) -> Decoder:
+    """Return the folder's model in evaluation mode, reading one piece of one tensor at a time.
+
+    What is held is the model and one piece; with rounding, the rounded model and one whole stored tensor.
+    """
     settings = read_json(folder / "config.json")
     layout = find_layout(settings)
     config = layout.read_settings(settings)
     stored = read_headers(folder)
     model = assemble(config)
     sources = match(model, layout, config, stored)
-    allocate(model, dtype or stored_dtype(sources))
-    fill(model, sources)
+    dtype = dtype or stored_dtype(sources)
+    later = {x.weight for x in model.blocks.modules() if type(x) is nn.Linear} if rounding else set()
+    allocate(model, dtype, later=later)
+    fill(model, sources, dtype, rounding)
     return model.eval()
 
 
@@ -116,20 +127,53 @@ def expected_shape(pieces: list[Piece], parameters: Mapping[str, Tensor]) -> tup
 
 
 @torch.no_grad()
-def fill(model: Decoder, sources: list[tuple[StoredTensor, list[Piece]]]) -> None:
-    """Copy the stored numbers into the parameters, a few rows at a time."""
+def fill(
+    model: Decoder,
+    sources: list[tuple[StoredTensor, list[Piece]]],
+    dtype: torch.dtype | None = None,
+    rounding: Rounding | None = None,
+) -> None:
+    """Copy the stored numbers into the parameters, a few rows at a time.
+
+    A weight that has no memory yet gets it, in `dtype`, until its layer is rounded.
+    """
     parameters = dict(model.named_parameters())
     for tensor, pieces in sources:
-        for first, rows in tensor.pieces():
-            for piece in pieces:
-                target = parameters[piece.ours]
-                part = rows if piece.columns is None else rows[..., piece.columns]
-                if piece.transposed:
-                    target[:, first : first + len(rows)] = part.T
-                elif rows.dim() == 1:
-                    target.copy_(part)
-                else:
-                    target[first : first + len(rows)] = part
+        passing = [piece.ours for piece in pieces if parameters[piece.ours].is_meta]
+        for name in passing:
+            parameters[name] = _give_memory(model, name, dtype)
+        _copy(tensor, pieces, parameters)
+        for name in passing:
+            assert rounding is not None
+            del parameters[name]
+            _round(model, name, rounding)
+
+
+def _give_memory(model: Decoder, name: str, dtype: torch.dtype | None) -> nn.Parameter:
+    layer = model.get_submodule(name.removesuffix(".weight"))
+    assert isinstance(layer, nn.Linear)
+    layer.weight = nn.Parameter(torch.empty(layer.weight.shape, dtype=dtype), requires_grad=False)
+    return layer.weight
+
+
+def _round(model: Decoder, name: str, rounding: Rounding) -> None:
+    parent, _, child = name.removesuffix(".weight").rpartition(".")
+    layer = model.get_submodule(f"{parent}.{child}")
+    assert isinstance(layer, nn.Linear)
+    setattr(model.get_submodule(parent), child, rounding(layer))
+
+
+def _copy(tensor: StoredTensor, pieces: list[Piece], parameters: Mapping[str, Tensor]) -> None:
+    for first, rows in tensor.pieces():
+        for piece in pieces:
+            target = parameters[piece.ours]
+            part = rows if piece.columns is None else rows[..., piece.columns]
+            if piece.transposed:
+                target[:, first : first + len(rows)] = part.T
+            elif rows.dim() == 1:
+                target.copy_(part)
+            else:
+                target[first : first + len(rows)] = part
 
 
 def save_folder(

@@ -9,6 +9,7 @@ Gains start at one, offsets and n-gram rows at zero.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -19,13 +20,22 @@ from cutaway.nn.norm import LayerNorm, RMSNorm
 from cutaway.nn.position import Rotary
 
 
-def allocate(model: nn.Module, dtype: torch.dtype, device: torch.device | str = "cpu") -> None:
-    """Give the parameters of a model built on the meta device memory, not yet written; shared stay shared."""
+def allocate(
+    model: nn.Module,
+    dtype: torch.dtype,
+    device: torch.device | str = "cpu",
+    later: Collection[torch.Tensor] = (),
+) -> None:
+    """Give the parameters of a model built on the meta device memory, not yet written; shared stay shared.
+
+    Args:
+        later: parameters that get none yet.
+    """
     # torch.empty_like would do, but from a meta tensor it imports 486 modules, 35 MB, before it allocates.
     made: dict[nn.Parameter, nn.Parameter] = {}
     for module in model.modules():
         for name, parameter in module._parameters.items():
-            if parameter is not None:
+            if parameter is not None and parameter not in later:
                 if parameter not in made:
                     made[parameter] = nn.Parameter(torch.empty(parameter.shape, dtype=dtype, device=device))
                 module._parameters[name] = made[parameter]

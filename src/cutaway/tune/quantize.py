@@ -13,6 +13,7 @@ Look at one block of weights and what it becomes: the largest is exact, the smal
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -21,6 +22,9 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from cutaway.base.errors import UsageError
+from cutaway.interop.hub_folder import load_folder
+from cutaway.models.decoder import Decoder
+from cutaway.text.tokenizer import Tokenizer
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -155,6 +159,19 @@ def quantize_base(model: Model) -> Model:
     for name in linears:
         replace(model, name, NF4Linear.from_linear(model.get_submodule(name)))  # type: ignore[arg-type]
     return model.requires_grad_(False)
+
+
+def load_quantized(path_or_id: str | Path, dtype: torch.dtype | None = None) -> tuple[Decoder, Tokenizer | None]:
+    """Return a folder's model, its blocks rounded to 4 bits as they are read, and its tokenizer.
+
+    The model in floats never exists: what is held is the rounded one and one stored tensor.
+
+    Args:
+        path_or_id: as for `load_folder`.
+        dtype: precision of the rest.
+    """
+    model, tokenizer = load_folder(path_or_id, dtype, NF4Linear.from_linear)
+    return model.requires_grad_(False), tokenizer
 
 
 def dequantize_base(model: Model) -> Model:
