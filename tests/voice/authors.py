@@ -30,6 +30,14 @@ class Author:
         self.sentence = 12 * np.exp(habit * draw.normal())
         self.comma = 0.08 * np.exp(habit * draw.normal())
 
+    def mixed(self, other: Author, share: float) -> Author:
+        """Return somebody who writes in part like the other."""
+        mixed = Author(0)
+        mixed.rates = (1 - share) * self.rates + share * other.rates
+        mixed.sentence = self.sentence ** (1 - share) * other.sentence**share
+        mixed.comma = self.comma ** (1 - share) * other.comma**share
+        return mixed
+
     def text(self, n_words: int, seed: int) -> str:
         """Return a text of so many words in paragraphs."""
         draw = np.random.default_rng([seed, n_words])

@@ -42,11 +42,11 @@ def words_of_text(text: str) -> list[str]:
 def likenesses(texts: Sequence[str]) -> list[Likeness]:
     """Return every two texts that share a 13-gram or a band of minima."""
     words = [words_of_text(text) for text in texts]
-    grams = [_runs(mine, GRAM) for mine in words]
+    grams = [hashed_runs(mine, GRAM) for mine in words]
     shared: Counter[tuple[int, int]] = Counter()
     for holders in _holders(grams):
         shared.update((a, b) for i, a in enumerate(holders) for b in holders[i + 1 :])
-    minima = [_minima(_runs(mine, SHINGLE)) for mine in words]
+    minima = [_minima(hashed_runs(mine, SHINGLE)) for mine in words]
     near: dict[tuple[int, int], float] = {}
     bands: list[set[int]] = [
         {hash((band, tuple(mine[band : band + BAND]))) for band in range(0, HASHES, BAND)}
@@ -65,7 +65,7 @@ def likenesses(texts: Sequence[str]) -> list[Likeness]:
     return found
 
 
-def _runs(words: list[str], length: int) -> set[int]:
+def hashed_runs(words: list[str], length: int) -> set[int]:
     """Return the hashes of all runs of so many words; a shorter text is one run."""
     if not words:
         return set()

@@ -1,9 +1,9 @@
 """Words, sentences and paragraphs of a text, by rules that hold for every language in the same way.
 
-A word is a run of letters and digits, apostrophes inside it included (`don't`), without case. In scripts without blanks
-(Chinese, Japanese, Thai, ...) every character is one. A sentence ends with a paragraph, or at . ! ? and their like,
-closing quotes and brackets included, unless a small letter follows. A full stop after one letter (J. S. Bach) or
-after consonants alone (Mr., Mrs., Dr., St., vs.) ends nothing.
+A word is a run of letters and digits, apostrophes inside it included (`don't`), without case (word_spans.py). In scripts
+without blanks (Chinese, Japanese, Thai, ...) every character is one. A sentence ends with a paragraph, or at . ! ? and
+their like, closing quotes and brackets included, unless a small letter follows. A full stop after one letter (J. S. Bach)
+or after consonants alone (Mr., Mrs., Dr., St., vs.) ends nothing.
 These rules err now and then, in one's own writing and in a model's alike, which is what a comparison needs.
 """
 
@@ -12,11 +12,11 @@ from __future__ import annotations
 import itertools
 import re
 
-_LETTER = r"[^\W_]|[\u0300-\u036f\u0591-\u05c7\u0610-\u065f\u0670\u0900-\u0963\u0966-\u0dff]"
-_ALONE = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-_SPECIAL = re.compile(rf"[{_ALONE}\u0300-\u036f\u0591-\u05c7\u0610-\u065f\u0670\u0900-\u0dff]")
+from cutaway.voice.word_spans import WORD
+
+_BEYOND = re.compile("[\u0300-\u036f\u0483-\u1fff\u3000-\U0010ffff]")
+"""Where a text has one of these, words may be more than runs of letters."""
 _SIMPLE_WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
-_ANY_WORD = re.compile(rf"[{_ALONE}]|(?:(?![{_ALONE}])(?:{_LETTER}))+(?:['\u2019](?:(?![{_ALONE}])(?:{_LETTER}))+)*")
 _END = re.compile(
     r"(?:[.!?\u2026]+[\"'\u2019\u201d\u00bb)\]]*(?=\s)|[\u3002\uff01\uff1f]+[\u300d\u300f\u201d\u2019]*)\s*"
 )
@@ -49,7 +49,7 @@ def even_marks(text: str) -> str:
 
 def word_pattern(text: str) -> re.Pattern[str]:
     """Return the pattern of this text's words: a fast one, unless its script needs more."""
-    return _ANY_WORD if _SPECIAL.search(text) else _SIMPLE_WORD
+    return WORD if _BEYOND.search(text) else _SIMPLE_WORD
 
 
 def words(text: str) -> list[str]:
