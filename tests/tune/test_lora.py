@@ -70,6 +70,7 @@ def tuned(kind: str, dtype: torch.dtype = torch.float32, **settings: object) -> 
 def pair(kind: str, dtype: torch.dtype, folder: Path, dropout: float = 0.0) -> tuple[Decoder, PeftModel]:
     """Return the same model with the same adapter of theirs, in both libraries."""
     save_folder(folder / "base", model_of(kind, dtype))
+    torch.manual_seed(0)  # their adapters start at random
     theirs = AutoModelForCausalLM.from_pretrained(folder / "base", dtype=dtype)
     config = LoraConfig(
         r=R, lora_alpha=8, target_modules=TARGETS[kind], lora_dropout=dropout, fan_in_fan_out=kind == "gpt2"

@@ -166,12 +166,12 @@ def test_adapters_get_the_gradients_of_the_rounded_float_model() -> None:
         for seed, parameter in enumerate(adapter_parameters(model).values()):
             parameter.data.copy_(normal(*parameter.shape, seed=seed) * 0.1)
         F.cross_entropy(model(tokens()).flatten(0, 1), tokens(1).flatten()).backward()
-    assert torch.equal(ours(tokens()), plain(tokens()))
+    torch.testing.assert_close(ours(tokens()), plain(tokens()), rtol=1e-5, atol=1e-6)  # the same, summed otherwise
     expected = adapter_parameters(plain)
     for name, parameter in adapter_parameters(ours).items():
         assert parameter.grad is not None
         assert parameter.grad.abs().max() > 0
-        assert torch.equal(parameter.grad, expected[name].grad), name
+        torch.testing.assert_close(parameter.grad, expected[name].grad, rtol=1e-4, atol=1e-6)
     assert {name for name, p in ours.named_parameters() if p.requires_grad} == set(expected)
 
 

@@ -25,6 +25,7 @@ from cutaway.models.config import ModelConfig
 from cutaway.nn.attention import Attention, Lengths
 from cutaway.nn.block import Block
 from cutaway.nn.embedding import TokenEmbedding
+from cutaway.nn.head_loss import head_loss
 from cutaway.nn.kv_cache import KVCache
 
 
@@ -64,19 +65,27 @@ class Decoder(nn.Module):
         cache: KVCache | None = None,
         lengths: Lengths | None = None,
         wanted: Int[Tensor, " N"] | None = None,
-    ) -> Float[Tensor, "B _ V"]:
+        targets: Int[Tensor, " _"] | None = None,
+        divisor: float = 1.0,
+    ) -> Float[Tensor, "B _ V"] | Float[Tensor, ""]:
         """Return the logits of the next token at every position.
 
         Args:
             cache: what earlier calls have read; the tokens continue it.
             lengths: of several texts that lie end to end in one row, each read as if it were alone.
             wanted: positions to return the logits of; left out: all.
+            targets: what follows at the positions, or at those wanted, in a row. Their summed loss, divided by `divisor`,
+                is then returned in place of logits.
 
         Raises:
             UsageError: more positions than the model has.
         """
         hidden_BTC = self.hidden(tokens, cache, lengths)
-        return tap("logits_BTV", self.lm_head(hidden_BTC if wanted is None else hidden_BTC[:, wanted]))
+        if wanted is not None:
+            hidden_BTC = hidden_BTC.index_select(1, wanted)
+        if targets is not None:
+            return head_loss(hidden_BTC.flatten(0, 1), self.lm_head, targets, divisor)
+        return tap("logits_BTV", self.lm_head(hidden_BTC))
 
     def hidden(
         self, tokens: Int[Tensor, "B T"], cache: KVCache | None = None, lengths: Lengths | None = None

@@ -24,8 +24,10 @@ from torch import Tensor, nn
 
 from cutaway.base.errors import ConfigError, NonFiniteError, UsageError, suggest
 from cutaway.base.seed import torch_generator
+from cutaway.base.tap import is_listening
 from cutaway.interop.peft_adapter import Factors, read_adapter, write_adapter
 from cutaway.models.decoder import Decoder
+from cutaway.tune.corrected import CorrectedProduct, pays
 from cutaway.tune.quantize import NF4Linear, dequantize_base, replace
 
 
@@ -82,8 +84,25 @@ class LoRALinear(nn.Linear):
 
     def forward(self, x: Float[Tensor, "*N I"]) -> Float[Tensor, "*N O"]:
         """Return the layer's output, corrected."""
+        if self.weight_before is None and self._corrects_matrix(x):
+            return CorrectedProduct.apply(x, self.weight, self.bias, self.adapter.A, self.adapter.B, self.adapter.scale)
         y = F.linear(x, self.weight, self.bias)
         return y if self.weight_before is not None else (y + self.adapter(x)).to(y.dtype)
+
+    def _corrects_matrix(self, x: Tensor) -> bool:
+        """Whether the same output comes sooner from a corrected matrix (and nobody listens)."""
+        adapter, weight = self.adapter, self.weight
+        is_fine = weight.dtype in (torch.float32, torch.float64) and not torch.is_autocast_enabled(x.device.type)
+        is_plain = isinstance(adapter.dropout, nn.Identity) or not self.training
+        n_rows = x.numel() // max(1, self.in_features)
+        return (
+            is_fine
+            and x.dtype == weight.dtype == adapter.A.dtype
+            and is_plain
+            and not weight.requires_grad
+            and not is_listening()
+            and pays(n_rows, self.in_features, self.out_features)
+        )
 
     def without_adapter(self) -> nn.Linear:
         """Return the layer as it was before it had an adapter, with the weight it has now."""

@@ -92,8 +92,11 @@ class Answering:
 
     def loss(self, model: nn.Module, batch: Batch) -> Float[Tensor, ""]:
         """Return the mean of -log p(token) over what is learned in the step (this part's share of it)."""
-        packed, divisor = batch
-        return token_losses(model, packed.to(_device(self.model))).sum() / divisor
+        packed, divisor = batch[0].to(_device(self.model)), batch[1]
+        loss: Tensor = model(
+            packed.tokens, lengths=packed.lengths, wanted=packed.wanted, targets=packed.targets, divisor=divisor
+        )
+        return loss
 
     def validate(self, model: nn.Module, max_tokens: int | None = None) -> Validation:
         """Return the loss on the held-out conversations, or on some, spread evenly over them."""
