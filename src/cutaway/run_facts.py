@@ -15,6 +15,7 @@ from cutaway.base.columns import JsonColumns
 from cutaway.base.config import read_toml
 from cutaway.base.errors import RunError, UsageError
 from cutaway.base.runs import RunFolder
+from cutaway.interop.adapter_folder import holds_model
 from cutaway.models.count import count_parameters
 from cutaway.recipe import Recipe
 
@@ -100,7 +101,7 @@ def facts(run: RunFolder, columns: JsonColumns | None = None, told: str | None =
         reason=reason,
         advice=advice(run, status, reason),
         source=recipe.data.source if recipe else None,
-        has_model=(run.model_folder / "config.json").is_file(),
+        has_model=holds_model(run.model_folder),
         checkpoints=checkpoint_steps(run),
         traces=trace_names(run),
         parent=run_name(start.run) if start and start.run else None,

@@ -19,6 +19,7 @@ from cutaway.base.config import read_toml
 from cutaway.base.errors import RunError, TokenizerError, UsageError
 from cutaway.base.runs import RunFolder, open_run
 from cutaway.generate.decode import generate
+from cutaway.interop.adapter_folder import holds_model
 from cutaway.interop.hub_folder import load_folder
 from cutaway.lens.induction import InductionScan, induction
 from cutaway.models.build import build_empty
@@ -144,7 +145,7 @@ def load(source: str | Path | Run) -> tuple[Decoder, Tokenizer]:
     """
     if isinstance(source, RunFolder):
         return Run(source.path).load()
-    if not str(source).startswith("hf:") and not (Path(source) / "config.json").exists():
+    if not str(source).startswith("hf:") and not holds_model(Path(source)):
         name, _, step = str(source).rpartition("@")
         if name and step.isdecimal():
             return Run(open_run(name).path).load(int(step))

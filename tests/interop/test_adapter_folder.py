@@ -39,7 +39,7 @@ def test_runs_moved_together_still_find_each_other(tmp_path: Path) -> None:
 def test_what_cannot_be_followed_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelFormatError, match="does not say which model"):
         find_adapter_base(adapter(tmp_path / "none", None))
-    with pytest.raises(ModelFormatError, match="not there"):
+    with pytest.raises(ModelFormatError, match="not on this machine; put it back, or write"):
         find_adapter_base(adapter(tmp_path / "lost", str(tmp_path / "nowhere" / "model")))
     itself = adapter(tmp_path / "itself", str(tmp_path / "itself"))
     with pytest.raises(ModelFormatError, match="bake some of them in"):

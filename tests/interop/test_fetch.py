@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
 from cutaway.base.errors import ModelFormatError
-from cutaway.interop.fetch import FILES, find_folder
+from cutaway.interop.fetch import FILES, find_cached, find_folder
 
 
 @pytest.fixture(name="asked")
@@ -71,3 +71,30 @@ def test_a_failed_download_is_one_line(error: Exception, monkeypatch: pytest.Mon
 
 def test_hub_errors_are_of_the_kinds_caught() -> None:
     assert issubclass(HfHubHTTPError, OSError)
+
+
+def test_a_model_behind_terms_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    import httpx
+    from huggingface_hub.errors import GatedRepoError
+
+    response = httpx.Response(401, request=httpx.Request("GET", "https://huggingface.co/o/n"))
+
+    def snapshot_download(*arguments: object, **settings: object) -> str:
+        raise GatedRepoError("401 Client Error", response=response)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    with pytest.raises(ModelFormatError, match=r"agree on https://huggingface.co/owner/gated.*hf auth login"):
+        find_folder("hf:owner/gated")
+
+
+def test_what_was_fetched_before_needs_no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def snapshot_download(repo_id: str, *, allow_patterns: list[str], local_files_only: bool) -> str:
+        assert local_files_only
+        if repo_id != "owner/here":
+            raise LocalEntryNotFoundError("not here")
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    assert find_cached("owner/here") == tmp_path
+    assert find_cached("owner/elsewhere") is None
+    assert find_cached("../not an id") is None

@@ -14,6 +14,7 @@ from cutaway.base.errors import RunError, UsageError
 from cutaway.base.runs import open_run
 from cutaway.cli.console import answer, answer_json, parse, screen
 from cutaway.generate.config import SamplingConfig
+from cutaway.interop.adapter_folder import holds_model
 
 if TYPE_CHECKING:
     from cutaway.generate.decode import Completion
@@ -161,7 +162,7 @@ def check_exists(model: str) -> None:
     Raises:
         UsageError: it is neither a run nor a folder nor marked as a Hub id.
     """
-    if model.startswith("hf:") or (Path(model) / "config.json").is_file():
+    if model.startswith("hf:") or holds_model(Path(model)):
         return
     name, _, step = model.rpartition("@")
     try:

@@ -2,7 +2,8 @@
 
 adapter_config.json names its base as it was found when the adapter was made: an id of the Hub, or a folder. A folder of
 runs may have been moved since, the tuned run and its base together, so a base that was a run's is also looked for beside
-the run the adapter is in.
+the run the adapter is in. A model of the Hub is taken from what was fetched before: nothing is downloaded that the user
+did not name.
 """
 
 from __future__ import annotations
@@ -10,11 +11,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from cutaway.base.errors import ModelFormatError
-from cutaway.interop.fetch import find_folder
-from cutaway.interop.folder_files import ADAPTER_CONFIG, read_json
+from cutaway.interop.fetch import find_cached
+from cutaway.interop.folder_files import ADAPTER_CONFIG, TOKENIZER_FILES, read_json
 
 DEEPEST = 8
 """Most adapters upon each other."""
+
+
+def holds_model(folder: Path) -> bool:
+    """Whether a folder says it holds a model, or an adapter that makes one of another."""
+    return (folder / "config.json").is_file() or (folder / ADAPTER_CONFIG).is_file()
 
 
 def is_adapter(folder: Path) -> bool:
@@ -34,17 +40,24 @@ def find_adapter_base(folder: Path) -> Path:
             f"{folder / ADAPTER_CONFIG} does not say which model it is for (base_model_name_or_path); "
             f"write its folder there"
         )
-    written = Path(named)
-    moved = folder.absolute().parents[1] / written.parent.name / written.name if written.name == "model" else written
-    if not written.is_dir() and moved.is_dir():
+    written = Path(named).expanduser()
+    if written.is_dir():
+        return written
+    moved = folder.absolute().parents[1] / written.parent.name / written.name
+    if written.name == "model" and moved.is_dir():
         return moved
-    try:
-        return find_folder(named)
-    except ModelFormatError as error:
-        raise ModelFormatError(
-            f"{folder} is an adapter for the model {named!r}, which is not there ({error}); "
-            f"put it back, or write where it is into {ADAPTER_CONFIG}"
-        ) from error
+    if cached := find_cached(named):
+        return cached
+    hub = "" if written.is_absolute() else f"fetch it (`cutaway generate hf:{named}`), "
+    raise ModelFormatError(
+        f"{folder} is an adapter for the model {named!r}, which is not on this machine; "
+        f"put it back, {hub}or write where it is into {ADAPTER_CONFIG}"
+    )
+
+
+def tokenizer_folder(folder: Path) -> Path | None:
+    """Return the folder of the tokenizer: the adapter's own, or the nearest below it that has one."""
+    return next((one for one in chain(folder) if any((one / name).is_file() for name in TOKENIZER_FILES)), None)
 
 
 def chain(folder: Path) -> list[Path]:

@@ -20,6 +20,9 @@ FILES = [
     "special_tokens_map.json",
     "vocab.json",
     "merges.txt",
+    "chat_template.jinja",
+    "adapter_config.json",
+    "adapter_model.safetensors",
 ]
 """All that is ever fetched: JSON, text and safetensors, nothing that can run code."""
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -47,13 +50,29 @@ def find_folder(path_or_id: str | Path) -> Path:
     raise ModelFormatError(f"there is no folder {path.absolute()}{near}; a model of the Hub is owner/name or hf:name")
 
 
+def find_cached(hub_id: str) -> Path | None:
+    """Return the folder of a Hub model that was fetched before; the network is not asked."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(hub_id, allow_patterns=FILES, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError, OSError, ValueError):
+        return None
+
+
 def fetch(hub_id: str) -> Path:
     """Return the folder of a Hub model in the local cache, downloading what is missing."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError
 
     try:
         return Path(snapshot_download(hub_id, allow_patterns=FILES))
+    except GatedRepoError as error:
+        raise ModelFormatError(
+            f"the model {hub_id!r} is given only to those who agreed to its terms: agree on "
+            f"https://huggingface.co/{hub_id}, then log in with `hf auth login` or set HF_TOKEN"
+        ) from error
     except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelFormatError(

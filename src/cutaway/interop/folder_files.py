@@ -3,61 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cutaway.base.errors import ConfigError, ModelFormatError, TokenizerError, suggest
+from cutaway.base.errors import ModelFormatError, TokenizerError, suggest
 from cutaway.interop.gpt2_folder import GPT2
 from cutaway.interop.layout import Layout, refuse, setting
 from cutaway.interop.llama_folder import LLAMA
 from cutaway.interop.own_folder import OWN
-from cutaway.interop.safetensors_file import DTYPES, StoredTensor, read_header
-from cutaway.models.config import ModelConfig
+from cutaway.interop.safetensors_file import StoredTensor, read_header
 
 LAYOUTS = {layout.model_type: layout for layout in (GPT2, LLAMA, OWN)}
 INDEX = "model.safetensors.index.json"
-ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt")
-
-
-@dataclass(frozen=True)
-class FolderFacts:
-    """What a model folder says of itself."""
-
-    family: str
-    """`gpt2`, `llama`, or for our own kind `gpt`."""
-    config: ModelConfig
-    dtype: str
-    """Precision of the stored weights."""
-    size_bytes: int
-    """Of the stored weights."""
-    tokenizer: str
-    """`characters`, `bpe`, or empty where there is none."""
-
-
-def folder_facts(folder: Path) -> FolderFacts:
-    """Return what a model folder says of itself.
-
-    Raises:
-        ModelFormatError: it is not a folder this version can load.
-    """
-    settings = read_json(folder / "config.json")
-    layout = find_layout(settings)
-    try:
-        config = layout.read_settings(settings)
-    except ConfigError as error:
-        raise ModelFormatError(f"{folder / 'config.json'} describes a model that cannot be: {error}") from error
-    stored = read_headers(folder)
-    dtypes = {tensor.dtype for tensor in stored.values()}
-    dtype = next((name for key, name in DTYPES.items() if key in dtypes), "")
-    return FolderFacts(
-        family=settings["family"] if layout is OWN else layout.model_type,
-        config=config,
-        dtype=dtype,
-        size_bytes=sum(tensor.n_bytes for tensor in stored.values()),
-        tokenizer=tokenizer_kind(folder),
-    )
 
 
 def tokenizer_kind(folder: Path) -> str:

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 
 from cutaway.base.errors import ConfigError, ModelFormatError, UsageError, suggest
 from cutaway.base.files import replacing_folder
+from cutaway.interop.adapter_folder import is_adapter, tokenizer_folder
 from cutaway.interop.fetch import find_folder
-from cutaway.interop.folder_files import LAYOUTS, TOKENIZER_FILES, find_layout, read_headers, read_json
+from cutaway.interop.folder_files import LAYOUTS, find_layout, read_headers, read_json
 from cutaway.interop.layout import Layout, Piece
 from cutaway.interop.safetensors_file import DTYPES, StoredTensor
 from cutaway.models.build import assemble
@@ -58,15 +59,20 @@ def load_folder(
         raise ModelFormatError(f"cannot load {folder}: {error}") from error
     except (OSError, MemoryError, RuntimeError) as error:
         raise ModelFormatError(f"cannot read {folder}: {error}") from error
-    has_tokenizer = any((folder / name).is_file() for name in TOKENIZER_FILES)
-    return model, load_tokenizer(folder) if has_tokenizer else None
+    home = tokenizer_folder(folder)
+    return model, load_tokenizer(home) if home is not None else None
 
 
 def load_model(folder: Path, dtype: torch.dtype | None = None, rounding: Rounding | None = None) -> Decoder:
     """Return the folder's model in evaluation mode, reading one piece of one tensor at a time.
 
-    What is held is the model and one piece; with rounding, the rounded model and one whole stored tensor.
+    What is held is the model and one piece; with rounding, the rounded model and one whole stored tensor. An adapter's
+    folder gives the model it is for, with the corrections added to its weights (before they are rounded).
     """
+    if is_adapter(folder):
+        from cutaway.interop.baked_folder import load_baked
+
+        return load_baked(folder, dtype, rounding)
     settings = read_json(folder / "config.json")
     layout = find_layout(settings)
     config = layout.read_settings(settings)

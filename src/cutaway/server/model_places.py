@@ -17,7 +17,9 @@ from pydantic import BaseModel
 from cutaway.base.errors import CutawayError, RunError, TokenizerError, UsageError, suggest
 from cutaway.base.files import check_name
 from cutaway.base.runs import RunFolder, list_runs
-from cutaway.interop.folder_files import TOKENIZER_FILES, FolderFacts, folder_facts
+from cutaway.interop.adapter_folder import holds_model
+from cutaway.interop.folder_facts import FolderFacts, folder_facts
+from cutaway.interop.folder_files import ADAPTER_CONFIG, TOKENIZER_FILES
 from cutaway.models.count import count_cache_bytes, count_parameters
 
 FOLDER = "models"
@@ -78,8 +80,8 @@ class Place:
 
     def identity(self) -> Identity:
         """Return what changes when somebody writes another model there."""
-        names = ("config.json", *TOKENIZER_FILES, "tokenizer_config.json")
-        files = [self.folder / name for name in names] + sorted(self.weights.glob("model*.safetensors*"))
+        names = ("config.json", ADAPTER_CONFIG, *TOKENIZER_FILES, "tokenizer_config.json", "chat_template.jinja")
+        files = [self.folder / name for name in names] + sorted(self.weights.glob("*model*.safetensors*"))
         found = []
         for file in files:
             try:
@@ -100,7 +102,7 @@ class Place:
         )
         named = ModelFacts(name=self.name, kind=kind, run=None if self.run is None else self.run.name, step=self.step)
         try:
-            changed = max((path.stat().st_mtime for path in self.weights.glob("model*.safetensors")), default=0.0)
+            changed = max((path.stat().st_mtime for path in self.weights.glob("*model*.safetensors")), default=0.0)
             stored = self.stored()
             if not stored.tokenizer:
                 raise TokenizerError(
@@ -166,7 +168,7 @@ def find_place(name: str, home: Path, given: Mapping[str, Path]) -> Place:
         raise RunError(f"run {run_name!r} is a link out of {home}; the lab does not follow it")
     if not run.recipe_file.is_file():
         raise _no_model(name, home, given)
-    if not (run.model_folder / "config.json").is_file():
+    if not holds_model(run.model_folder):
         raise RunError(f"run {run_name!r} has no model yet; it is saved at the first measurement")
     if not at:
         return Place(name, run.model_folder, run)
@@ -196,7 +198,7 @@ def checkpoint_steps(run: RunFolder) -> list[int]:
 
 def is_model_folder(path: Path) -> bool:
     """Whether a folder may hold a model."""
-    return path.is_dir() and (path / "config.json").is_file()
+    return holds_model(path)
 
 
 def named_folders(home: Path, given: Sequence[Path]) -> dict[str, Path]:
