@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
+from voice.tuned_runs import make_base, make_tuned, make_writing
 
 from cutaway.base.errors import UsageError
 from cutaway.base.runs import RunFolder
@@ -64,6 +66,31 @@ def test_a_folder_opens_in_transformers_with_tokenizer_and_template(folder: Path
     half = export(folder, tmp_path / "half", "hf", "bf16")
     assert 0 < half.round_trip.off < half.round_trip.bound
     assert AutoModelForCausalLM.from_pretrained(tmp_path / "half").dtype is torch.bfloat16
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft asks transformers for it
+def test_an_adapter_opens_in_peft_and_merged_in_transformers(tmp_path: Path) -> None:
+    run = make_tuned(tmp_path / "runs", "me-1", make_base(tmp_path / "base"), make_writing(tmp_path / "writing"))
+    done = export(run.model_folder, tmp_path / "adapter", "adapter", facts=run_facts(run))
+    assert done.round_trip.is_exact
+    assert str(tmp_path / "base") in done.notes[0]
+    model, words = load_folder(run.model_folder)
+    assert words is not None
+    ids = torch.tensor([words.encode(TEXT)])
+    theirs = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tmp_path / "base"), tmp_path / "adapter")
+    export(run.model_folder, tmp_path / "merged", "hf")
+    merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
+    file = export(run.model_folder, tmp_path / "one.gguf", "gguf", "f32").weights
+    with torch.no_grad():
+        torch.testing.assert_close(theirs(ids).logits, model(ids), atol=2e-6, rtol=1e-5)
+        torch.testing.assert_close(merged(ids).logits, model(ids), atol=2e-6, rtol=1e-5)
+        assert torch.equal(read_gguf(file)[0](ids), model(ids))
+    for name in ("merged", "adapter"):
+        assert (tmp_path / name / "chat_template.jinja").is_file()
+        card = (tmp_path / name / "README.md").read_text()
+        assert f"Tuned from `{tmp_path / 'base'}` by LoRA" in card or name == "merged"
+    settings = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    assert settings["base_model_name_or_path"] == str(tmp_path / "base")
 
 
 @pytest.mark.parametrize("type", ["f32", "f16", "q8_0"])

@@ -22,7 +22,6 @@ from cutaway.text.tokenizer import Tokenizer
 from cutaway.tune.chat_form import chat_form
 from cutaway.tune.examples import Example, make_examples
 from cutaway.tune.find_base import find_base
-from cutaway.tune.lora import bake, load_adapter
 
 
 @dataclass(frozen=True)
@@ -48,21 +47,18 @@ def open_both(folder: Path, base_folder: Path | None = None) -> BeforeAfter:
         UsageError: nothing says what it began with.
         TokenizerError: it has no tokenizer.
     """
-    if is_adapter(folder):
-        base, words = load_folder(base_folder or find_adapter_base(folder))
-        shapes = {name.removesuffix(".weight"): p.shape for name, p in base.named_parameters()}
+    is_lora = is_adapter(folder)
+    if base_folder is None and not is_lora:
+        raise UsageError(f"{folder} does not say which model it was tuned from; name it with --base")
+    base, _ = load_folder(base_folder or find_adapter_base(folder))
+    tuned, words = load_folder(folder)
+    factors = None
+    if is_lora:
+        shapes = {name.removesuffix(".weight"): parameter.shape for name, parameter in base.named_parameters()}
         factors, _ = read_adapter(folder, base.config, shapes)
-        again, _ = load_folder(base_folder or find_adapter_base(folder))
-        tuned, found = bake(load_adapter(folder, again)), factors
-    else:
-        if base_folder is None:
-            raise UsageError(f"{folder} does not say which model it was tuned from; name it with --base")
-        base, _ = load_folder(base_folder)
-        tuned, words = load_folder(folder)
-        found = None
     if words is None:
         raise UsageError(f"{folder} has no tokenizer.json, so text cannot become tokens; copy the model's into it")
-    return BeforeAfter(base, tuned, words, found, folder)
+    return BeforeAfter(base, tuned, words, factors, folder)
 
 
 def open_tuned(run: RunFolder, base: str = "") -> BeforeAfter:
