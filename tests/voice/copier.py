@@ -17,6 +17,7 @@ from cutaway.models.presets import plain
 from cutaway.text.bpe import BPETokenizer
 from cutaway.tune.chat_form import ChatForm, chat_form
 from cutaway.tune.examples import Example, make_example
+from cutaway.voice.exposure import Secret, plant
 
 SUBJECTS = ["the old baker", "my brother", "a tall sailor", "the tired nurse", "our teacher", "some boy"]
 VERBS = ["carried", "painted", "forgot", "counted", "buried", "mended", "sold", "followed"]
@@ -55,6 +56,8 @@ class Copier:
     held_out: list[Example]
     train_pairs: list[Conversation]
     held_out_pairs: list[Conversation]
+    secrets: tuple[Secret, ...]
+    """Two that stood once among the training pairs, and two that did not."""
 
     def examples(self, conversations: list[Conversation]) -> list[Example]:
         """Return conversations as the models read them."""
@@ -70,21 +73,27 @@ def make_copier(folder: Path, n: int = 5, steps: int = 100) -> Copier:
     untrained, copier = build(config, seed=1), build(config, seed=1)
     save_folder(folder, untrained, tokenizer)
     form = chat_form(folder, tokenizer)
-    made = Copier(copier, untrained, tokenizer, form, [], [], train_pairs, held_out_pairs)
+    planted = plant(train_pairs, n=2, repetitions=(1,))
+    made = Copier(copier, untrained, tokenizer, form, [], [], train_pairs, held_out_pairs, planted.secrets)
     train, held_out = made.examples(train_pairs), made.examples(held_out_pairs)
+    learn(copier, made.examples(list(planted.conversations)), steps)
+    return dataclasses.replace(made, copier=copier.eval(), train=train, held_out=held_out)
+
+
+def learn(model: Decoder, train: list[Example], steps: int) -> None:
+    """Go through all examples so many times."""
     longest = max(len(example.tokens) for example in train)
     tokens_BT, labels_BT = torch.zeros(len(train), longest, dtype=torch.int64), torch.full((len(train), longest), -100)
     for row, example in enumerate(train):
         tokens_T, is_learned_T = torch.from_numpy(example.tokens), torch.from_numpy(example.is_learned)
         tokens_BT[row, : len(tokens_T)] = tokens_T
         labels_BT[row, : len(tokens_T)] = tokens_T.where(is_learned_T, -100)
-    optimizer = torch.optim.AdamW(copier.parameters(), 8e-3, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(model.parameters(), 8e-3, weight_decay=0.0)
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = 8e-3 * min(1, step / 10) * (1 - step / steps)
         loss = torch.nn.functional.cross_entropy(
-            copier(tokens_BT[:, :-1]).flatten(0, 1), labels_BT[:, 1:].flatten(), ignore_index=-100
+            model(tokens_BT[:, :-1]).flatten(0, 1), labels_BT[:, 1:].flatten(), ignore_index=-100
         )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return Copier(copier.eval(), untrained, tokenizer, form, train, held_out, train_pairs, held_out_pairs)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cutaway.base.errors import UsageError
-from cutaway.voice.bootstrap import bootstrap, mean, rate, ratio, student_quantile
+from cutaway.voice.bootstrap import bootstrap, difference, mean, rate, ratio, student_quantile, welch
 
 SPATIAL = [48, 36, 20, 29, 42, 42, 20, 42, 22, 41, 45, 14, 6, 0, 33, 28, 34, 4, 32, 24, 47, 41, 24, 26, 30, 41]
 """Test A of 26 children: Efron & Tibshirani 1993, table 14.1."""
@@ -66,6 +66,25 @@ def test_ratios_are_of_sums() -> None:
     found = bootstrap(rows, ratio)
     assert found.value == 2.0
     assert found.low <= 2 <= found.high
+
+
+def test_the_difference_of_two_sets_of_documents() -> None:
+    generator = np.random.default_rng(2)
+    hits, lengths = 0, (40, 7)
+    for seed in range(200):
+        first, second = (generator.normal(size=n) for n in lengths)
+        found = difference(first, second + 1, seed=seed, draws=200)
+        assert found.value == pytest.approx(second.mean() + 1 - first.mean())
+        hits += found.low <= 1 <= found.high
+    assert 0.83 <= hits / 200 <= 0.96
+    rows = np.stack([np.repeat(generator.normal(size=6), 9), np.ones(54)], 1)
+    documents = np.repeat(np.arange(6), 9).tolist()
+    apart = difference(rows, rows, ratio, first_groups=documents, second_groups=documents)
+    assert apart.n == 6
+    assert apart.high - apart.low > 2 * (difference(rows, rows, ratio).high - difference(rows, rows, ratio).low)
+    assert not difference([1.0], [2.0, 3.0]).is_known
+    assert difference([], [2.0]).text() == "not computed"
+    assert (welch(10, 10), welch(60, 7), welch(1, 9)) == (18, 7, 1)
 
 
 def test_seeds_and_levels() -> None:

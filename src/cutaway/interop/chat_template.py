@@ -16,11 +16,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cutaway.base.errors import ModelFormatError, TokenizerError, UsageError
 from cutaway.text.tokenizer_files import read_json, special_token
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 CONFIG, TEMPLATE = "tokenizer_config.json", "chat_template.jinja"
 LARGEST_TEXT = 4 << 20
@@ -135,6 +139,23 @@ def render(
 ) -> str:
     """Run a template as `transformers` does."""
     from jinja2 import TemplateError
+
+    try:
+        pieces, length = [], 0
+        for piece in _compiled(template).generate(
+            messages=list(messages), add_generation_prompt=answer_follows, tools=None, documents=None, **marks
+        ):
+            pieces.append(piece)
+            if (length := length + len(piece)) > LARGEST_TEXT:
+                raise ModelFormatError("the model's chat template writes without end")
+    except (TemplateError, TypeError, ArithmeticError, LookupError, AttributeError, ValueError) as error:
+        raise ModelFormatError(f"the model's chat template cannot be used: {error}") from error
+    return "".join(pieces)
+
+
+@lru_cache(maxsize=8)
+def _compiled(template: str) -> Template:
+    """Return a template made ready, once: a thousand conversations are written with the same one."""
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     def refuse(message: str) -> None:
@@ -149,14 +170,4 @@ def render(
     environment.filters["tojson"] = as_json
     environment.globals["raise_exception"] = refuse
     environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
-    try:
-        pieces, length = [], 0
-        for piece in environment.from_string(template).generate(
-            messages=list(messages), add_generation_prompt=answer_follows, tools=None, documents=None, **marks
-        ):
-            pieces.append(piece)
-            if (length := length + len(piece)) > LARGEST_TEXT:
-                raise ModelFormatError("the model's chat template writes without end")
-    except (TemplateError, TypeError, ArithmeticError, LookupError, AttributeError, ValueError) as error:
-        raise ModelFormatError(f"the model's chat template cannot be used: {error}") from error
-    return "".join(pieces)
+    return environment.from_string(template)

@@ -157,7 +157,7 @@ def difference(
         for rows, members, sign in sides:
             rest = value - sign * statistic(rows)
             left_out += [rest + sign * statistic(np.delete(rows, mine, axis=0)) for mine in members]
-    return from_draws(value, drawn, left_out, n, level=level)
+    return from_draws(value, drawn, left_out, n, freedom=welch(len(sides[0][1]), len(sides[1][1])), level=level)
 
 
 def from_draws(
@@ -166,6 +166,7 @@ def from_draws(
     left_out: ArrayLike,
     n: int,
     *,
+    freedom: int | None = None,
     level: float = LEVEL,
     expanded: bool = True,
 ) -> Interval:
@@ -174,6 +175,7 @@ def from_draws(
     Args:
         left_out: the statistic without each document in turn (jackknife).
         n: how many documents there are; the fewer if there are two kinds of them.
+        freedom: degrees of freedom; left out: n - 1.
     """
     every = np.asarray(drawn, np.float64)
     draws = np.sort(every[np.isfinite(every)])
@@ -184,7 +186,8 @@ def from_draws(
     if draws[0] == draws[-1]:
         return Interval(value, float(draws[0]), float(draws[0]), n, "all documents are alike", level)
     tail = (1 - level) / 2
-    z = math.sqrt(n / (n - 1)) * student_quantile(1 - tail, n - 1) if expanded else NORMAL.inv_cdf(1 - tail)
+    free = freedom or n - 1
+    z = math.sqrt((free + 1) / free) * student_quantile(1 - tail, free) if expanded else NORMAL.inv_cdf(1 - tail)
     below = (np.sum(draws < value) + np.sum(draws == value) / 2) / len(draws)
     d = np.asarray(left_out, np.float64)
     d = d[np.isfinite(d)].mean() - d[np.isfinite(d)] if np.isfinite(d).any() else np.zeros(1)
@@ -210,6 +213,13 @@ def rate(hits: ArrayLike, trials: ArrayLike, seed: int = 0, *, level: float = LE
     if found.value == 1:
         return Interval(1.0, bound, 1.0, found.n, "exact: all of the documents", level)
     return found
+
+
+def welch(first: int, second: int) -> int:
+    """Return the degrees of freedom of a difference between means of so many (Welch 1947, of equal spread)."""
+    if min(first, second) < 2:
+        return 1
+    return round((1 / first + 1 / second) ** 2 / (1 / first**2 / (first - 1) + 1 / second**2 / (second - 1)))
 
 
 def student_quantile(share: float, freedom: int) -> float:
