@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
-from cutaway.base.errors import UsageError, suggest
-from cutaway.base.files import write_text
 from cutaway.cli.console import answer, answer_json, parse, screen
 
 SHOWN = 6
@@ -77,74 +72,38 @@ class PairsArguments:
 def import_(argv: list[str]) -> None:
     """`cutaway voice import PATH`."""
     asked = parse(ImportArguments, argv, "voice import", "cutaway voice import my-export.zip --out voice/")
-    from cutaway.voice.importers import import_writing
-    from cutaway.voice.piece import write_pieces
+    from cutaway.voice.writing_folder import import_into
 
     with screen().status("reading") as status:
-        got = import_writing(
-            asked.path,
-            sender=asked.sender,
-            role=asked.role,
-            progress=lambda count: status.update(f"reading: {count:,} pieces"),
-        )
-    asked.out.mkdir(parents=True, exist_ok=True)
-    write_pieces(asked.out / "pieces.jsonl", got.pieces)
-    for later in ("cleaned.jsonl", "removed.diff"):
-        (asked.out / later).unlink(missing_ok=True)
-    dates = sorted(piece.date for piece in got.pieces if piece.date)
-    report: dict[str, Any] = {
-        "folder": str(asked.out),
-        "pieces": len(got.pieces),
-        "words": sum(piece.words for piece in got.pieces),
-        "found": got.found,
-        "kinds": got.kinds,
-        "dated": len(dates),
-        "first_date": dates[0] if dates else None,
-        "last_date": dates[-1] if dates else None,
-        "encodings": got.encodings,
-        "remarks": got.remarks,
-    }
+        report = import_into(asked.out, asked.path, asked.sender, asked.role, status.update)
     if asked.json:
         answer_json(report)
         return
-    answer(f"found {listed(got.found)}: {report['pieces']:,} pieces, {report['words']:,} words ({listed(got.kinds)})")
-    if dates:
-        answer(f"dated {len(dates):,} of {report['pieces']:,}, from {dates[0][:10]} to {dates[-1][:10]}")
-    few(got.remarks)
+    pieces, found, kinds = report["pieces"], listed(report["found"]), listed(report["kinds"])
+    answer(f"found {found}: {pieces:,} pieces, {report['words']:,} words ({kinds})")
+    if report["dated"]:
+        first, last = report["first_date"][:10], report["last_date"][:10]
+        answer(f"dated {report['dated']:,} of {pieces:,}, from {first} to {last}")
+    few(report["remarks"])
     answer(f"written to {asked.out / 'pieces.jsonl'}; nothing was removed yet\nnext: cutaway voice clean {asked.out}")
 
 
 def clean_(argv: list[str]) -> None:
     """`cutaway voice clean FOLDER`."""
     asked = parse(CleanArguments, argv, "voice clean", "cutaway voice clean voice/ --without urls captions")
-    from cutaway.voice.clean import RULES, clean
-    from cutaway.voice.piece import read_pieces, write_pieces
+    from cutaway.voice.clean import RULES
+    from cutaway.voice.writing_folder import clean_in
 
-    pieces = read_pieces(asked.folder / "pieces.jsonl")
-    with screen().status(f"cleaning {len(pieces):,} pieces"):
-        cleaned = clean(pieces, asked.without)
-    write_pieces(asked.folder / "cleaned.jsonl", cleaned.pieces)
-    write_text(asked.folder / "removed.diff", cleaned.diff())
-    counts = cleaned.counts()
+    with screen().status("cleaning"):
+        report = clean_in(asked.folder, asked.without)
     if asked.json:
-        answer_json(
-            {
-                "folder": str(asked.folder),
-                "pieces": len(cleaned.pieces),
-                "words_before": sum(piece.words for piece in pieces),
-                "words": sum(piece.words for piece in cleaned.pieces),
-                "rules": counts,
-                "without": list(asked.without),
-                "emptied": cleaned.emptied,
-                "diff": str(asked.folder / "removed.diff"),
-            }
-        )
+        answer_json(report)
         return
     answer(f"{'rule':<20}{'blocks':>8}{'pieces':>8}{'words':>8}")
-    for rule, count in counts.items():
+    for rule, count in report["rules"].items():
         off = "  (left out)" if rule in asked.without else f"  {RULES[rule]}"
         answer(f"{rule:<20}{count['blocks']:>8,}{count['pieces']:>8,}{count['words']:>8,}{off}")
-    few([f"{name}: nothing was left of it" for name in cleaned.emptied])
+    few([f"{name}: nothing was left of it" for name in report["emptied"]])
     answer(
         f"every change: {asked.folder / 'removed.diff'}; undo a rule: cutaway voice clean {asked.folder} --without RULE"
     )
@@ -154,87 +113,45 @@ def clean_(argv: list[str]) -> None:
 def pairs_(argv: list[str]) -> None:
     """`cutaway voice pairs FOLDER`."""
     asked = parse(PairsArguments, argv, "voice pairs", "cutaway voice pairs voice/ --context 1024 --seed 1")
-    from cutaway.interop.conversations import FORMATS, write_conversations
-    from cutaway.voice.importers import import_writing
-    from cutaway.voice.pairs import PairSettings, make_pairs, match_drafts, read_topics, write_topics
-    from cutaway.voice.piece import read_pieces
-    from cutaway.voice.token_budget import CONTEXTS, budget, estimated
+    from cutaway.voice.writing_folder import PairsAsked, pairs_in
 
-    if asked.format not in FORMATS:
-        raise UsageError(
-            f"there is no format {asked.format!r}{suggest(asked.format, FORMATS)}; there is {', '.join(FORMATS)}"
-        )
-    if asked.context is not None and asked.context < 128:
-        raise UsageError(f"a context of {asked.context} holds no pair; expected 128 or more, as 1024")
-    cleaned = asked.folder / "cleaned.jsonl"
-    pieces = read_pieces(cleaned if cleaned.is_file() else asked.folder / "pieces.jsonl")
-    settings = PairSettings(asked.seed, asked.held_out, asked.largest_share, asked.tiers)
-    topics = asked.folder / "topics.toml"
-    with screen().status(f"making pairs of {len(pieces):,} pieces") as status:
-        drafts = match_drafts(import_writing(asked.drafts).pieces, pieces) if asked.drafts else {}
-        made = make_pairs(pieces, settings, read_topics(topics), drafts)
-        count = estimated
-        if asked.tokenizer is not None:
-            from cutaway.text.tokenizer import load_tokenizer
-
-            tokenizer = load_tokenizer(asked.tokenizer)
-            count = cache(lambda text: len(tokenizer.encode(text)))
-        status.update("counting tokens")
-        both = [*made.train, *made.held_out]
-        budgets = [budget(both, context, count)[0] for context in sorted({*CONTEXTS, asked.context or CONTEXTS[0]})]
-        train, held = made.train, made.held_out
-        if asked.context is not None:
-            train, held = (budget(side, asked.context, count)[1] for side in (train, held))
-    ending = "txt" if asked.format == "text" else "jsonl"
-    files = {side: asked.folder / f"{side}.{ending}" for side in ("train", "held_out")}
-    write_topics(topics, pieces)
-    write_conversations(files["train"], [pair.conversation() for pair in train], asked.format)
-    write_conversations(files["held_out"], [pair.conversation() for pair in held], asked.format)
-    report = {
-        "folder": str(asked.folder),
-        "train": len(train),
-        "held_out": len(held),
-        "tiers": made.tiers(),
-        "held_out_pieces": made.split.held_out,
-        "moved": made.split.moved,
-        "near_duplicates": made.split.groups,
-        "overlapping": made.split.overlapping,
-        "largest": {"piece": made.largest[0], "share": made.largest[1]},
-        "dropped": made.dropped,
-        "tokens": "counted" if asked.tokenizer else "estimated",
-        "budgets": [
-            {"context": one.context, "fits": one.fits, "split": [vars(pair) for pair in one.split], "parts": one.parts,
-             "tokens": one.tokens, "longest": one.longest}
-            for one in budgets
-        ],
-        "remarks": made.remarks,
-        "files": {side: str(path) for side, path in files.items()},
-    }  # fmt: skip
-    write_text(asked.folder / "pairs.json", json.dumps(report, indent=1, ensure_ascii=False) + os.linesep)
+    settings = PairsAsked(
+        asked.seed,
+        asked.held_out,
+        asked.largest_share,
+        asked.tiers,
+        asked.tokenizer,
+        asked.context,
+        asked.drafts,
+        asked.format,
+    )
+    with screen().status("making pairs") as status:
+        report = pairs_in(asked.folder, settings, status.update)
     if asked.json:
         answer_json(report)
         return
     answer(f"{'tier':<14}{'train':>8}{'held out':>10}")
-    for tier, counts in made.tiers().items():
+    for tier, counts in report["tiers"].items():
         answer(f"{tier:<14}{counts['train']:>8,}{counts['held_out']:>10,}")
-    answer(
-        f"held out, as a whole: {len(made.split.held_out):,} of {len(made.split.held_out) + len(made.split.train):,} pieces"
-    )
-    if made.split.groups:
-        copies = sum(map(len, made.split.groups))
-        answer(f"nearly the same: {copies:,} pieces in {len(made.split.groups):,} groups, all kept in training; "
-               f"moved there from held-out: {len(made.split.moved):,}")  # fmt: skip
-        few([" = ".join(group) for group in made.split.groups])
-    answer(f"most pairs from one piece: {made.largest[1]:.1%} ({made.largest[0]}); left out for that: "
-           f"{sum(made.dropped.values()):,}")  # fmt: skip
-    few(made.remarks)
+    held, groups = len(report["held_out_pieces"]), report["near_duplicates"]
+    answer(f"held out, as a whole: {held:,} of {held + report['train_pieces']:,} pieces")
+    if groups:
+        answer(f"nearly the same: {sum(map(len, groups)):,} pieces in {len(groups):,} groups, all kept in training; "
+               f"moved there from held-out: {len(report['moved']):,}")  # fmt: skip
+        few([" = ".join(group) for group in groups])
+    largest = report["largest"]
+    answer(f"most pairs from one piece: {largest['share']:.1%} ({largest['piece']}); left out for that: "
+           f"{sum(report['dropped'].values()):,}")  # fmt: skip
+    few(report["remarks"])
     about = "tokens counted" if asked.tokenizer else "tokens estimated from words; --tokenizer FOLDER counts them"
     answer(f"\n{'context':>8}{'fit':>8}{'split':>8}{'into':>8}{'longest':>9}   {about}")
-    for one in budgets:
-        into = sum(pair.parts for pair in one.split)
-        answer(f"{one.context:>8,}{one.fits:>8,}{len(one.split):>8,}{into:>8,}{one.longest:>9,}")
-    if asked.context is None and budgets[0].split:
-        answer(f"what is split, and where: {asked.folder / 'pairs.json'}; split it now: --context {budgets[0].context}")
+    for one in report["budgets"]:
+        into = sum(pair["parts"] for pair in one["split"])
+        answer(f"{one['context']:>8,}{one['fits']:>8,}{len(one['split']):>8,}{into:>8,}{one['longest']:>9,}")
+    if asked.context is None and report["budgets"][0]["split"]:
+        context = report["budgets"][0]["context"]
+        answer(f"what is split, and where: {asked.folder / 'pairs.json'}; split it now: --context {context}")
+    files, topics = report["files"], asked.folder / "topics.toml"
     answer(
         f"written to {files['train']} and {files['held_out']}; change what pieces are about in {topics}, then run again"
     )

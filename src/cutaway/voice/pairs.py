@@ -17,7 +17,7 @@ import json
 import re
 import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -273,9 +273,9 @@ def read_topics(path: Path) -> dict[str, str]:
     return data
 
 
-def write_topics(path: Path, pieces: Sequence[Piece]) -> None:
-    """Write a topic for every piece, keeping those the person changed."""
-    known = read_topics(path)
+def write_topics(path: Path, pieces: Sequence[Piece], changed: Mapping[str, str] | None = None) -> None:
+    """Write a topic for every piece, keeping those the person changed; an empty one is the title again."""
+    known = read_topics(path) | {name: " ".join(topic.split()) for name, topic in (changed or {}).items()}
     lines = ["# What each piece is about, as its prompts say it. Change any line; yours are kept."]
     for piece in pieces:
         if piece.kind not in ("footnote", "draft", "page"):

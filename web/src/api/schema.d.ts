@@ -1403,6 +1403,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/uploads/voice/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Upload
+         * @description Keep one file of an export; the body is the file, `path` its name with the folders it stood in.
+         */
+        post: operations["upload_api_uploads_voice__key__post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/uploads/{name}": {
         parameters: {
             query?: never;
@@ -1435,6 +1455,238 @@ export interface paths {
          * @description Return the writing folders and the tuned runs there are.
          */
         get: operations["voice_api_voice_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/voice/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Changes
+         * @description Return what a rule changed, or would change were it not left out.
+         */
+        get: operations["changes_api_voice_changes_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/voice/clean": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Clean
+         * @description Clean a folder's pieces, some rules left out.
+         */
+        post: operations["clean_api_voice_clean_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/voice/drafts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Save Drafts
+         * @description Keep rough drafts that were uploaded, if every one fits a piece; they take the place of those before.
+         */
+        post: operations["save_drafts_api_voice_drafts_post"];
+        /**
+         * Forget Drafts
+         * @description Take the rough drafts away.
+         */
+        delete: operations["forget_drafts_api_voice_drafts_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/voice/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import
+         * @description Read an export into a folder of writing.
+         */
+        post: operations["import__api_voice_import_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/voice/pair": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Pair
+         * @description Return one pair, whole.
+         */
+        get: operations["pair_api_voice_pair_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/voice/pair-list": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Pair List
+         * @description Return pairs of a side, of one tier or one piece if asked.
+         */
+        get: operations["pair_list_api_voice_pair_list_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/voice/pairs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Pairs
+         * @description Return what is known of a folder's pairs.
+         */
+        get: operations["pairs_api_voice_pairs_get"];
+        put?: never;
+        /**
+         * Make Pairs
+         * @description Make pairs, hold whole pieces out, and write both sides.
+         */
+        post: operations["make_pairs_api_voice_pairs_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/voice/piece": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Piece
+         * @description Return one piece with what cleaning did to it.
+         */
+        get: operations["piece_api_voice_piece_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/voice/pieces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Pieces
+         * @description Return the pieces in whose title or text all words of a search stand.
+         */
+        get: operations["pieces_api_voice_pieces_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/voice/topics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Topics
+         * @description Return what each piece is about.
+         */
+        get: operations["topics_api_voice_topics_get"];
+        put?: never;
+        /**
+         * Save Topics
+         * @description Save topics the person wrote.
+         */
+        post: operations["save_topics_api_voice_topics_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/voice/writing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Writing
+         * @description Return a folder of writing as far as it came.
+         */
+        get: operations["writing_api_voice_writing_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1616,6 +1868,24 @@ export interface components {
             size: number;
         };
         /**
+         * BudgetSaid
+         * @description What fits a context.
+         */
+        BudgetSaid: {
+            /** Context */
+            context: number;
+            /** Fits */
+            fits: number;
+            /** Longest */
+            longest: number;
+            /** Parts */
+            parts: number;
+            /** Split */
+            split: components["schemas"]["SplitPairSaid"][];
+            /** Tokens */
+            tokens: number;
+        };
+        /**
          * ByHand
          * @description A whole step as text.
          */
@@ -1742,6 +2012,19 @@ export interface components {
             total: number;
         };
         /**
+         * CleanAsked
+         * @description Which rules to leave out.
+         */
+        CleanAsked: {
+            /**
+             * Without
+             * @default []
+             */
+            without: string[];
+            /** Writing */
+            writing: string;
+        };
+        /**
          * Comparison
          * @description Several runs side by side, in the order asked for.
          */
@@ -1840,6 +2123,24 @@ export interface components {
              * @default true
              */
             done: boolean;
+        };
+        /**
+         * Drafts
+         * @description The pieces of which there is a rough draft.
+         */
+        Drafts: {
+            /** Pieces */
+            pieces: string[];
+        };
+        /**
+         * DraftsAsked
+         * @description An upload with rough drafts, named or titled like the finished pieces.
+         */
+        DraftsAsked: {
+            /** Upload */
+            upload: string;
+            /** Writing */
+            writing: string;
         };
         /**
          * Estimate
@@ -2227,6 +2528,83 @@ export interface components {
             first_run: string;
         };
         /**
+         * ImportAsked
+         * @description Something to import.
+         */
+        ImportAsked: {
+            /**
+             * Path
+             * @default
+             */
+            path: string;
+            /**
+             * Replace
+             * @default false
+             */
+            replace: boolean;
+            /**
+             * Role
+             * @default assistant
+             */
+            role: string;
+            /**
+             * Sender
+             * @default
+             */
+            sender: string;
+            /**
+             * Upload
+             * @default
+             */
+            upload: string;
+            /** Writing */
+            writing: string;
+        };
+        /**
+         * ImportReport
+         * @description What an import found.
+         */
+        ImportReport: {
+            /** Dated */
+            dated: number;
+            /**
+             * Encodings
+             * @default {}
+             */
+            encodings: {
+                [key: string]: number;
+            };
+            /** First Date */
+            first_date?: string | null;
+            /**
+             * Found
+             * @default {}
+             */
+            found: {
+                [key: string]: number;
+            };
+            /** Kinds */
+            kinds: {
+                [key: string]: number;
+            };
+            /** Last Date */
+            last_date?: string | null;
+            /** Pieces */
+            pieces: number;
+            /**
+             * Remarks
+             * @default []
+             */
+            remarks: string[];
+            /**
+             * Source
+             * @default
+             */
+            source: string;
+            /** Words */
+            words: number;
+        };
+        /**
          * InductionMeta
          * @description All heads of a model on sequences that repeat.
          *
@@ -2293,6 +2671,14 @@ export interface components {
             state: "queued" | "running" | "done" | "failed" | "stopped";
             /** Target */
             target: string;
+        };
+        /**
+         * Kept
+         * @description A file of an upload.
+         */
+        Kept: {
+            /** Size Bytes */
+            size_bytes: number;
         };
         /**
          * KindOfHead
@@ -2601,6 +2987,156 @@ export interface components {
             views: number;
         };
         /**
+         * PairHead
+         * @description A pair in the list.
+         */
+        PairHead: {
+            /** Index */
+            index: number;
+            /** Prompt */
+            prompt: string;
+            /** Response */
+            response: string;
+            /** Source */
+            source: string;
+            /** Tier */
+            tier: string;
+            /** Title */
+            title: string;
+            /** Words */
+            words: number;
+        };
+        /**
+         * PairList
+         * @description Some of the pairs of a side.
+         */
+        PairList: {
+            /** Pairs */
+            pairs: components["schemas"]["PairHead"][];
+            /** Total */
+            total: number;
+        };
+        /**
+         * PairShown
+         * @description One pair, whole.
+         */
+        PairShown: {
+            /** Date */
+            date: string | null;
+            /** Index */
+            index: number;
+            /** Side */
+            side: string;
+            /** Source */
+            source: string;
+            /** Tier */
+            tier: string;
+            /** Title */
+            title: string;
+            /** Turns */
+            turns: components["schemas"]["Turn"][];
+        };
+        /**
+         * PairsAskedFor
+         * @description How to make pairs.
+         */
+        PairsAskedFor: {
+            /** Context */
+            context?: number | null;
+            /**
+             * Held Out
+             * @default 0.1
+             */
+            held_out: number;
+            /**
+             * Largest Share
+             * @default 0.15
+             */
+            largest_share: number;
+            /**
+             * Model
+             * @default
+             */
+            model: string;
+            /**
+             * Seed
+             * @default 0
+             */
+            seed: number;
+            /**
+             * Tiers
+             * @default []
+             */
+            tiers: string[];
+            /** Writing */
+            writing: string;
+        };
+        /**
+         * PairsNow
+         * @description The pairs of a folder.
+         */
+        PairsNow: {
+            /** All Tiers */
+            all_tiers: string[];
+            /** Drafts */
+            drafts: string[];
+            /** Drafts Problem */
+            drafts_problem: string;
+            /** Is Stale */
+            is_stale: boolean;
+            report: components["schemas"]["PairsReport"] | null;
+            /** Titles */
+            titles: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * PairsReport
+         * @description What was made.
+         */
+        PairsReport: {
+            /** Budgets */
+            budgets: components["schemas"]["BudgetSaid"][];
+            /** Drafts */
+            drafts: string[];
+            /** Dropped */
+            dropped: {
+                [key: string]: number;
+            };
+            /** Held Out */
+            held_out: number;
+            /** Held Out Pieces */
+            held_out_pieces: string[];
+            /** Largest Piece */
+            largest_piece: string;
+            /** Largest Share */
+            largest_share: number;
+            /** Moved */
+            moved: string[];
+            /** Near Duplicates */
+            near_duplicates: string[][];
+            /** Overlapping */
+            overlapping: [
+                string,
+                string,
+                number
+            ][];
+            /** Remarks */
+            remarks: string[];
+            /** Settings */
+            settings: {
+                [key: string]: unknown;
+            };
+            /** Tiers */
+            tiers: components["schemas"]["TierCount"][];
+            /** Tokens */
+            tokens: string;
+            /** Train */
+            train: number;
+            /** Train Pieces */
+            train_pieces: number;
+        };
+        /**
          * Password
          * @description What was typed.
          */
@@ -2704,6 +3240,49 @@ export interface components {
             layer: number | null;
             /** Tokens */
             tokens: string[];
+        };
+        /**
+         * PieceFacts
+         * @description A piece in the list.
+         */
+        PieceFacts: {
+            /** Date */
+            date: string | null;
+            /** Kind */
+            kind: string;
+            /** Name */
+            name: string;
+            /** Side */
+            side: string;
+            /** Source */
+            source: string;
+            /** Title */
+            title: string;
+            /** Words */
+            words: number | null;
+            /** Words Before */
+            words_before: number | null;
+        };
+        /**
+         * PieceShown
+         * @description One piece, before and after.
+         */
+        PieceShown: {
+            /** Blocks */
+            blocks: components["schemas"]["ShownBlock"][];
+            facts: components["schemas"]["PieceFacts"];
+            /** Footnotes */
+            footnotes: string[];
+            /** Prompt */
+            prompt: string;
+        };
+        /**
+         * Pieces
+         * @description All pieces of a folder that a search finds.
+         */
+        Pieces: {
+            /** Pieces */
+            pieces: components["schemas"]["PieceFacts"][];
         };
         /**
          * PlaygroundExplainAsked
@@ -2953,6 +3532,48 @@ export interface components {
             tokens: string[];
         };
         /**
+         * Rule
+         * @description One rule of cleaning, and what it does; for one that is left out, what it would do.
+         */
+        Rule: {
+            /** Blocks */
+            blocks: number;
+            /** Is On */
+            is_on: boolean;
+            /** Name */
+            name: string;
+            /** Pieces */
+            pieces: number;
+            /** What */
+            what: string;
+            /** Words */
+            words: number;
+        };
+        /**
+         * RuleChange
+         * @description One block a rule changed.
+         */
+        RuleChange: {
+            /** Is Gone */
+            is_gone: boolean;
+            /** Parts */
+            parts: components["schemas"]["WordPart"][];
+            /** Piece */
+            piece: string;
+            /** Title */
+            title: string;
+        };
+        /**
+         * RuleChanges
+         * @description Some of the changes of a rule.
+         */
+        RuleChanges: {
+            /** Changes */
+            changes: components["schemas"]["RuleChange"][];
+            /** Total */
+            total: number;
+        };
+        /**
          * RunDetails
          * @description One run.
          */
@@ -3122,6 +3743,20 @@ export interface components {
             top_k?: number | null;
             /** Top P */
             top_p?: number | null;
+        };
+        /**
+         * ShownBlock
+         * @description A block of a piece, and what cleaning did to it.
+         */
+        ShownBlock: {
+            /** Is Gone */
+            is_gone: boolean;
+            /** Kind */
+            kind: string;
+            /** Parts */
+            parts: components["schemas"]["WordPart"][];
+            /** Rules */
+            rules: string[];
         };
         /**
          * SituationWire
@@ -3294,6 +3929,22 @@ export interface components {
             total_operations: number;
             /** Total Seconds */
             total_seconds: number;
+        };
+        /**
+         * SplitPairSaid
+         * @description A pair that does not fit, and where it would be parted.
+         */
+        SplitPairSaid: {
+            /** After */
+            after: string[];
+            /** Parts */
+            parts: number;
+            /** Source */
+            source: string;
+            /** Tier */
+            tier: string;
+            /** Tokens */
+            tokens: number;
         };
         /**
          * StepAsked
@@ -3662,6 +4313,18 @@ export interface components {
             text: string;
         };
         /**
+         * TierCount
+         * @description How many pairs of a tier there are.
+         */
+        TierCount: {
+            /** Held Out */
+            held_out: number;
+            /** Tier */
+            tier: string;
+            /** Train */
+            train: number;
+        };
+        /**
          * ToRepeat
          * @description Random tokens that come twice, and who reads them.
          */
@@ -3775,6 +4438,42 @@ export interface components {
             model: string;
         };
         /**
+         * Topic
+         * @description What a piece is about, as its prompts say it.
+         */
+        Topic: {
+            /** Kind */
+            kind: string;
+            /** Piece */
+            piece: string;
+            /** Suggested */
+            suggested: string;
+            /** Title */
+            title: string;
+            /** Topic */
+            topic: string;
+        };
+        /**
+         * Topics
+         * @description All topics of a folder.
+         */
+        Topics: {
+            /** Topics */
+            topics: components["schemas"]["Topic"][];
+        };
+        /**
+         * TopicsAsked
+         * @description Topics that were changed; an empty one is the suggested one again.
+         */
+        TopicsAsked: {
+            /** Topics */
+            topics: {
+                [key: string]: string;
+            };
+            /** Writing */
+            writing: string;
+        };
+        /**
          * TraceDiff
          * @description How two traces differ.
          */
@@ -3864,6 +4563,16 @@ export interface components {
             status: string;
             /** Writing */
             writing: string;
+        };
+        /**
+         * Turn
+         * @description One message of a pair.
+         */
+        Turn: {
+            /** Role */
+            role: string;
+            /** Text */
+            text: string;
         };
         /**
          * Upload
@@ -4082,6 +4791,16 @@ export interface components {
             value: number;
         };
         /**
+         * WordPart
+         * @description A stretch of text: in both texts, only in the first, or only in the second.
+         */
+        WordPart: {
+            /** Text */
+            text: string;
+            /** Where */
+            where: string;
+        };
+        /**
          * WriteEnd
          * @description Told last.
          */
@@ -4173,6 +4892,29 @@ export interface components {
             path: string;
             /** Train */
             train: number | null;
+        };
+        /**
+         * WritingNow
+         * @description A folder of writing, as far as it came.
+         */
+        WritingNow: {
+            /** Emptied */
+            emptied: string[];
+            imported: components["schemas"]["ImportReport"];
+            /** Is Cleaned */
+            is_cleaned: boolean;
+            /** Name */
+            name: string;
+            /** Path */
+            path: string;
+            /** Pieces */
+            pieces: number;
+            /** Rules */
+            rules: components["schemas"]["Rule"][];
+            /** Words */
+            words: number;
+            /** Words Before */
+            words_before: number;
         };
         /**
          * WrittenToken
@@ -7200,6 +7942,48 @@ export interface operations {
             };
         };
     };
+    upload_api_uploads_voice__key__post: {
+        parameters: {
+            query: {
+                path: string;
+            };
+            header?: never;
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Kept"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     upload_api_uploads__name__post: {
         parameters: {
             query?: never;
@@ -7265,6 +8049,588 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    changes_api_voice_changes_get: {
+        parameters: {
+            query: {
+                writing: string;
+                rule: string;
+                offset?: number;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleChanges"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    clean_api_voice_clean_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CleanAsked"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WritingNow"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    save_drafts_api_voice_drafts_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DraftsAsked"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Drafts"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    forget_drafts_api_voice_drafts_delete: {
+        parameters: {
+            query: {
+                writing: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Drafts"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    import__api_voice_import_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ImportAsked"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportReport"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    pair_api_voice_pair_get: {
+        parameters: {
+            query: {
+                writing: string;
+                side: string;
+                index: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PairShown"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    pair_list_api_voice_pair_list_get: {
+        parameters: {
+            query: {
+                writing: string;
+                side?: string;
+                tier?: string;
+                source?: string;
+                offset?: number;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PairList"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    pairs_api_voice_pairs_get: {
+        parameters: {
+            query: {
+                writing: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PairsNow"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    make_pairs_api_voice_pairs_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PairsAskedFor"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PairsNow"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    piece_api_voice_piece_get: {
+        parameters: {
+            query: {
+                writing: string;
+                name: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PieceShown"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    pieces_api_voice_pieces_get: {
+        parameters: {
+            query: {
+                writing: string;
+                q?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pieces"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    topics_api_voice_topics_get: {
+        parameters: {
+            query: {
+                writing: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Topics"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    save_topics_api_voice_topics_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TopicsAsked"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Topics"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    writing_api_voice_writing_get: {
+        parameters: {
+            query: {
+                writing: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WritingNow"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
         };

@@ -9,9 +9,12 @@ from pydantic import BaseModel
 
 from cutaway.base.runs import RunFolder, list_runs
 from cutaway.server.lab import TheLab
+from cutaway.server.routes import voice_pairs, voice_writing
 from cutaway.server.voice_folders import Writing, describe, find_writings
 
-router = APIRouter(prefix="/voice")
+router = APIRouter()
+for part in (voice_writing, voice_pairs):
+    router.include_router(part.router)
 
 
 class TunedRun(BaseModel):
@@ -40,7 +43,7 @@ class VoiceFrame(BaseModel):
     """Whether only this machine reaches the lab, so that a path on it may be named."""
 
 
-@router.get("")
+@router.get("/voice")
 def voice(lab: TheLab, request: Request) -> VoiceFrame:
     """Return the writing folders and the tuned runs there are."""
     return VoiceFrame(
