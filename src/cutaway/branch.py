@@ -115,7 +115,8 @@ def inherit(branch: Branch, run: RunFolder) -> None:
             if state["best_step"] != branch.step:
                 _copy_folder(best, folder / best.name)
         else:  # the best weights are gone, so the best of the new run will be the best from here on
-            write_text(state_file, json.dumps(state | {"best_step": 0, "best_loss": math.inf}, indent=2) + "\n")
+            state |= {"best_step": 0, "best_loss": math.inf, "since_best": 0}
+            write_text(state_file, json.dumps(state, indent=2) + "\n")
         for name in ("metrics.jsonl", "samples.jsonl", "snapshots/histograms.jsonl"):
             _copy_lines(branch.parent.path / name, run.path / name, branch.step)
         _copy_attention(branch.parent.path / "snapshots", run.path / "snapshots", branch.step)

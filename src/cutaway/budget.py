@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 
 from cutaway.base.errors import UsageError
-from cutaway.base.objective import Probe, Sample
+from cutaway.base.objective import Objective, Probe, Sample
 from cutaway.models.build import build
 from cutaway.models.decoder import Decoder
 from cutaway.models.presets import characters
@@ -83,7 +83,7 @@ def seconds_to_train(minutes: float) -> float:
     return 60 * minutes - min(MEASUREMENTS * SECONDS_TO_SAMPLE_AND_SAVE, 6 * minutes)
 
 
-def settled_steps(config: TrainConfig, objective: NextToken, seconds_per_step: float, seconds_spent: float) -> int:
+def settled_steps(config: TrainConfig, objective: Objective, seconds_per_step: float, seconds_spent: float) -> int:
     """Return the number of steps a budget means.
 
     Args:

@@ -1,7 +1,8 @@
 """One process's part in one training run: from a recipe to a finished run folder.
 
-Reads the text, builds the model, settles what the recipe leaves open by measuring, makes the run's folder, and hands an
-objective to the one trainer (`train/trainer.py`).
+What all sessions share: settling what the recipe leaves open by measuring, making the run's folder, handing an objective to
+the one trainer (`train/trainer.py`), and writing how it ended. What is learned and from what differs:
+`session_language.py` (text, from random weights) and `session_tuned.py` (conversations, from a model there is).
 """
 
 from __future__ import annotations
@@ -10,29 +11,25 @@ import contextlib
 import dataclasses
 import shutil
 import time
-from collections.abc import Callable
-from functools import cached_property
+from abc import ABC, abstractmethod
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from cutaway.base.config import to_toml
-from cutaway.base.errors import CutawayError, RunError, TokenizerError
+from cutaway.base.errors import CutawayError, RunError
 from cutaway.base.files import write_text
 from cutaway.base.memory import keep_freed_memory
-from cutaway.base.objective import Probe, Sample
-from cutaway.base.runs import RunFolder, create_run, runs_folder, timestamp
-from cutaway.branch import Branch, check_changes, find_branch, inherit
-from cutaway.budget import fitted, make_objective, propose_sizes, read_text, settled_steps
-from cutaway.generate.decode import generate
-from cutaway.interop.hub_folder import save_folder
-from cutaway.models.build import build, build_empty
+from cutaway.base.objective import Objective, Probe, Sample
+from cutaway.base.runs import RunFolder, create_run, timestamp
+from cutaway.branch import Branch, check_changes, inherit
+from cutaway.budget import settled_steps
+from cutaway.models.build import build_empty
 from cutaway.models.decoder import Decoder
 from cutaway.recipe import Recipe
 from cutaway.run_facts import read_recipe
-from cutaway.text.batches import EncodedCorpus
-from cutaway.text.corpus import Corpus
 from cutaway.text.tokenizer import Tokenizer
 from cutaway.train.checkpoint import Tensors, list_checkpoints
 from cutaway.train.distributed import World, check_batch
@@ -42,75 +39,57 @@ from cutaway.train.watch import Watcher
 
 PROBE_TOKENS = 48
 """Length of the text at which the model's inside is looked at: enough to see heads specialise, small on disk."""
-SHORT_SAMPLES = 8
-"""How many samples to show at once of a model of lines."""
 
 
-class Session:
-    """Text, tokenizer, model and recipe, ready to train."""
+class Session(ABC):
+    """Data, tokenizer, model and recipe, ready to train."""
 
     branch: Branch | None = None
-    """Where a new run begins, unless with random weights."""
+    """Where a new run begins, unless with the weights it would start from."""
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        corpus: Corpus,
-        encoded: EncodedCorpus,
-        tokenizer: Tokenizer,
-        world: World,
-        watcher: Watcher,
-    ) -> None:
-        self.recipe, self.corpus, self.encoded, self.tokenizer = recipe, corpus, encoded, tokenizer
+    def __init__(self, recipe: Recipe, model: Decoder, tokenizer: Tokenizer, world: World, watcher: Watcher) -> None:
+        self.recipe, self.model, self.tokenizer = recipe, model, tokenizer
         self.world, self.watcher = world, watcher if world.is_first else Watcher()
-        self.model = build(dataclasses.replace(recipe.model, vocab_size=tokenizer.vocab_size), recipe.train.seed)
-        self.objective = make_objective(recipe, self.model, encoded, self.write, self.probe())
+        self.objective = self.make_objective()
 
-    @classmethod
-    def prepare(
-        cls, recipe: Recipe, world: World, watcher: Watcher, is_settled: bool = False, runs: Path | None = None
-    ) -> Session:
-        """Read the text, learn the tokenizer, build the model, and settle what the recipe leaves open."""
-        branch = None if is_settled else find_branch(recipe, runs or runs_folder())
-        torch.set_num_threads(recipe.train.threads or 1)
-        torch.set_flush_denormal(True)
-        keep_freed_memory()
-        if world.is_first:
-            corpus, tokenizer, encoded = read_text(recipe)
-            world.wait()
-        else:  # the first rank fills the cache of encoded text, the others read it
-            world.wait()
-            corpus, tokenizer, encoded = read_text(recipe)
-        started = time.perf_counter()
-        if world.is_first:
-            watcher.say(corpus.describe())
-        if recipe.fit and recipe.train.minutes is not None and world.size == 1:
-            watcher.say("timing a few steps of each size, to choose the one that learns most in the time there is ...")
-            best = propose_sizes(recipe, corpus, encoded, tokenizer, world.device)[0]
-            watcher.say(f"size `{best.rung.name}`: expect about {best.bits_per_byte:.2f} bits a byte")
-            recipe = fitted(recipe, best.rung)
-        session = cls(recipe, corpus, encoded, tokenizer, world, watcher)
-        session.branch = branch
-        session.check_text(is_settled or branch is not None)
-        if not is_settled:
-            session.settle(time.perf_counter() - started)
-        return session
+    @abstractmethod
+    def make_objective(self) -> Objective:
+        """Return the task."""
 
-    def check_text(self, goes_on: bool) -> None:
-        """Compare the text with the one the recipe was settled on.
+    @abstractmethod
+    def note(self, recipe: Recipe) -> Recipe:
+        """Return the recipe with what was found out about the data written into it."""
+
+    @abstractmethod
+    def write(self, model: torch.nn.Module) -> Sample:
+        """Return a sample, drawn with the recipe's seed."""
+
+    @abstractmethod
+    def export(self, run: RunFolder, model: torch.nn.Module) -> None:
+        """Write the model into the run's folder for others to load."""
+
+    def look_before(self, run: RunFolder, trainer: Trainer) -> None:
+        """Measure what there is to measure before the first step (asked again when a run goes on)."""
+        return
+
+    def look_after(self, run: RunFolder, trainer: Trainer, outcome: Outcome) -> dict[str, Any]:
+        """Return what else belongs into the summary."""
+        return {}
+
+    def check_same(self, what: str, noted: str | None, found: str, goes_on: bool) -> None:
+        """Compare what the recipe was settled on with what is there.
 
         Raises:
-            RunError: a run is to go on, but its text has changed.
+            RunError: a run is to go on, but it has changed.
         """
-        noted = self.recipe.data.text_hash
-        if noted in (None, self.corpus.hash):
+        if noted in (None, found):
             return
         if goes_on:
             raise RunError(
-                f"the text {self.recipe.data.source!r} has changed since the run started, so going on would not be the "
-                f"same run; put the text back, or start a new run from its recipe.toml"
+                f"{what} has changed since the run started, so going on would not be the "
+                f"same run; put it back, or start a new run from its recipe.toml"
             )
-        self.watcher.say("the text is not the one this recipe was first run on, so the numbers will differ")
+        self.watcher.say(f"{what} is not the one this recipe was first run on, so the numbers will differ")
 
     def settle(self, seconds_spent: float = 0.0) -> None:
         """Fix the number of steps, precision, threads and compilation, by measuring where they are left open.
@@ -146,8 +125,7 @@ class Session:
             threads=pace.threads if pace else config.threads,
         )
         settled = world.tell(settled)
-        data = dataclasses.replace(self.recipe.data, text_hash=self.corpus.hash)
-        self.recipe = dataclasses.replace(self.recipe, data=data, model=self.model.config, train=settled, fit=False)
+        self.recipe = dataclasses.replace(self.note(self.recipe), model=self.model.config, train=settled, fit=False)
         if self.branch:
             check_changes(read_recipe(self.branch.parent), self.recipe)
 
@@ -180,12 +158,13 @@ class Session:
         if self.world.is_first:
             run.remove_summary()  # a run that trains has not ended; one that leaves no summary was killed
         try:
-            trainer = Trainer(
-                self.objective, self.recipe.train, run, self.world, self.watcher, self._export_to(run), self.rebuild
-            )
+            export = partial(self.export, run)
+            trainer = Trainer(self.objective, self.recipe.train, run, self.world, self.watcher, export, self.rebuild)
+            self.look_before(run, trainer)
             if list_checkpoints(run.checkpoints_folder):
                 self._go_on(trainer)
             outcome = trainer.train()
+            more = self.look_after(run, trainer, outcome)
         except Exception as error:
             if self.world.is_first:
                 said = "out of memory" if isinstance(error, MemoryError) else type(error).__name__
@@ -194,7 +173,7 @@ class Session:
                     run.write_summary({"status": "failed", "reason": reason, "ended": timestamp()})
             raise
         if self.world.is_first:
-            run.write_summary(self.summarize(outcome))
+            run.write_summary(self.summarize(outcome) | more)
         return outcome
 
     def _go_on(self, trainer: Trainer) -> None:
@@ -215,6 +194,8 @@ class Session:
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "best_step": state.best_step,
         }
+        if outcome.ran_out_of_patience:
+            summary["stopped_early"] = True
         if validation is not None:
             summary |= {
                 "validation_loss": validation.loss_nats,
@@ -223,46 +204,21 @@ class Session:
             }
         return summary
 
-    def probe(self) -> Probe:
-        """Return the beginning of the held-out text, at which the model's inside is looked at."""
-        length = min(PROBE_TOKENS, self.recipe.model.context_length)
-        ids = [int(token) for token in self.encoded.validation.tokens[:length]]
+    def probe_of(self, ids: list[int]) -> Probe:
+        """Return the beginning of a held-out text, at which the model's inside is looked at."""
+        ids = ids[: min(PROBE_TOKENS, self.model.config.context_length)]
         tokens = tuple(self.tokenizer.token_text(token) for token in ids)
         return Probe(torch.tensor([ids]), self.tokenizer.decode(ids), tokens)
-
-    def write(self, model: torch.nn.Module) -> Sample:
-        """Return a sample: the recipe's prompt and what the model makes of it, drawn with the recipe's seed."""
-        assert isinstance(model, Decoder)
-        prompt = self.sample_prompt
-        n_samples = SHORT_SAMPLES if self.recipe.data.documents == "line" else 1
-        written = generate(model, self.tokenizer, prompt, self.recipe.generate, n_samples)
-        text = prompt + written[0].text
-        if n_samples > 1:
-            text = ", ".join(prompt + completion.text.strip() for completion in written)
-        return Sample(text, prompt, self.recipe.generate.seed)
-
-    @cached_property
-    def sample_prompt(self) -> str:
-        """Return the recipe's prompt, or the text's first character where the recipe's cannot begin a text of this
-        model."""
-        prompt = self.recipe.prompt
-        try:
-            self.tokenizer.encode(prompt)
-        except TokenizerError as error:
-            self.watcher.say(f"samples do not begin with {prompt!r}: {error}")
-            prompt = ""
-        has_start = prompt or self.tokenizer.bos_id is not None
-        return prompt if has_start else self.corpus.train_texts[0][:1]
-
-    def _export_to(self, run: RunFolder) -> Callable[[torch.nn.Module], None]:
-        def export(model: torch.nn.Module) -> None:
-            assert isinstance(model, Decoder)
-            save_folder(run.model_folder, model, self.tokenizer)
-
-        return export
 
     def rebuild(self, weights: Tensors) -> Decoder:
         """Return a model of its own with these weights."""
         model = build_empty(self.recipe.model)
         model.load_state_dict(weights, strict=False)
         return model
+
+
+def prepare_process(recipe: Recipe) -> None:
+    """Set up this process for training."""
+    torch.set_num_threads(recipe.train.threads or 1)
+    torch.set_flush_denormal(True)
+    keep_freed_memory()

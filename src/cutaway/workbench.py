@@ -28,12 +28,16 @@ from cutaway.notebook import Figure, Shown
 from cutaway.presets import find_recipe, with_changes
 from cutaway.recipe import Recipe
 from cutaway.session import Session
-from cutaway.text.tokenizer import Tokenizer
+from cutaway.session_language import LanguageSession
+from cutaway.session_tuned import TunedSession
+from cutaway.text.tokenizer import Tokenizer, load_tokenizer
 from cutaway.train.checkpoint import TrainState, list_checkpoints, load_checkpoint, load_weights, restore
 from cutaway.train.config import TrainConfig
-from cutaway.train.distributed import joined
+from cutaway.train.distributed import World, joined
 from cutaway.train.optimizers import build_optimizers, set_rates
 from cutaway.train.watch import Watcher
+from cutaway.tune.lora import bake, lora_layers
+from cutaway.tune.tuned_model import open_base
 
 
 @dataclass(frozen=True)
@@ -70,9 +74,21 @@ class Run(RunFolder, Shown):
         if step is None:
             return _with_tokenizer(self.model_folder)
         checkpoint = self._checkpoint(step)
-        model, tokenizer = _with_tokenizer(self.model_folder)
+        recipe = self.recipe
+        if recipe.tune is not None and recipe.tune.method == "lora4":  # as everybody opens an adapter: beside floats
+            recipe = dataclasses.replace(recipe, tune=dataclasses.replace(recipe.tune, method="lora"))
+        model, tokenizer = self._learner(recipe)
         restore(model, [], load_weights(checkpoint), {})
-        return model, tokenizer
+        return (bake(model) if any(lora_layers(model)) else model).eval(), tokenizer
+
+    def _learner(self, recipe: Recipe) -> tuple[Decoder, Tokenizer]:
+        """Return the model as it is while it learns, for a checkpoint to fill, and its tokenizer."""
+        if recipe.tune is not None and recipe.tune.has_adapters:
+            tuned = open_base(recipe.tune, recipe.train.seed, self.path.parent)
+            return tuned.model, tuned.tokenizer
+        tokenizer = load_tokenizer(self.model_folder)
+        shape = dataclasses.replace(recipe.model, vocab_size=recipe.model.vocab_size or tokenizer.vocab_size)
+        return build_empty(shape), tokenizer
 
     def at_checkpoint(self, step: int) -> Stopped:
         """Return the run as it stood at a checkpoint, the optimizers with what they remember, ready for the next step.
@@ -83,9 +99,8 @@ class Run(RunFolder, Shown):
         """
         checkpoint = self._checkpoint(step)
         recipe = self.recipe
-        _, tokenizer = self.load()
+        model, tokenizer = self._learner(recipe)
         state, weights, memories = load_checkpoint(checkpoint)
-        model = build_empty(dataclasses.replace(recipe.model, vocab_size=tokenizer.vocab_size))
         config = recipe.train
         optimizers = build_optimizers(model, config)
         restore(model, optimizers, weights, memories)
@@ -186,7 +201,7 @@ def train(
     recipe = target if isinstance(target, Recipe) else find_recipe(str(target))
     recipe = with_changes(recipe, dataclasses.replace(recipe, train=_replace(recipe.train, settings)))
     with joined(recipe.train.device) as world:
-        session = Session.prepare(recipe, world, watcher or Watcher(), runs=runs)
+        session = prepare(recipe, world, watcher or Watcher(), runs=runs)
         run = Run(session.create(name, runs).path)
         session.train(run)
     return run
@@ -203,9 +218,17 @@ def resume(source: str | Path | RunFolder, watcher: Watcher | None = None) -> Ru
         raise RunError(f"run {run.name!r} is finished; `cutaway runs show {run.name}` shows it")
     recipe = run.recipe
     with joined(recipe.train.device) as world:
-        session = Session.prepare(recipe, world, watcher or Watcher(), is_settled=True)
+        session = prepare(recipe, world, watcher or Watcher(), is_settled=True, runs=run.path.parent)
         session.train(run)
     return run
+
+
+def prepare(
+    recipe: Recipe, world: World, watcher: Watcher, is_settled: bool = False, runs: Path | None = None
+) -> Session:
+    """Return the recipe's session: its data read, its model made."""
+    kind = LanguageSession if recipe.tune is None else TunedSession
+    return kind.prepare(recipe, world, watcher, is_settled, runs)
 
 
 def _replace(config: Any, settings: dict[str, Any]) -> Any:

@@ -10,6 +10,7 @@ import torch
 from toy import ALONE, StopAt, ToyObjective, config, run_in, train
 
 from cutaway.base.errors import CheckpointError, CutawayError, NonFiniteError
+from cutaway.base.objective import Validation
 from cutaway.base.runs import read_jsonl
 from cutaway.train.checkpoint import list_checkpoints, load_checkpoint
 from cutaway.train.trainer import Trainer
@@ -201,3 +202,51 @@ def test_a_long_gradient_is_shortened_to_the_limit(tmp_path: Path, monkeypatch: 
     _, _, norm, _ = trainer.update(wants_layers=False)
     assert norm > 0.01
     assert seen == [pytest.approx(0.01, rel=1e-4)]
+
+
+def test_patience_ends_a_run_that_gets_worse_and_keeps_its_best(tmp_path: Path) -> None:
+    """Held-out losses made by hand: 5, 3, 4, 4, 4: with a patience of 3 the fifth measurement is the last."""
+
+    def told(objective: ToyObjective, losses: list[float]) -> ToyObjective:
+        remaining = iter(losses)
+        objective.validate = lambda model, max_tokens=None: Validation(next(remaining), 1.0, 1)  # type: ignore[method-assign]
+        return objective
+
+    outcome = train(tmp_path / "whole", told(ToyObjective(), [5, 3, 4, 4, 4, 3.0]), steps=100, patience=3)
+    assert outcome.is_finished
+    assert outcome.ran_out_of_patience
+    assert (outcome.state.step, outcome.state.best_step) == (50, 20)
+    assert outcome.validation is not None
+    kept = [int(path.name) for path in list_checkpoints(tmp_path / "whole" / "checkpoints")]
+    assert kept == [20, 50]
+
+    parts = tmp_path / "parts"
+    train(parts, told(ToyObjective(), [5, 3, 4]), StopAt(35), steps=100, patience=3)
+    assert train(parts, told(ToyObjective(), [4, 4, 3.0]), steps=100, patience=3).state.step == 50
+    assert numbers(parts) == numbers(tmp_path / "whole")
+    again = train(parts, told(ToyObjective(), [3.0]), steps=100, patience=3)  # killed before it could say so
+    assert (again.is_finished, again.state.step) == (True, 50)
+
+    without = train(tmp_path / "long", told(ToyObjective(), [5, 3, *[4] * 8, 3.0]), steps=100)
+    assert (without.state.step, without.ran_out_of_patience) == (100, False)
+
+
+def test_of_a_model_part_of_which_rests_only_the_rest_is_kept_and_moves(tmp_path: Path) -> None:
+    def half() -> ToyObjective:
+        objective = ToyObjective()
+        objective.model[0].requires_grad_(False)  # type: ignore[index]
+        return objective
+
+    objective = half()
+    before = objective.model[0].weight.clone()  # type: ignore[index]
+    train(tmp_path / "whole", objective)
+    assert torch.equal(objective.model[0].weight, before)  # type: ignore[index]
+    for step in (path.name for path in list_checkpoints(tmp_path / "whole" / "checkpoints")):
+        _, weights, memories = load_checkpoint(tmp_path / "whole" / "checkpoints" / step)
+        assert set(weights) == {"3.weight", "3.bias", "5.weight", "5.bias"}
+        assert {name.partition(":")[0] for name in memories} == set(weights)
+    train(tmp_path / "parts", half(), StopAt(23))
+    train(tmp_path / "parts", half())
+    assert numbers(tmp_path / "whole") == numbers(tmp_path / "parts")
+    with pytest.raises(CheckpointError, match="another model"):
+        train(tmp_path / "parts", ToyObjective())

@@ -11,9 +11,10 @@ from tune.small import make_base, tokenizer_of
 
 from cutaway.base.config import to_toml
 from cutaway.base.errors import ModelFormatError, RunError, UsageError
+from cutaway.interop.adapter_folder import hash_base
 from cutaway.interop.hub_folder import load_folder, save_folder
 from cutaway.presets import PRESETS
-from cutaway.tune.find_base import base_config, find_base, hash_base
+from cutaway.tune.find_base import base_config, find_base
 
 
 def test_a_run_a_folder_and_what_is_neither(tmp_path: Path) -> None:

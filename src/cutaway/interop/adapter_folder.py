@@ -8,12 +8,14 @@ did not name.
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from cutaway.base.errors import ModelFormatError
 from cutaway.interop.fetch import find_cached
 from cutaway.interop.folder_files import ADAPTER_CONFIG, TOKENIZER_FILES, read_json
 
+HASHED_BYTES = 1 << 20
 DEEPEST = 8
 """Most adapters upon each other."""
 
@@ -72,3 +74,19 @@ def chain(folder: Path) -> list[Path]:
             raise ModelFormatError(f"{folder} is an adapter upon {DEEPEST - 1} others; bake some of them in")
         found.append(find_adapter_base(found[-1]))
     return found
+
+
+def hash_base(folder: Path) -> str:
+    """Return a hash that changes when the model does: of its files' sizes, beginnings and ends, so that large ones are
+    not read twice."""
+    digest = hashlib.sha256()
+    for one in chain(folder):
+        for path in sorted(path for path in one.iterdir() if path.suffix in (".json", ".safetensors", ".txt")):
+            size = path.stat().st_size
+            digest.update(f"{path.name} {size}\n".encode())
+            with path.open("rb") as file:
+                digest.update(file.read(HASHED_BYTES))
+                if size > HASHED_BYTES:
+                    file.seek(max(HASHED_BYTES, size - HASHED_BYTES))
+                    digest.update(file.read())
+    return digest.hexdigest()[:16]

@@ -8,11 +8,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from torch import nn
 
-from cutaway.interop.adapter_folder import chain
+from cutaway.base.errors import ModelFormatError
+from cutaway.interop.adapter_folder import chain, find_adapter_base, hash_base
+from cutaway.interop.folder_files import ADAPTER_WEIGHTS
 from cutaway.interop.hub_folder import Rounding, load_model
-from cutaway.interop.peft_adapter import read_adapter
+from cutaway.interop.peft_adapter import BASE_NOTE, read_adapter
 from cutaway.models.decoder import Decoder
 
 
@@ -25,12 +28,31 @@ def load_baked(folder: Path, dtype: torch.dtype | None = None, rounding: Roundin
     *adapters, base = chain(folder)
     model = load_model(base, dtype)
     for adapter in reversed(adapters):
+        check_base(adapter)
         add_corrections(model, adapter)
     if rounding is not None:
         for name, layer in [(name, layer) for name, layer in model.blocks.named_modules() if type(layer) is nn.Linear]:
             parent, _, child = name.rpartition(".")
             setattr(model.blocks.get_submodule(parent), child, rounding(layer).eval())
     return model
+
+
+def check_base(folder: Path) -> None:
+    """Refuse a base that is not the one the adapter was trained on, where that was noted.
+
+    Raises:
+        ModelFormatError: it has changed.
+    """
+    if not (folder / ADAPTER_WEIGHTS).is_file():
+        return
+    with safe_open(folder / ADAPTER_WEIGHTS, framework="pt") as opened:
+        noted = (opened.metadata() or {}).get(BASE_NOTE)
+    base = find_adapter_base(folder)
+    if noted and noted != hash_base(base):
+        raise ModelFormatError(
+            f"{folder} is an adapter for the model that was in {base}, which has changed since (was it trained on?); "
+            f"put the old one back, or tune again"
+        )
 
 
 @torch.no_grad()

@@ -38,6 +38,9 @@ PREFIX = "base_model.model."
 NOTE = "cutaway_apart"
 """Metadata: the parts of a matrix that have an A each, with commas between."""
 
+BASE_NOTE = "cutaway_base"
+"""Metadata: the hash of the model it was trained on."""
+
 FOLLOWED = {"peft_type", "r", "lora_alpha", "lora_dropout", "rank_pattern", "alpha_pattern", "use_rslora", "bias"}
 WITHOUT_EFFECT = {
     "auto_mapping",
@@ -227,9 +230,18 @@ def _blocks(fused: list[Factors], has_own: list[bool]) -> list[Factors]:
 
 
 def write_adapter(
-    path: Path, config: ModelConfig, factors: dict[str, Factors], dropout: float, base: str | None
+    path: Path,
+    config: ModelConfig,
+    factors: dict[str, Factors],
+    dropout: float,
+    base: str | None,
+    base_hash: str = "",
 ) -> None:
-    """Write corrections, by our layers' names, as a folder that `peft` loads beside the model's own folder."""
+    """Write corrections, by our layers' names, as a folder that `peft` loads beside the model's own folder.
+
+    Args:
+        base_hash: what `adapter_folder.hash_base` says of the base, to notice when it is another one later.
+    """
     stored: dict[str, Factors] = {}
     apart: dict[str, None] = {}
     for name, parts in matrices_of(config).items():
@@ -256,7 +268,7 @@ def write_adapter(
         for name, factor in stored.items()
         for half, matrix in (("A", factor.A), ("B", factor.B))
     }
-    note = {NOTE: ",".join(apart)} if apart else {}
+    note = ({NOTE: ",".join(apart)} if apart else {}) | ({BASE_NOTE: base_hash} if base_hash else {})
     with replacing_folder(path) as folder:
         (folder / CONFIG).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
         try:

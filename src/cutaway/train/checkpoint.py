@@ -43,13 +43,25 @@ class TrainState:
     """The step with the lowest validation loss so far; 0 before the first."""
     best_loss: float = float("inf")
     """That loss in nats a token."""
+    since_best: int = 0
+    """Measurements made since."""
+
+
+def state_of(model: nn.Module) -> Tensors:
+    """Return what a checkpoint holds of a model, by name: its weights, each shared tensor once, and its buffers.
+
+    Of a model part of which rests (LoRA), only what learns: the rest is where it came from.
+    """
+    learning: Tensors = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    if len(learning) < sum(1 for _ in model.parameters()):
+        return learning
+    kept = model.state_dict().keys()
+    return learning | {name: tensor for name, tensor in model.named_buffers() if name in kept}
 
 
 def model_tensors(model: nn.Module) -> Tensors:
-    """Return the weights by name, each shared tensor once, gathered from all ranks."""
-    return {name: whole(tensor.detach()) for name, tensor in model.named_parameters()} | {
-        name: tensor for name, tensor in model.named_buffers() if name in model.state_dict()
-    }
+    """Return what a checkpoint holds of a model, gathered from all ranks."""
+    return {name: whole(tensor.detach()) for name, tensor in state_of(model).items()}
 
 
 def optimizer_tensors(model: nn.Module, optimizers: Iterable[torch.optim.Optimizer]) -> Tensors:
@@ -70,8 +82,7 @@ def restore(model: nn.Module, optimizers: Iterable[torch.optim.Optimizer], weigh
         CheckpointError: names or shapes differ from the model's.
     """
     parameters = dict(model.named_parameters())
-    buffers = {name: tensor for name, tensor in model.named_buffers() if name in model.state_dict()}
-    targets: dict[str, Tensor] = {**parameters, **buffers}
+    targets = state_of(model)
     if odd := sorted(targets.keys() ^ weights.keys()):
         raise CheckpointError(f"the checkpoint is of another model: {odd[0]!r} is in only one of the two")
     with torch.no_grad():

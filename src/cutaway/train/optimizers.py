@@ -138,7 +138,9 @@ class RowAdaGrad(Optimizer):
 
 
 def build_optimizers(model: nn.Module, config: TrainConfig) -> list[Optimizer]:
-    """Return the optimizers of a model's parameters; every group carries its `peak_lr`.
+    """Return the optimizers of those of a model's parameters that learn; every group carries its `peak_lr`.
+
+    Corrections of low rank (LoRA) go to AdamW: Muon would make all their directions equally long.
 
     N-gram tables are asked for sparse gradients where their optimizer can have them.
     """
@@ -148,6 +150,8 @@ def build_optimizers(model: nn.Module, config: TrainConfig) -> list[Optimizer]:
     rest: list[nn.Parameter] = []
     kinds = {id(p): module for module in model.modules() for p in module.parameters(recurse=False)}
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         module = kinds[id(parameter)]
         if isinstance(module, NGramEmbedding):
             module.sparse_gradient = not torch.distributed.is_initialized()  # ranks average dense gradients only

@@ -114,7 +114,10 @@ def _stepper(
     objective: Objective, config: TrainConfig, device: torch.device, is_compiled: bool, precisions: list[Precision]
 ) -> Callable[[Precision, int, int], float]:
     """Return a function that makes one whole training step on a copy of the model and says how long it took."""
-    model = copy.deepcopy(objective.model).to(device).train()
+    resting: list[torch.Tensor] = [p for p in objective.model.parameters() if not p.requires_grad]
+    if resting:
+        resting += list(objective.model.buffers())
+    model = copy.deepcopy(objective.model, {id(one): one for one in resting}).to(device).train()  # what rests is shared
     optimizers = {
         precision: build_optimizers(model, dataclasses.replace(config, precision=precision)) for precision in precisions
     }

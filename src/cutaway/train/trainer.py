@@ -58,7 +58,9 @@ class Outcome:
     state: TrainState
     is_finished: bool
     validation: Validation | None
-    """The loss of the best weights; None when the run was stopped early."""
+    """The loss of the best weights; None when somebody stopped the run."""
+    ran_out_of_patience: bool = False
+    """Whether it ended because the held-out loss fell no more."""
 
 
 class Trainer:
@@ -137,7 +139,7 @@ class Trainer:
             if self.state.step == 0:
                 self.look_inside()
             with stop_signals() as wants_stop:
-                while self.state.step < self.total_steps:
+                while self.state.step < self.total_steps and not self.is_out_of_patience():
                     share, loss, norm, layers = self.update(self.is_measured(self.state.step + 1))
                     stop, loss = self.world.mean(float(wants_stop()), loss)
                     self.state.seconds = time.perf_counter() - started
@@ -173,13 +175,23 @@ class Trainer:
                         self.checkpoint()
                     if stop:
                         break
-            is_finished = self.state.step >= self.total_steps
-            return Outcome(self.state, is_finished, self.measure_best() if is_finished else None)
+            gave_up = self.is_out_of_patience() and self.state.step < self.total_steps
+            is_finished = self.state.step >= self.total_steps or gave_up
+            if gave_up:
+                self.watcher.say(
+                    f"stopped early: the last {self.state.since_best} measurements were no better than "
+                    f"step {self.state.best_step}, which is kept"
+                )
+            return Outcome(self.state, is_finished, self.measure_best() if is_finished else None, gave_up)
         finally:
             self.snapshots.close()
             if metrics and samples:
                 metrics.close()
                 samples.close()
+
+    def is_out_of_patience(self) -> bool:
+        """Whether the held-out loss has not fallen for as many measurements as the recipe waits."""
+        return 0 < self.config.patience <= self.state.since_best
 
     def is_measured(self, step: int) -> bool:
         """Whether, after this step, the held-out loss is measured and the model's inside recorded."""
@@ -275,6 +287,7 @@ class Trainer:
         """Measure the held-out loss on the way; return it and whether it is the best so far."""
         validation = self._measure(self.config.validation_tokens)
         is_best = validation.loss_nats < self.state.best_loss
+        self.state.since_best = 0 if is_best else self.state.since_best + 1
         if is_best:
             self.state.best_loss, self.state.best_step = validation.loss_nats, self.state.step
             model = self.whole_model()

@@ -30,11 +30,28 @@ class StepEvent:
     """Length of the whole gradient before clipping."""
 
 
+@dataclass(frozen=True)
+class ExamplesEvent:
+    """What a model is tuned on, before the first step."""
+
+    stretches: list[tuple[str, bool]]
+    """One conversation as the model reads it, and whether each stretch is learned."""
+    train_lengths: list[int]
+    """Tokens of every conversation to learn."""
+    held_out_lengths: list[int]
+    """Tokens of every conversation held out."""
+    context_length: int
+    """Tokens the model sees at once."""
+
+
 class Watcher:
     """Somebody who watches a run. This one looks away; others override what they care about."""
 
     def say(self, message: str) -> None:
         """Hear one line about what was decided or what happened."""
+
+    def examples(self, event: ExamplesEvent) -> None:
+        """See what is learned, before the first step."""
 
     def step(self, event: StepEvent) -> None:
         """See one optimizer update."""

@@ -24,7 +24,7 @@ from cutaway.interop.conversations import Conversation
 from cutaway.text.tokenizer import encode_marked
 from cutaway.tune.chat_form import ChatForm
 
-PADDING_ROWS = 1024
+PADDING_ROWS = 64
 """So many more rows than tokens a model may have: tables are rounded up to sizes machines like."""
 
 

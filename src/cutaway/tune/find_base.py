@@ -1,11 +1,10 @@
-"""The model a tuned run begins with: where it lies, its shape, and whether it is still the same.
+"""The model a tuned run begins with: where it lies, and its shape.
 
 A base is named as a person would: a run, a folder, or a model of the Hub. Importing this loads nothing heavy.
 """
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from cutaway.base.errors import ConfigError, ModelFormatError, RunError, UsageError, suggest
@@ -14,8 +13,6 @@ from cutaway.interop.adapter_folder import chain
 from cutaway.interop.fetch import find_folder
 from cutaway.interop.folder_files import find_layout, read_json
 from cutaway.models.config import ModelConfig
-
-HASHED_BYTES = 1 << 20
 
 
 def find_base(base: str, runs: Path | None = None) -> Path:
@@ -61,19 +58,3 @@ def base_config(folder: Path) -> ModelConfig:
         return find_layout(settings).read_settings(settings)
     except ConfigError as error:
         raise ModelFormatError(f"{model / 'config.json'} describes a model that cannot be: {error}") from error
-
-
-def hash_base(folder: Path) -> str:
-    """Return a hash that changes when the model does: of its files' sizes, beginnings and ends, so that large ones are
-    not read twice."""
-    digest = hashlib.sha256()
-    for one in chain(folder):
-        for path in sorted(path for path in one.iterdir() if path.suffix in (".json", ".safetensors", ".txt")):
-            size = path.stat().st_size
-            digest.update(f"{path.name} {size}\n".encode())
-            with path.open("rb") as file:
-                digest.update(file.read(HASHED_BYTES))
-                if size > HASHED_BYTES:
-                    file.seek(max(HASHED_BYTES, size - HASHED_BYTES))
-                    digest.update(file.read())
-    return digest.hexdigest()[:16]

@@ -213,11 +213,12 @@ def adapter_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     return {name: parameter for name, parameter in model.named_parameters() if ".adapter." in name}
 
 
-def save_adapter(path: str | Path, model: Decoder, base: str | None = None) -> None:
+def save_adapter(path: str | Path, model: Decoder, base: str | None = None, base_hash: str = "") -> None:
     """Write the adapters as a folder that `peft` loads.
 
     Args:
         base: where the model they belong to is found: a folder or an id of the Hugging Face Hub.
+        base_hash: of that model, to notice when it is another one later.
 
     Raises:
         UsageError: the model has no adapters.
@@ -227,7 +228,7 @@ def save_adapter(path: str | Path, model: Decoder, base: str | None = None) -> N
         raise UsageError("the model has no adapters to save; give it some with add_lora")
     dropout = max(getattr(layer.adapter.dropout, "p", 0.0) for layer in layers.values())
     factors = {name: Factors(layer.adapter.A, layer.adapter.B, layer.adapter.scale) for name, layer in layers.items()}
-    write_adapter(Path(path), model.config, factors, dropout, base)
+    write_adapter(Path(path), model.config, factors, dropout, base, base_hash)
 
 
 def load_adapter(path: str | Path, model: Decoder) -> Decoder:

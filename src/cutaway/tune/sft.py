@@ -100,17 +100,19 @@ class Answering:
 
     def validate(self, model: nn.Module, max_tokens: int | None = None) -> Validation:
         """Return the loss on the held-out conversations, or on some, spread evenly over them."""
-        measured = self.held_out
-        n_learned = sum(one.n_learned for one in measured)
-        if not n_learned:
+        if not self.held_out:
             raise DataError("there are no held-out conversations to measure the loss on; give data.held_out")
-        if max_tokens:
-            measured = measured[:: max(1, n_learned // max_tokens)]
-        return measure(model, measured, self.vocab_size, _device(self.model))
+        return measure(model, spread(self.held_out, max_tokens), self.vocab_size, _device(self.model))
 
     def sample(self, model: nn.Module, step: int) -> Sample:
         """Return what the model answers now."""
         return self.write(model)
+
+
+def spread(examples: Sequence[Example], max_tokens: int | None) -> list[Example]:
+    """Return about so many tokens' worth of the conversations, spread evenly over them; None: all."""
+    n_learned = sum(one.n_learned for one in examples)
+    return list(examples[:: max(1, n_learned // max_tokens) if max_tokens else 1])
 
 
 def token_losses(model: nn.Module, packed: Packed) -> Float[Tensor, " N"]:
