@@ -69,8 +69,12 @@ def change(argv: list[str]) -> None:
         status.update("reading")
         examples, said = to_read(run, both, text)
         tokens = token_changes(both.base, both.tuned, both.tokenizer, examples, asked.top)
+    told: dict[str, Any] = {"run": run.name, "weights": weights.as_dict(), "tokens": tokens.as_dict(), "read": said}
+    if not text and not asked.base:
+        from cutaway.voice.change_file import models_hash, write_change
+
+        write_change(run, told, models_hash(run.model_folder, both.base_folder))
     if asked.json:
-        told: dict[str, Any] = {"run": run.name, "weights": weights.as_dict(), "tokens": tokens.as_dict(), "read": said}
         answer_json(told | {"trace": str(saved) if saved else None})
         return
     show_weights(weights, asked.top)
@@ -83,7 +87,8 @@ def change(argv: list[str]) -> None:
 
 def record(run: RunFolder, both: BeforeAfter, weights: WeightChange, matrix: str) -> Path:
     """Record the change of one matrix in the run's folder and return the trace's."""
-    from cutaway.voice.change_trace import change_trace, trace_name
+    from cutaway.voice.change_file import trace_name
+    from cutaway.voice.change_trace import change_trace
 
     if matrix == "first":
         first = next((one.name for one in weights.matrices if len(one.shape) == 2), None)

@@ -21,10 +21,10 @@ from torch import Tensor
 
 from cutaway.base.errors import CutawayError, ModelFormatError, NonFiniteError, UsageError, suggest
 from cutaway.base.files import replacing_file
+from cutaway.interop.gguf_kinds import architecture
 from cutaway.interop.gguf_layout import (
     ROPE_FREQS,
     Place,
-    architecture,
     halves,
     interleaved,
     places,

@@ -5,7 +5,7 @@ channel i + D/2: the rows of W_q and W_k are put in that order (`interleaved`) a
 value in one matrix with outputs as rows. Llama 3's stretched wavelengths are one factor for each pair, `rope_freqs`.
 
 What llama.cpp computes for these two kinds of model is fixed in its code, so a part it does not have cannot be said at all
-(`refusal`). Names and settings: llama.cpp, gguf-py/gguf/constants.py and conversion/{llama,gpt2}.py.
+(`gguf_kinds.py`). Names and settings: llama.cpp, gguf-py/gguf/constants.py and conversion/{llama,gpt2}.py.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from cutaway.base.errors import ModelFormatError, UsageError
-from cutaway.interop.gpt2_folder import GPT2
-from cutaway.interop.llama_folder import LLAMA
+from cutaway.base.errors import ModelFormatError
+from cutaway.interop.gguf_kinds import architecture
 from cutaway.models.config import GPTConfig, LlamaConfig, ModelConfig
 from cutaway.nn.position import rotary_frequencies, stretch
 
@@ -36,30 +35,6 @@ class Place:
     ours: tuple[str, ...]
     n_heads: int | None = None
     """Of how many heads the rows are interleaved; None: as they are."""
-
-
-def architecture(config: ModelConfig) -> str:
-    """Return llama.cpp's name for this kind of model.
-
-    Raises:
-        UsageError: it has none; the line says why and what to do.
-    """
-    if not GPT2.parts_without_place(config):
-        assert isinstance(config, GPTConfig)
-        if config.mlp != "gelu_tanh":
-            raise refusal([f"a GPT-2 with {config.mlp} in place of gelu_tanh"])
-        return "gpt2"
-    if parts := LLAMA.parts_without_place(config):
-        raise refusal(parts)
-    return "llama"
-
-
-def refusal(parts: list[str]) -> UsageError:
-    """Return the error for a model that llama.cpp has no code for."""
-    return UsageError(
-        f"llama.cpp has no kind of model with {', '.join(parts[:4])}, so GGUF cannot say it; export to hf, "
-        f"or tune a base of Llama or GPT-2 shape"
-    )
 
 
 def places(config: ModelConfig) -> list[Place]:

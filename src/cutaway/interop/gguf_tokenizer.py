@@ -17,6 +17,7 @@ from tokenizers import Tokenizer as RustTokenizer
 
 from cutaway.base.errors import ModelFormatError, UsageError
 from cutaway.interop.chat_template import render
+from cutaway.interop.gguf_kinds import CHARACTERS
 from cutaway.text.bpe import BPETokenizer
 from cutaway.text.tokenizer import Tokenizer
 
@@ -64,10 +65,7 @@ def vocabulary(tokenizer: Tokenizer, vocab_size: int, chat_template: str | None 
         UsageError: llama.cpp cannot do what it does.
     """
     if not isinstance(tokenizer, BPETokenizer):
-        raise UsageError(
-            "the model's tokens are characters, for which llama.cpp has no tokenizer; export to hf, or train with "
-            "--data.tokenizer bpe"
-        )
+        raise UsageError(CHARACTERS)
     described = json.loads(tokenizer.inner.to_str())
     model = described["model"]
     if model.get("type") != "BPE" or described.get("normalizer") or model.get("byte_fallback"):

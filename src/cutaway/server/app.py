@@ -29,6 +29,8 @@ from cutaway.server.routes import (
     playground,
     training,
     voice,
+    voice_change,
+    voice_export,
 )
 from cutaway.server.safety import Access
 from cutaway.server.streams import BusyError
@@ -65,6 +67,8 @@ def create_app(lab: Lab, access: Access | None = None) -> FastAPI:
         lens_look,
         lens_cause,
         voice,
+        voice_change,
+        voice_export,
     ):
         app.include_router(routes.router, prefix="/api", responses={400: {"model": Refusal}})
     app.include_router(completions.router)

@@ -1,15 +1,12 @@
 """A tuned model and the model it began with, opened side by side.
 
-The base is what the adapter was made for, or what the run's recipe says. Names of files in a recipe are as they were typed,
-so they are looked for from the folder the command was given in.
+The base is what the run's recipe says, or what the adapter was made for.
 """
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cutaway.base.errors import DataError, RunError, UsageError
 from cutaway.base.runs import RunFolder
@@ -22,6 +19,7 @@ from cutaway.text.tokenizer import Tokenizer
 from cutaway.tune.chat_form import chat_form
 from cutaway.tune.examples import Example, make_examples
 from cutaway.tune.find_base import find_base
+from cutaway.voice.tuned_run import read_recipe, tune_settings
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,7 @@ class BeforeAfter:
     """Of a LoRA: its corrections by layer."""
     folder: Path
     """The tuned model's, where its chat template lies."""
+    base_folder: Path
 
 
 def open_both(folder: Path, base_folder: Path | None = None) -> BeforeAfter:
@@ -50,7 +49,8 @@ def open_both(folder: Path, base_folder: Path | None = None) -> BeforeAfter:
     is_lora = is_adapter(folder)
     if base_folder is None and not is_lora:
         raise UsageError(f"{folder} does not say which model it was tuned from; name it with --base")
-    base, _ = load_folder(base_folder or find_adapter_base(folder))
+    base_folder = base_folder or find_adapter_base(folder)
+    base, _ = load_folder(base_folder)
     tuned, words = load_folder(folder)
     factors = None
     if is_lora:
@@ -58,7 +58,7 @@ def open_both(folder: Path, base_folder: Path | None = None) -> BeforeAfter:
         factors, _ = read_adapter(folder, base.config, shapes)
     if words is None:
         raise UsageError(f"{folder} has no tokenizer.json, so text cannot become tokens; copy the model's into it")
-    return BeforeAfter(base, tuned, words, factors, folder)
+    return BeforeAfter(base, tuned, words, factors, folder, base_folder)
 
 
 def open_tuned(run: RunFolder, base: str = "") -> BeforeAfter:
@@ -78,11 +78,8 @@ def open_tuned(run: RunFolder, base: str = "") -> BeforeAfter:
     return open_both(run.model_folder, find_base(named, run.path.parent) if named else None)
 
 
-def held_out_examples(run: RunFolder, both: BeforeAfter, home: Path | None = None) -> tuple[list[Example], bool]:
+def held_out_examples(run: RunFolder, both: BeforeAfter) -> tuple[list[Example], bool]:
     """Return the pairs a run was measured on, and whether they were held out (else it learned them).
-
-    Args:
-        home: where names in its recipe start from; left out: here.
 
     Raises:
         DataError: they are not there any more.
@@ -91,27 +88,9 @@ def held_out_examples(run: RunFolder, both: BeforeAfter, home: Path | None = Non
     data = recipe.get("data", {})
     for side in ("held_out", "source"):
         named = str(data.get(side) or "")
-        path = (home or Path()) / named
+        path = Path(named)
         if named and path.is_file():
             form = chat_form(both.folder, both.tokenizer)
             limit = both.tuned.config.context_length
             return make_examples(read_conversations(path), form, limit, "skip", path.name).kept, side == "held_out"
     raise DataError(f"the pairs run {run.name!r} learned ({data.get('source')}) are not there; give a text with --file")
-
-
-def tune_settings(run: RunFolder) -> dict[str, Any]:
-    """Return what a run's recipe says of its tuning; empty where it was not tuned."""
-    found = read_recipe(run).get("tune", {})
-    return found if isinstance(found, dict) else {}
-
-
-def read_recipe(run: RunFolder) -> dict[str, Any]:
-    """Return a run's recipe as plain tables.
-
-    Raises:
-        RunError: it cannot be read.
-    """
-    try:
-        return tomllib.loads(run.recipe_file.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise RunError(f"the recipe of run {run.name!r} cannot be read: {error}") from error

@@ -76,11 +76,6 @@ class ChangedOutright(ChangedMatrix):
         return self.tuned - self.weight
 
 
-def trace_name(matrix: str) -> str:
-    """Return what the folder of a matrix's change is called."""
-    return "change-" + matrix.removesuffix(".weight").replace(".", "-")
-
-
 def change_trace(
     base: Decoder, tuned: Decoder, factors: dict[str, Factors] | None, name: str, model: str = ""
 ) -> Trace:

@@ -24,7 +24,8 @@ from cutaway.interop.adapter_folder import chain, find_adapter_base, is_adapter
 from cutaway.interop.chat_template import TEMPLATE, read_template
 from cutaway.interop.folder_files import ADAPTER_CONFIG, TOKENIZER_FILES, read_json
 from cutaway.interop.gguf_file import TYPES, read_gguf, write_gguf
-from cutaway.interop.gguf_layout import architecture, wavelength_factors
+from cutaway.interop.gguf_kinds import architecture
+from cutaway.interop.gguf_layout import wavelength_factors
 from cutaway.interop.hub_folder import choose_layout, load_folder, save_folder
 from cutaway.models.decoder import Decoder
 from cutaway.text.tokenizer import Tokenizer

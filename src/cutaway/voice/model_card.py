@@ -8,7 +8,6 @@ not measured is said to be so, never left out: a model that recites its training
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 from cutaway.base.errors import CutawayError
 from cutaway.base.runs import RunFolder
 from cutaway.interop.conversations import read_conversations
+from cutaway.voice.tuned_run import read_recipe
 
 REPORT = Path("report") / "report.json"
 METHODS = {
@@ -52,8 +52,8 @@ class Facts:
 def run_facts(run: RunFolder) -> Facts:
     """Return what a run's folder says of itself."""
     try:
-        recipe = tomllib.loads(run.recipe_file.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError):
+        recipe = read_recipe(run)
+    except CutawayError:
         return Facts(run.name)
     tune, data = recipe.get("tune", {}), recipe.get("data", {})
     tune = tune if isinstance(tune, dict) else {}
