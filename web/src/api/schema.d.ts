@@ -1463,6 +1463,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/voice/change": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Change
+         * @description Return what tuning moved in a run.
+         */
+        get: operations["change_api_voice_change_get"];
+        put?: never;
+        /**
+         * Measure
+         * @description Measure what tuning moved, as a job; with a matrix, record its change too.
+         */
+        post: operations["measure_api_voice_change_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/voice/change/matrix": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Matrix
+         * @description Return the change of one matrix.
+         */
+        get: operations["matrix_api_voice_change_matrix_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/voice/changes": {
         parameters: {
             query?: never;
@@ -1522,6 +1566,30 @@ export interface paths {
          * @description Take the rough drafts away.
          */
         delete: operations["forget_drafts_api_voice_drafts_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/voice/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Exports
+         * @description Return in which forms a run's model can be had, and which were written.
+         */
+        get: operations["exports_api_voice_export_get"];
+        put?: never;
+        /**
+         * Export
+         * @description Write a run's model for another program, as a job.
+         */
+        post: operations["export_api_voice_export_post"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -2114,6 +2182,18 @@ export interface components {
             why: string;
         };
         /**
+         * DocumentRead
+         * @description A document's tokens; null: not compared.
+         */
+        DocumentRead: {
+            /** Gain Bits */
+            gain_bits: (number | null)[];
+            /** Name */
+            name: string;
+            /** Pieces */
+            pieces: string[];
+        };
+        /**
          * Done
          * @description It was done.
          */
@@ -2245,6 +2325,44 @@ export interface components {
             weight: number | ("nan" | "inf" | "-inf");
         };
         /**
+         * ExportForm
+         * @description A form a model can be written in.
+         */
+        ExportForm: {
+            /** Problem */
+            problem: string;
+            /** To */
+            to: string;
+            /** Types */
+            types: string[];
+        };
+        /**
+         * ExportMade
+         * @description One that was written.
+         */
+        ExportMade: {
+            /** Made */
+            made: number;
+            /** Name */
+            name: string;
+            /** Path */
+            path: string;
+            /** Size Bytes */
+            size_bytes: number;
+        };
+        /**
+         * Exports
+         * @description What there is and what there could be.
+         */
+        Exports: {
+            /** Forms */
+            forms: components["schemas"]["ExportForm"][];
+            /** Made */
+            made: components["schemas"]["ExportMade"][];
+            /** Run */
+            run: string;
+        };
+        /**
          * FilledBranch
          * @description A branch from a run.
          */
@@ -2348,6 +2466,16 @@ export interface components {
             name: string;
             /** Title */
             title: string;
+        };
+        /**
+         * Found
+         * @description What `cutaway voice change` found.
+         */
+        Found: {
+            /** Read */
+            read: string;
+            tokens: components["schemas"]["TokensMoved"];
+            weights: components["schemas"]["WeightsMoved"];
         };
         /**
          * FramesAsked
@@ -2681,6 +2809,18 @@ export interface components {
             size_bytes: number;
         };
         /**
+         * KindMoved
+         * @description A token wherever it stands.
+         */
+        KindMoved: {
+            /** Count */
+            count: number;
+            /** Gain Bits */
+            gain_bits: number;
+            /** Text */
+            text: string;
+        };
+        /**
          * KindOfHead
          * @description A kind of head, as the scores measure it.
          */
@@ -2734,6 +2874,48 @@ export interface components {
         Log: {
             /** Text */
             text: string;
+        };
+        /**
+         * MatrixMeta
+         * @description The change of a matrix. The array `values`: its numbers, or means of blocks of them.
+         */
+        MatrixMeta: {
+            /** Block Columns */
+            block_columns: number;
+            /** Block Rows */
+            block_rows: number;
+            /** Columns */
+            columns: number;
+            /** Largest */
+            largest: number;
+            /** Name */
+            name: string;
+            /** Rows */
+            rows: number;
+        };
+        /**
+         * MatrixMoved
+         * @description How far one of the model's parameters moved.
+         */
+        MatrixMoved: {
+            /** Effective Rank */
+            effective_rank: number | null;
+            /** Learned Rank */
+            learned_rank: number | null;
+            /** Name */
+            name: string;
+            /** Norm */
+            norm: number | null;
+            /** Relative */
+            relative: number | null;
+            /** Shape */
+            shape: number[];
+            /** Singular Values */
+            singular_values: number[];
+            /** Stable Rank */
+            stable_rank: number | null;
+            /** Trace */
+            trace?: string | null;
         };
         /**
          * Metric
@@ -3135,6 +3317,20 @@ export interface components {
             train: number;
             /** Train Pieces */
             train_pieces: number;
+        };
+        /**
+         * PartMoved
+         * @description How far a head or a neuron moved.
+         */
+        PartMoved: {
+            /** Index */
+            index: number;
+            /** Layer */
+            layer: number;
+            /** Norm */
+            norm: number;
+            /** Relative */
+            relative: number | null;
         };
         /**
          * Password
@@ -3655,6 +3851,19 @@ export interface components {
             status: string;
             /** Total Steps */
             total_steps: number | null;
+        };
+        /**
+         * RunToMeasure
+         * @description A tuned run, and perhaps a matrix whose change is to be recorded.
+         */
+        RunToMeasure: {
+            /**
+             * Matrix
+             * @default
+             */
+            matrix: string;
+            /** Run */
+            run: string;
         };
         /**
          * Runs
@@ -4325,6 +4534,26 @@ export interface components {
             train: number;
         };
         /**
+         * ToExport
+         * @description What to write.
+         */
+        ToExport: {
+            /**
+             * Force
+             * @default false
+             */
+            force: boolean;
+            /** Run */
+            run: string;
+            /** To */
+            to: string;
+            /**
+             * Type
+             * @default
+             */
+            type: string;
+        };
+        /**
          * ToRepeat
          * @description Random tokens that come twice, and who reads them.
          */
@@ -4369,6 +4598,28 @@ export interface components {
             before: number;
             /** Id */
             id: number;
+            /** Text */
+            text: string;
+        };
+        /**
+         * TokenMoved
+         * @description A token in its sentence, and its probability under both models.
+         */
+        TokenMoved: {
+            /** After */
+            after: number;
+            /** Before */
+            before: number;
+            /** Document */
+            document: string;
+            /** Gain Bits */
+            gain_bits: number;
+            /** Left */
+            left: string;
+            /** Place */
+            place: number;
+            /** Right */
+            right: string;
             /** Text */
             text: string;
         };
@@ -4426,6 +4677,28 @@ export interface components {
             at: number;
             /** Expected */
             expected: components["schemas"]["Expected"][];
+        };
+        /**
+         * TokensMoved
+         * @description What became likelier and less likely.
+         */
+        TokensMoved: {
+            /** Documents */
+            documents: components["schemas"]["DocumentRead"][];
+            /** Gained */
+            gained: components["schemas"]["TokenMoved"][];
+            /** Kinds Gained */
+            kinds_gained: components["schemas"]["KindMoved"][];
+            /** Kinds Lost */
+            kinds_lost: components["schemas"]["KindMoved"][];
+            /** Lost */
+            lost: components["schemas"]["TokenMoved"][];
+            /** Mean Gain Bits */
+            mean_gain_bits: number;
+            /** N Tokens */
+            n_tokens: number;
+            /** Sentence */
+            sentence: string;
         };
         /**
          * TokensNamed
@@ -4694,6 +4967,21 @@ export interface components {
             wrong: string[];
         };
         /**
+         * VoiceChange
+         * @description What tuning moved, if it was measured.
+         */
+        VoiceChange: {
+            /** Base */
+            base: string;
+            found: components["schemas"]["Found"] | null;
+            /** Is Current */
+            is_current: boolean;
+            /** Problem */
+            problem: string;
+            /** Run */
+            run: string;
+        };
+        /**
          * VoiceFrame
          * @description What all tabs of the voice screen choose from.
          */
@@ -4724,6 +5012,22 @@ export interface components {
             source: number | null;
             /** Unit */
             unit: number;
+        };
+        /**
+         * WeightsMoved
+         * @description What moved in the weights.
+         */
+        WeightsMoved: {
+            /** Heads */
+            heads: components["schemas"]["PartMoved"][];
+            /** Matrices */
+            matrices: components["schemas"]["MatrixMoved"][];
+            /** N Unchanged */
+            n_unchanged: number;
+            /** Neurons */
+            neurons: components["schemas"]["PartMoved"][];
+            /** Sentence */
+            sentence: string;
         };
         /**
          * Why
@@ -8053,6 +8357,130 @@ export interface operations {
             };
         };
     };
+    change_api_voice_change_get: {
+        parameters: {
+            query: {
+                run: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VoiceChange"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    measure_api_voice_change_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunToMeasure"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    matrix_api_voice_change_matrix_get: {
+        parameters: {
+            query: {
+                run: string;
+                name: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Arrays; what is said about them has this form. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MatrixMeta"];
+                    "application/x-cutaway-arrays": unknown;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     changes_api_voice_changes_get: {
         parameters: {
             query: {
@@ -8198,6 +8626,88 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Drafts"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    exports_api_voice_export_get: {
+        parameters: {
+            query: {
+                run: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Exports"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    export_api_voice_export_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ToExport"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
                 };
             };
             /** @description Bad Request */
