@@ -12,7 +12,7 @@ from typing import Any
 
 from cutaway.base.files import content_hash, write_text
 from cutaway.base.runs import RunFolder
-from cutaway.tune.find_base import hash_base
+from cutaway.interop.adapter_folder import hash_base
 
 FILE = "change.json"
 MOST_VALUES = 64
