@@ -17,6 +17,7 @@ ACTIONS = {
     ),
     "pairs": ("voice_writing", "pairs_", "make prompts and answers, hold whole pieces out, say what fits which model"),
     "canaries": ("voice_canaries", "canaries", "answer fixed prompts with a tuned model and its base, side by side"),
+    "report": ("voice_report", "report", "say whether it learned your voice or your essays, on one page"),
     "change": ("voice_change", "change", "what tuning moved: matrices, directions, heads, the tokens now likelier"),
     "export": ("voice_export", "export_", "write a model for other programs: hf, adapter or gguf, with its card"),
 }

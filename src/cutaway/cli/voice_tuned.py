@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from cutaway.base.errors import RunError, UsageError
 from cutaway.base.runs import RunFolder, open_run
-from cutaway.cli.generate import check_exists
 
 if TYPE_CHECKING:
     from cutaway.voice.answers import Speaker
+
+SMALL = 20_000_000
+"""Parameters of a model that one thread serves best."""
 
 
 @dataclass(frozen=True)
@@ -22,15 +24,18 @@ class Tuned:
     base: str
     """The model it began with: a run, a folder or a model of the Hub."""
     writing: Path
+    method: str = ""
+    """`lora`, `full` or `lora4`, where it is known."""
 
     def speaker(self) -> Speaker:
         """Return the run's model, to be asked."""
-        return open_speaker(str(self.run.path))
+        return open_speaker(self.run.name, self.run.model_folder)
 
     def base_speaker(self) -> Speaker:
         """Return its base, to be asked."""
-        check_exists(self.base)
-        return open_speaker(self.base)
+        from cutaway.tune.find_base import find_base
+
+        return open_speaker(self.base, find_base(self.base))
 
 
 def find_tuned(name: str, base: str = "", writing: Path | None = None) -> Tuned:
@@ -46,24 +51,32 @@ def find_tuned(name: str, base: str = "", writing: Path | None = None) -> Tuned:
     except RunError as error:
         raise UsageError(str(error)) from None
     recipe = read_recipe(run)
-    tune = getattr(recipe, "tune", None)
-    base = base or (tune.base if tune else "")
+    base = base or (recipe.tune.base if recipe.tune else "")
     if not base:
         raise UsageError(f"run {run.name!r} was not tuned from a base; name the model to compare with: --base MODEL")
+    if not run.model_folder.is_dir():
+        raise RunError(f"run {run.name!r} has no model yet; it is saved at its first measurement")
     if writing is None:
         source = Path(recipe.data.source)
         writing = source.parent if source.name == "train.jsonl" else Path("voice")
-    return Tuned(run, base, writing)
+    return Tuned(run, base, writing, recipe.tune.method if recipe.tune else "")
 
 
-def open_speaker(name: str) -> Speaker:
-    """Return a run's or a folder's model with the folder its chat template lies in."""
-    from cutaway.cli.lens_model import open_model
-    from cutaway.interop.fetch import find_folder
+def open_speaker(name: str, folder: Path) -> Speaker:
+    """Return a folder's model, with the folder its chat template lies in.
+
+    Raises:
+        TokenizerError: it has no tokenizer.
+    """
+    import torch
+
+    from cutaway.base.errors import TokenizerError
+    from cutaway.interop.hub_folder import load_folder
     from cutaway.voice.answers import Speaker
 
-    model, tokenizer = open_model(name)
-    if not name.startswith("hf:") and not (Path(name) / "config.json").is_file():
-        run = open_run(name)
-        return Speaker(run.name, model, tokenizer, run.model_folder)
-    return Speaker(name, model, tokenizer, find_folder(name))
+    model, tokenizer = load_folder(folder)
+    if tokenizer is None:
+        raise TokenizerError(f"{folder} has no tokenizer.json, so text cannot become tokens; copy the model's into it")
+    if sum(p.numel() for p in model.parameters()) < SMALL:
+        torch.set_num_threads(1)
+    return Speaker(name, model, tokenizer, folder)

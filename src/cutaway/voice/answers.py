@@ -24,7 +24,7 @@ from cutaway.generate.config import SamplingConfig
 from cutaway.generate.decode import generate, prompt_ids
 from cutaway.interop.chat_template import chat_text
 from cutaway.models.decoder import Decoder
-from cutaway.text.tokenizer import Tokenizer
+from cutaway.text.tokenizer import Tokenizer, encode_marked
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ class Speaker:
     def ids(self, prompt: str) -> list[int]:
         """Return a prompt as this model reads it, ready for the answer."""
         chat = chat_text(self.folder, [{"role": "user", "content": prompt}])
-        return prompt_ids(self.tokenizer, self.tokenizer.encode(chat.text) if chat.has_marks else chat.text, self.model)
+        marked = [token for token, _ in encode_marked(self.tokenizer, chat.text)] if chat.has_marks else chat.text
+        return prompt_ids(self.tokenizer, marked, self.model)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,10 @@ from cutaway.base.errors import DataError, suggest
 from cutaway.base.files import write_text
 from cutaway.interop.conversations import Conversation, read_conversations
 from cutaway.voice.answers import AnswerSettings, Prompt
+from cutaway.voice.pairs import PROMPTS
 
+CONTINUED = PROMPTS["continuation"].split("\n")[0]
+"""How the prompt of a part begins that is no beginning."""
 KINDS = {
     "known": "a topic you wrote about",
     "new": "a new topic",
@@ -73,7 +76,7 @@ def choose_canaries(train: Sequence[Conversation], held_out: Sequence[Conversati
     """Choose prompts of the three kinds for a set of pairs; the same pairs give the same prompts."""
     known: dict[str, Prompt] = {}
     for tier in ASKED:
-        of_tier = [one for one in train if one.about.get("tier", "essay") == tier]
+        of_tier = [one for one in train if one.about.get("tier", "essay") == tier and _is_asked(one, tier)]
         for one in sorted(of_tier, key=lambda one: _drawn(_asked(one))):
             source = str(one.about.get("source", _asked(one)))
             if len(known) < N_KNOWN and source not in known:
@@ -83,14 +86,19 @@ def choose_canaries(train: Sequence[Conversation], held_out: Sequence[Conversati
     taken = _words(text for one in (*train, *held_out) for text in (_asked(one), str(one.about.get("source", ""))))
     fresh = sorted(TOPICS, key=lambda topic: (len(_words([topic]) & taken), _drawn(topic)))
     form = "note" if _mostly_notes(train) else "essay"
-    ask = {"note": "Write a short note about this topic: ", "essay": "Write an essay about this topic: "}[form]
-    new = [Prompt(f"new-{i + 1}", "new", ask + topic, SHORT_TOKENS) for i, topic in enumerate(fresh[:N_NEW])]
+    asks = [PROMPTS[form].format(topic=topic) for topic in fresh[:N_NEW]]
+    new = [Prompt(f"new-{i}", "new", ask, SHORT_TOKENS) for i, ask in enumerate(asks, 1)]
     rest = fresh[N_NEW : N_NEW + N_LONG]
     longest = [
         Prompt(f"long-{i + 1}", "long", "Write a long essay about this topic: " + topic, LONG_TOKENS)
         for i, topic in enumerate(rest)
     ]
     return Canaries((*known.values(), *new, *longest), AnswerSettings())
+
+
+def _is_asked(one: Conversation, tier: str) -> bool:
+    """Whether the prompt asks for what its tier says; of a piece that was split, only the first part does."""
+    return tier in ("continuation", "paragraph") or not _asked(one).startswith(CONTINUED)
 
 
 def _asked(one: Conversation) -> str:
