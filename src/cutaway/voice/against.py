@@ -32,8 +32,8 @@ FEWEST_STRETCHES = 3
 FEWEST_WORDS = 10
 """A shorter answer is too short to tell copying from chance."""
 DRAWS = 999
-LARGEST_P = 0.05 / (1 + len(GRAMS))
-"""From here down a figure is more than chance; there are four of them, and one false alarm in twenty reports is enough."""
+LARGEST_P = 0.025
+"""From here down a figure is more than chance. Two figures decide, so that one report in twenty is a false alarm."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,11 @@ class Memorization:
 
     @property
     def verdict(self) -> str:
-        """`copies` when long runs are found more than by chance, `does not copy` or `not enough data`."""
-        every = [self.longest, *self.shares.values()]
-        if any(one.verdict == "more than chance" for one in every):
+        """`copies` when the longest runs, or runs of 13 words, are more than chance, `does not copy` or `not enough data`.
+
+        Shorter runs say less: a writer's own "but I pointed out to him that this" is in one text out of ten.
+        """
+        if any(one.verdict == "more than chance" for one in (self.longest, self.shares[GRAMS[-1]])):
             return "copies"
         return "not enough data" if self.longest.verdict == "not enough data" else "does not copy"
 
@@ -107,7 +109,7 @@ class Memorization:
         if np.isfinite(middle.observed.value):
             said += (
                 f". Of its runs of {GRAMS[1]} words {middle.observed.text('.1%')} stand in the training texts, by chance "
-                f"{middle.chance.text('.1%')}: {middle.verdict}"
+                f"{middle.chance.text('.1%')}"
             )
         return said + "."
 
