@@ -17,6 +17,7 @@ from cutaway.interop.conversations import Conversation, Message, conversation
 from cutaway.models.build import build
 from cutaway.models.presets import plain
 from cutaway.text.characters import CharacterTokenizer
+from cutaway.tune.sft import surprisals
 from cutaway.voice.forgetting import forgetting, neutral_texts
 from cutaway.voice.losses import Losses, compare_losses, gap, response_losses
 from cutaway.voice.scoring import scores
@@ -49,6 +50,8 @@ def test_losses_are_those_of_transformers(copier: Copier, tmp_path: Path) -> Non
             )
         np.testing.assert_allclose(pair.nats_T, each[labels[0, 1:] != -100], atol=2e-5)
         assert pair.nats / pair.n_targets == pytest.approx(float(told), abs=1e-5)
+    for pair, own in zip(losses.pairs, surprisals(copier.copier, examples), strict=True):  # as training measures them
+        np.testing.assert_allclose(pair.nats_T, own, atol=2e-5)
     assert losses.pairs[-1].n_bytes == len(b"sold nine apples" + "forgot \u00e9 \u6211 the blue door".encode())
     assert losses.pairs[0].n_bytes == len(copier.train_pairs[0].messages[1].content)
 

@@ -19,6 +19,8 @@ ACTIONS = {
     "canaries": ("voice_canaries", "canaries", "answer fixed prompts with a tuned model and its base, side by side"),
     "report": ("voice_report", "report", "say whether it learned your voice or your essays, on one page"),
     "change": ("voice_change", "change", "what tuning moved: matrices, directions, heads, the tokens now likelier"),
+    "resplit": ("voice_memory", "resplit", "train again with other texts held out, for intervals that mean something"),
+    "plant": ("voice_memory", "plant", "put random secrets among the pairs, to see later what a model gives away"),
     "export": ("voice_export", "export_", "write a model for other programs: hf, adapter or gguf, with its card"),
 }
 """By name: the module of this package, its function, and what it does."""

@@ -12,18 +12,24 @@ thing.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cutaway.base.runs import RunFolder
 from cutaway.interop.conversations import Conversation
 from cutaway.voice.bootstrap import LEVEL, Interval, student_quantile
 from cutaway.voice.memorization import texts_of
 from cutaway.voice.piece import Block, Piece
 from cutaway.voice.split import split
+
+FEWEST_SPLITS = 3
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,8 @@ class Resplit:
     train: tuple[Conversation, ...]
     held_out: tuple[Conversation, ...]
     held_out_sources: tuple[str, ...]
+    held_out_share: float
+    """Of the documents."""
 
 
 def resplit(train: Sequence[Conversation], held_out: Sequence[Conversation], seed: int) -> Resplit:
@@ -54,6 +62,7 @@ def resplit(train: Sequence[Conversation], held_out: Sequence[Conversation], see
         tuple(one for one, name in zip(every, names, strict=True) if name not in held),
         tuple(one for one, name in zip(every, names, strict=True) if name in held),
         tuple(parted.held_out),
+        len(parted.held_out) / len(pieces),
     )
 
 
@@ -74,3 +83,85 @@ def over_splits(values: ArrayLike, held_out_share: float, level: float = LEVEL) 
     reach = student_quantile((1 + level) / 2, k - 1) * math.sqrt((1 / k + beside) * float(given.var(ddof=1)))
     value = float(given.mean())
     return Interval(value, value - reach, value + reach, k, f"{k} splits, corrected for what they share", level)
+
+
+@dataclass(frozen=True)
+class SplitLosses:
+    """What one training with other texts held out came to."""
+
+    seed: int
+    held_out_sources: tuple[str, ...]
+    held_out_share: float
+    """Of the documents."""
+    steps: int
+    base_bits: float
+    tuned_bits: float
+    """Bits a byte on the held-out answers, before and after."""
+    train_nats: float
+    held_out_nats: float
+    """Nats a token, after."""
+
+
+def read_splits(run: RunFolder) -> list[SplitLosses]:
+    """Return the finished splits of a run; one whose file is broken counts as not done."""
+    found = []
+    for path in sorted(splits_folder(run).glob("*.json"), key=lambda path: path.name.zfill(20)):
+        try:
+            said = json.loads(path.read_text(encoding="utf-8"))
+            found.append(SplitLosses(**said | {"held_out_sources": tuple(said["held_out_sources"])}))
+        except (OSError, json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
+            continue
+    return found
+
+
+def splits_folder(run: RunFolder) -> Path:
+    """Return where a run's finished splits are kept."""
+    return run.path / "splits"
+
+
+@dataclass(frozen=True)
+class OverSplits:
+    """The figures of a run over trainings with other texts held out."""
+
+    splits: tuple[SplitLosses, ...]
+    base_bits: Interval
+    tuned_bits: Interval
+    change: Interval
+    """Tuned less base, bits a byte on held-out answers."""
+    gap: Interval
+    """Held-out less training loss of the tuned models, nats a token."""
+
+    @property
+    def verdict(self) -> str:
+        """`lower`, `higher`, `no clear change` or `not enough data` (fewer than three splits)."""
+        if len(self.splits) < FEWEST_SPLITS:
+            return "not enough data"
+        return "lower" if self.change.below(0) else "higher" if self.change.above(0) else "no clear change"
+
+    def sentence(self) -> str:
+        """Say it in words."""
+        if not self.splits:
+            return "The training was not repeated with other texts held out, so it stands on one split."
+        better = sum(one.tuned_bits < one.base_bits for one in self.splits)
+        return (
+            f"Trained {len(self.splits)} times with other texts held out, the model foretells held-out writing better than "
+            f"the base {better} times: {self.tuned_bits.text('.3f')} bits a byte, a change of {self.change.text('+.3f')}; "
+            f"the gap to the training texts is {self.gap.text('+.3f')} nats a token."
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        intervals = {name: getattr(self, name).as_dict() for name in ("base_bits", "tuned_bits", "change", "gap")}
+        return intervals | {"verdict": self.verdict, "splits": [vars(one) for one in self.splits]}
+
+
+def summarize_splits(splits: Sequence[SplitLosses]) -> OverSplits:
+    """Return what trainings with other texts held out say together."""
+    share = float(np.mean([one.held_out_share for one in splits])) if splits else 0.0
+    return OverSplits(
+        tuple(splits),
+        over_splits([one.base_bits for one in splits], share),
+        over_splits([one.tuned_bits for one in splits], share),
+        over_splits([one.tuned_bits - one.base_bits for one in splits], share),
+        over_splits([one.held_out_nats - one.train_nats for one in splits], share),
+    )
