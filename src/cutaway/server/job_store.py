@@ -1,22 +1,21 @@
 """Jobs on disk: one table in `cutaway.db`, read and written by the lab and by the processes that do the jobs.
 
-Every call opens the database anew: threads and processes share nothing but the file, and SQLite's write-ahead log lets
-them read while another writes. Only the standard library is imported, so that a job's own process starts at once.
+Only the standard library is imported, so that a job's own process starts at once.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-DATABASE = "cutaway.db"
+from cutaway.base.database import DATABASE, opened
+
+__all__ = ["DATABASE", "LOGS", "change", "claim", "end", "log_file", "make", "opened", "rows", "tail"]
+
 LOGS = ".jobs"
 """The folder of what the jobs said, beside the runs; a run's name cannot begin with a dot."""
-BUSY_SECONDS = 20.0
 
 SCHEMA = """
 create table if not exists jobs (
@@ -36,20 +35,6 @@ create table if not exists jobs (
 );
 create table if not exists facts (name text primary key, value text not null);
 """
-
-
-@contextmanager
-def opened(home: Path) -> Iterator[sqlite3.Connection]:
-    """Open the database of a home folder for one transaction."""
-    connection = sqlite3.connect(home / DATABASE, timeout=BUSY_SECONDS)
-    try:
-        connection.row_factory = sqlite3.Row
-        connection.execute("pragma journal_mode = wal")
-        connection.execute("pragma synchronous = normal")
-        with connection:
-            yield connection
-    finally:
-        connection.close()
 
 
 def make(home: Path) -> None:
