@@ -18,6 +18,7 @@ ACTIONS = {
     "pairs": ("voice_writing", "pairs_", "make prompts and answers, hold whole pieces out, say what fits which model"),
     "canaries": ("voice_canaries", "canaries", "answer fixed prompts with a tuned model and its base, side by side"),
     "report": ("voice_report", "report", "say whether it learned your voice or your essays, on one page"),
+    "compare": ("voice_compare", "compare", "rate the answers of several models blind, and see who wins how often"),
     "change": ("voice_change", "change", "what tuning moved: matrices, directions, heads, the tokens now likelier"),
     "resplit": ("voice_memory", "resplit", "train again with other texts held out, for intervals that mean something"),
     "plant": ("voice_memory", "plant", "put random secrets among the pairs, to see later what a model gives away"),

@@ -60,8 +60,10 @@ def canaries(argv: list[str]) -> None:
 def answer_canaries(tuned: Tuned, prompts: Canaries) -> tuple[list[Answer], list[Answer]]:
     """Return the answers of a run and of its base; what was answered before is read."""
     from cutaway.voice.canaries import BASE_ANSWERS, RUN_ANSWERS
+    from cutaway.voice.compare import note_answered
 
     base = asked(tuned.base_speaker(), prompts, tuned.writing / BASE_ANSWERS)
+    note_answered(tuned.writing, tuned.base, base[0].model)
     return base, asked(tuned.speaker(), prompts, tuned.run.path / RUN_ANSWERS)
 
 

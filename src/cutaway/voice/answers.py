@@ -13,18 +13,17 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from cutaway.base.errors import DataError
 from cutaway.base.files import disk_errors
 from cutaway.base.runs import JsonLines, read_jsonl, timestamp
 from cutaway.generate.config import SamplingConfig
-from cutaway.generate.decode import generate, prompt_ids
 from cutaway.interop.chat_template import chat_text
-from cutaway.models.decoder import Decoder
-from cutaway.text.tokenizer import Tokenizer, encode_marked
+
+if TYPE_CHECKING:
+    from cutaway.models.decoder import Decoder
+    from cutaway.text.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,8 @@ class Speaker:
 
     def weights_hash(self) -> str:
         """Return 16 hexadecimal digits that say which weights these are."""
+        import torch
+
         digest = hashlib.blake2b(self.tokenizer.hash.encode(), digest_size=8)
         for name, tensor in sorted(self.model.state_dict().items()):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -47,6 +48,9 @@ class Speaker:
 
     def ids(self, prompt: str) -> list[int]:
         """Return a prompt as this model reads it, ready for the answer."""
+        from cutaway.generate.decode import prompt_ids
+        from cutaway.text.tokenizer import encode_marked
+
         chat = chat_text(self.folder, [{"role": "user", "content": prompt}])
         marked = [token for token, _ in encode_marked(self.tokenizer, chat.text)] if chat.has_marks else chat.text
         return prompt_ids(self.tokenizer, marked, self.model)
@@ -163,6 +167,8 @@ def _key(weights: str, prompt: Prompt, settings: AnswerSettings, sample: int) ->
 
 
 def _written(speaker: Speaker, prompt: Prompt, settings: AnswerSettings, weights: str) -> list[Answer]:
+    from cutaway.generate.decode import generate
+
     config = SamplingConfig(
         max_tokens=prompt.max_tokens, temperature=settings.temperature, top_p=settings.top_p, seed=settings.seed
     )
