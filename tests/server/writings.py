@@ -41,3 +41,31 @@ def make_writing(home: Path, name: str = "voice", essays: int = 12, steps: int =
     if steps > 2:
         pairs_in(folder, PairsAsked())
     return folder
+
+
+def make_compared(home: Path) -> Path:
+    """Make a lab with a folder of writing, a tuned run and the answers of both its model and its base."""
+    from cutaway.voice.answers import Answer, keep_answers
+    from cutaway.voice.canaries import BASE_ANSWERS, RUN_ANSWERS, canaries_of
+    from cutaway.voice.compare import note_answered
+
+    folder = make_writing(home)
+    run = home / "me-1"
+    run.mkdir()
+    recipe = f'[data]\nsource = "{folder}/train.jsonl"\n[tune]\nbase = "hf:small/base"\n'
+    (run / "recipe.toml").write_text(recipe)
+    canaries = canaries_of(folder)
+    for who, path in (("own", run / RUN_ANSWERS), ("foreign", folder / BASE_ANSWERS)):
+        answers = []
+        for number, one in enumerate(canaries.prompts):
+            draw = random.Random(f"{who} {number}")
+            body = " ".join(draw.choices(WORDS, k=60))
+            text = f"It begins the same way every time, {who} {body}.\n\nSo it ends."
+            settings = canaries.settings
+            answers.append(
+                Answer(one.name, one.kind, one.text, one.source, text, 70, "max_tokens" if number % 3 else "end", 0,
+                       settings.temperature, settings.top_p, settings.seed, one.max_tokens, f"weights of {who}")
+            )  # fmt: skip
+        keep_answers(path, answers)
+    note_answered(folder, "hf:small/base", "weights of foreign")
+    return home

@@ -110,13 +110,16 @@ def as_run(name: str) -> RunFolder | None:
 
 def answered_side(name: str, canaries: Canaries, writing: Path) -> Side:
     """Return a model's answers; what it has not answered yet it answers now."""
+    from cutaway.tune.find_base import find_base
     from cutaway.voice.canaries import BASE_ANSWERS, RUN_ANSWERS
     from cutaway.voice.compare import note_answered, side_of
 
     run = as_run(name)
     kept = side_of(name, canaries, writing, run.path if run else None)
     if len(kept.answers) < len(canaries.prompts) * canaries.settings.samples:
-        said = ask(open_speaker(name), canaries, run.path / RUN_ANSWERS if run else writing / BASE_ANSWERS)
+        said = ask(
+            open_speaker(name, find_base(name)), canaries, run.path / RUN_ANSWERS if run else writing / BASE_ANSWERS
+        )
         if run is None:
             note_answered(writing, name, said[0].model)
         kept = side_of(name, canaries, writing, run.path if run else None)

@@ -372,9 +372,9 @@ def next_pair(found: Table, seed: int, rater: str) -> BlindPair:
 
     every = found.ballots(seed)
     places = open_ballots(every, found.ratings.votes(), found.sides, rater)
-    said = {"total": len(every), "left_to_rate": len(places)}
+    total, left = len(every), len(places)
     if not places:
-        return BlindPair(place=None, prompt="", left="", right="", is_again=False, **said)
+        return BlindPair(place=None, total=total, left_to_rate=left, prompt="", left="", right="", is_again=False)
     ballot, texts = every[places[0]], {side.name: side.answers for side in found.sides}
     return BlindPair(
         place=places[0],
@@ -382,7 +382,8 @@ def next_pair(found: Table, seed: int, rater: str) -> BlindPair:
         left=texts[ballot.left][ballot.prompt, ballot.sample].text,
         right=texts[ballot.right][ballot.prompt, ballot.sample].text,
         is_again=ballot.round > 0,
-        **said,
+        total=total,
+        left_to_rate=left,
     )
 
 
@@ -420,11 +421,14 @@ def next_answer(found: Table, seed: int, rater: str) -> BlindAnswer:
     places = [
         place for place, (prompt, sample, side) in enumerate(every) if (prompt.text, sample, side.weights) not in done
     ]
-    said = {"total": len(every), "left_to_grade": len(places), "rubric": rubric_said()}
-    if not places:
-        return BlindAnswer(place=None, prompt="", text="", **said)
-    prompt, sample, side = every[places[0]]
-    return BlindAnswer(place=places[0], prompt=prompt.text, text=side.answers[prompt.name, sample].text, **said)
+    place = places[0] if places else None
+    asked = text = ""
+    if place is not None:
+        prompt, sample, side = every[place]
+        asked, text = prompt.text, side.answers[prompt.name, sample].text
+    return BlindAnswer(
+        place=place, total=len(every), left_to_grade=len(places), prompt=asked, text=text, rubric=rubric_said()
+    )
 
 
 def rubric_said() -> list[DimensionSaid]:
@@ -467,7 +471,7 @@ def results(lab: TheLab, writing: str, models: str) -> ResultsSaid:
     found = table(lab, writing, listed(models))
     votes, grades = found.ratings.votes(), found.ratings.grades()
     said = results(found.sides, votes, grades).as_dict()
-    raters = Counter(one.rater for one in (*votes, *grades))
+    raters = Counter([*(one.rater for one in votes), *(one.rater for one in grades)])
     return ResultsSaid(**said, raters=dict(raters.most_common()), rubric=rubric_said())
 
 
