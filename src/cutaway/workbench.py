@@ -25,6 +25,8 @@ from cutaway.lens.induction import InductionScan, induction
 from cutaway.models.build import build_empty
 from cutaway.models.decoder import Decoder
 from cutaway.notebook import Figure, Shown
+from cutaway.overfit import Overfit
+from cutaway.overfit import overfit as try_overfitting
 from cutaway.presets import find_recipe, with_changes
 from cutaway.recipe import Recipe
 from cutaway.session import Session
@@ -221,6 +223,16 @@ def resume(source: str | Path | RunFolder, watcher: Watcher | None = None) -> Ru
         session = prepare(recipe, world, watcher or Watcher(), is_settled=True, runs=run.path.parent)
         session.train(run)
     return run
+
+
+def overfit(recipe: Recipe, watcher: Watcher | None = None, runs: Path | None = None) -> Overfit:
+    """Return whether a model to be tuned can learn three pairs by heart, and if not, what is wrong.
+
+    Raises:
+        CutawayError: the base or the pairs cannot be read.
+    """
+    with joined(recipe.train.device) as world:
+        return try_overfitting(recipe, world, watcher or Watcher(), runs)
 
 
 def prepare(

@@ -150,7 +150,12 @@ def finish(run: Run, console: Console, prompt: str, wants_json: bool, is_quiet: 
         console.print(f"\n[bold cyan]{'-' * 3} completion of[/] [bold]{prompt!r}[/]")
         console.print(prompt + completion, markup=False)
     if not is_quiet:
-        console.print(report(run, summary))
+        if run.recipe.tune is not None:
+            from cutaway.cli.voice_tune import report as tuned_report
+
+            console.print(tuned_report(run, summary))
+        else:
+            console.print(report(run, summary))
     if wants_json:
         answer_json({"run": str(run.path), **summary, **({"completion": completion} if completion is not None else {})})
     elif is_quiet:

@@ -16,6 +16,7 @@ ACTIONS = {
         "take away subscription boxes, share buttons, addresses; show what was removed",
     ),
     "pairs": ("voice_writing", "pairs_", "make prompts and answers, hold whole pieces out, say what fits which model"),
+    "tune": ("voice_tune", "tune", "tune a model on the pairs: small corrections or all of it, in 32, 16 or 4 bits"),
     "canaries": ("voice_canaries", "canaries", "answer fixed prompts with a tuned model and its base, side by side"),
     "report": ("voice_report", "report", "say whether it learned your voice or your essays, on one page"),
     "compare": ("voice_compare", "compare", "rate the answers of several models blind, and see who wins how often"),

@@ -12,7 +12,8 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.text import Text
 
 from cutaway.base.objective import Validation
-from cutaway.train.watch import StepEvent, Watcher
+from cutaway.cli.examples import show_examples
+from cutaway.train.watch import ExamplesEvent, StepEvent, Watcher
 
 SAMPLE_LINES = 9
 PLAIN_LINE_SECONDS = 10.0
@@ -63,6 +64,10 @@ class TerminalWatcher(Watcher):
     def say(self, message: str) -> None:
         """Print one line."""
         self._print(Text(message, style="dim"))
+
+    def examples(self, event: ExamplesEvent) -> None:
+        """Show what is learned."""
+        show_examples(event, self.console)
 
     def step(self, event: StepEvent) -> None:
         """Move the bar."""
