@@ -12,52 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from voice.copier import make_copier, pairs, text
+from voice.copier import pairs, text
+from voice.reports import SETTINGS, Made, make_reports
 
 from cutaway.base.errors import DataError
 from cutaway.interop.conversations import write_conversations
-from cutaway.voice.answers import Answer, AnswerSettings, Prompt, Speaker, answer_all
-from cutaway.voice.learned import Learned, both_sides, learned
-from cutaway.voice.report import QUICK, Report, Splits, collect
+from cutaway.voice.learned import both_sides, learned
+from cutaway.voice.report import Splits, collect
 from cutaway.voice.report_page import report_page
 from cutaway.voice.report_texts import marked_output, source_texts
 from cutaway.voice.report_told import shown
 from cutaway.voice.resplits import over_splits
 
-SETTINGS = dataclasses.replace(QUICK, train_pairs=10, permutations=99, passages=4)
-
-
-@dataclasses.dataclass
-class Made:
-    """Reports on models of two kinds, and what they were made from."""
-
-    base: Speaker
-    tuned: Speaker
-    writing: Learned
-    answers: dict[str, list[Answer]]
-    memorised: Report
-    untrained: Report
-
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    folder = tmp_path_factory.mktemp("base")
-    small = make_copier(folder)
-    (folder / "chat_template.jinja").write_text(small.form.template)
-    base, tuned = (
-        Speaker(name, model, small.tokenizer, folder)
-        for name, model in (("base", small.untrained), ("me", small.copier))
-    )
-    writing = both_sides(small.train_pairs, small.held_out_pairs, {"train 0": "The first one"})
-    known = [Prompt(f"known-{i}", "known", one.messages[0].content, 110, one.about["source"]) for i, one in
-             enumerate(small.train_pairs[:4])]  # fmt: skip
-    prompts = [*known, *writing.prompts(5, 1, 110)]
-    answers = {speaker.name: answer_all(speaker, prompts, AnswerSettings(temperature=0.0)) for speaker in (base, tuned)}
-    return Made(
-        base, tuned, writing, answers,
-        collect(base, tuned, writing, answers["base"], answers["me"], "full", settings=SETTINGS),
-        collect(base, base, writing, answers["base"], answers["base"], "full", settings=SETTINGS),
-    )  # fmt: skip
+    return make_reports(tmp_path_factory.mktemp("base"))
 
 
 def test_a_model_that_learned_by_heart_is_called_memorised(made: Made) -> None:

@@ -162,6 +162,6 @@ def test_what_it_learned_is_never_said_of_one_that_got_worse() -> None:
 def test_numbers_are_shown_and_json_holds_them() -> None:
     told = json.loads(json.dumps(verdict(changed(change_bits=NOT_KNOWN)).as_dict(), allow_nan=False))
     rulings = {one["name"]: one for one in told["rulings"]}
-    assert rulings["better"]["numbers"] == {"base": 2.0, "change": -0.2, "low": None, "high": None}
+    assert rulings["better"]["numbers"] == {"base, bits a byte": 2.0, "change": -0.2, "from": None, "to": None}
     assert (rulings["better"]["answer"], rulings["enough"]["answer"]) == ("cannot say", "yes")
     assert rulings["told apart"]["numbers"]["p"] == 0.4

@@ -47,7 +47,7 @@ class ReportArguments:
     seed: int = 0
     """Of everything that is drawn; the same seed gives the same report."""
     plain: bool = False
-    """No colours and no bar."""
+    """No colours and no bar, and nothing of what is being measured."""
     json: bool = False
     """Print one JSON object: the whole report."""
 
@@ -122,7 +122,14 @@ def told(console: Console, is_silent: bool) -> Iterator[Any]:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     if is_silent or not console.is_terminal:
-        yield lambda what, share: None
+        last = [""]
+
+        def line(what: str, share: float | None) -> None:
+            if not is_silent and what != last[0]:
+                console.print(what)
+            last[0] = what
+
+        yield line
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bar:

@@ -31,6 +31,7 @@ from cutaway.server.routes import (
     voice,
     voice_change,
     voice_export,
+    voice_report,
 )
 from cutaway.server.safety import Access
 from cutaway.server.streams import BusyError
@@ -69,6 +70,7 @@ def create_app(lab: Lab, access: Access | None = None) -> FastAPI:
         voice,
         voice_change,
         voice_export,
+        voice_report,
     ):
         app.include_router(routes.router, prefix="/api", responses={400: {"model": Refusal}})
     app.include_router(completions.router)

@@ -23,7 +23,8 @@ HOPED = {
 }  # fmt: skip
 """The answers one hopes for."""
 FORMS = {
-    "copied": ".1%", "by chance": ".1%", "recited": ".1%", "recited by chance": ".1%", "area under the curve": ".2f",
+    "runs copied": ".1%", "by chance": ".1%", "passages gone on with": ".1%", "those held out": ".1%",
+    "area under the curve": ".2f",
 }  # fmt: skip
 LOSSES = (
     ("Your held-out writing", "losses.base.bits_per_byte", "losses.tuned.bits_per_byte"),

@@ -37,7 +37,7 @@ def surprise_text(tokens: Sequence[tuple[str, float]]) -> str:
 def surprise_key() -> str:
     """Return what the tints mean."""
     edges = ["under " + f"{STEPS[0]:g}", *(f"{edge:g} and more" for edge in STEPS)]
-    spans = "".join(f'<span class="t s{step}">{words}</span>' for step, words in enumerate(edges))
+    spans = " ".join(f'<span class="t s{step}">{words}</span>' for step, words in enumerate(edges))
     return f'<p class="small soft scale">Bits of surprise: {spans}</p>'
 
 

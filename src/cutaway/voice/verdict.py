@@ -198,18 +198,20 @@ def _like_own(evidence: Evidence) -> bool | None:
 
 def _loss_numbers(evidence: Evidence) -> dict[str, float | None]:
     change, splits = evidence.change_bits, evidence.split_change_bits
-    found: dict[str, float | None] = {"base": evidence.base_bits.value, "change": change.value}
-    found |= {"low": change.low, "high": change.high}
-    return found | ({"splits low": splits.low, "splits high": splits.high} if splits else {})
+    found: dict[str, float | None] = {"base, bits a byte": evidence.base_bits.value, "change": change.value}
+    found |= {"from": change.low, "to": change.high}
+    return found | ({"over splits, from": splits.low, "to, over splits": splits.high} if splits else {})
 
 
 def _copy_numbers(evidence: Evidence) -> dict[str, float | None]:
     pairs = {
-        "copied": evidence.copied, "by chance": evidence.copied_by_chance,
-        "recited": evidence.recited, "recited by chance": evidence.recited_by_chance,
+        "runs copied": evidence.copied, "by chance": evidence.copied_by_chance,
+        "passages gone on with": evidence.recited, "those held out": evidence.recited_by_chance,
     }  # fmt: skip
     found = {name: one.value if one else None for name, one in pairs.items()}
-    return found | {"p": evidence.copied_p, "longest": evidence.longest_words, "longest p": evidence.longest_p}
+    return found | {
+        "p of runs": evidence.copied_p, "longest run, words": evidence.longest_words, "p of the longest": evidence.longest_p
+    }  # fmt: skip
 
 
 RULES = (
@@ -247,7 +249,7 @@ RULES = (
     Rule(
         "style", "Does it use small words as you do?",
         "its distance to your writing (Burrows' Delta) is no larger than nine of ten of your own pieces have",
-        _like_own, lambda e: {"model": e.style_median, "yours, low": e.style_low, "yours, high": e.style_high},
+        _like_own, lambda e: {"the model": e.style_median, "yours from": e.style_low, "yours to": e.style_high},
     ),
     Rule(
         "told apart", "Can a machine tell its texts from yours?", f"p is {TOLD_APART} or less",
