@@ -1547,6 +1547,186 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/voice/compare": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Compare
+         * @description Return the prompts, the models there are, and what the chosen ones answered.
+         */
+        get: operations["compare_api_voice_compare_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/voice/compare/answer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Answer
+         * @description Let models answer the prompts, in a process of its own.
+         */
+        post: operations["answer_api_voice_compare_answer_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/voice/compare/answer-to-grade": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Answer To Grade
+         * @description Return the next answer this rater has not graded.
+         */
+        get: operations["answer_to_grade_api_voice_compare_answer_to_grade_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/voice/compare/differences": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Differences
+         * @description Return what two answers to a prompt have in common, and what not.
+         */
+        get: operations["differences_api_voice_compare_differences_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/voice/compare/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export
+         * @description Return every vote and grade about a folder of writing, as a file.
+         */
+        get: operations["export_api_voice_compare_export_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/voice/compare/grades": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Grade
+         * @description Keep the grades of an answer, tell whose it was, and give the next one.
+         */
+        post: operations["grade_api_voice_compare_grades_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/voice/compare/pair": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Pair
+         * @description Return the next pair this rater has not rated.
+         */
+        get: operations["pair_api_voice_compare_pair_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/voice/compare/results": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Results
+         * @description Return what all votes and grades about these models amount to.
+         */
+        get: operations["results_api_voice_compare_results_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/voice/compare/vote": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Vote
+         * @description Keep a vote, tell whose answers they were, and give the next pair.
+         */
+        post: operations["vote_api_voice_compare_vote_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/voice/drafts": {
         parameters: {
             query?: never;
@@ -1940,6 +2120,47 @@ export interface components {
             total: number;
         };
         /**
+         * AgreementSaid
+         * @description How far ratings of the same thing agree.
+         */
+        AgreementSaid: {
+            /** Alpha */
+            alpha: number | null;
+            /** Kappa */
+            kappa: number | null;
+            same: components["schemas"]["IntervalSaid"];
+            /** Units */
+            units: number;
+        };
+        /**
+         * AnswerAsked
+         * @description Models that are to answer.
+         */
+        AnswerAsked: {
+            /** Models */
+            models: string[];
+            /** Writing */
+            writing: string;
+        };
+        /**
+         * AnswerSaid
+         * @description What a model wrote.
+         */
+        AnswerSaid: {
+            /** Is Cut */
+            is_cut: boolean;
+            /** Model */
+            model: string;
+            /** N Tokens */
+            n_tokens: number;
+            /** Prompt */
+            prompt: string;
+            /** Sample */
+            sample: number;
+            /** Text */
+            text: string;
+        };
+        /**
          * Asked
          * @description A text, and the model that reads it.
          */
@@ -1978,6 +2199,44 @@ export interface components {
             meaning: string;
             /** Size */
             size: number;
+        };
+        /**
+         * BlindAnswer
+         * @description One answer to grade; nothing here says whose it is.
+         */
+        BlindAnswer: {
+            /** Left To Grade */
+            left_to_grade: number;
+            /** Place */
+            place: number | null;
+            /** Prompt */
+            prompt: string;
+            /** Rubric */
+            rubric: components["schemas"]["DimensionSaid"][];
+            /** Text */
+            text: string;
+            /** Total */
+            total: number;
+        };
+        /**
+         * BlindPair
+         * @description Two answers to rate; nothing here says whose they are.
+         */
+        BlindPair: {
+            /** Is Again */
+            is_again: boolean;
+            /** Left */
+            left: string;
+            /** Left To Rate */
+            left_to_rate: number;
+            /** Place */
+            place: number | null;
+            /** Prompt */
+            prompt: string;
+            /** Right */
+            right: string;
+            /** Total */
+            total: number;
         };
         /**
          * BudgetSaid
@@ -2124,6 +2383,19 @@ export interface components {
             total: number;
         };
         /**
+         * Choosable
+         * @description A model that may be compared.
+         */
+        Choosable: {
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "tuned" | "run" | "folder" | "base";
+            /** Name */
+            name: string;
+        };
+        /**
          * CleanAsked
          * @description Which rules to leave out.
          */
@@ -2135,6 +2407,34 @@ export interface components {
             without: string[];
             /** Writing */
             writing: string;
+        };
+        /**
+         * Comparing
+         * @description Models side by side.
+         */
+        Comparing: {
+            /** Answers */
+            answers: components["schemas"]["AnswerSaid"][];
+            /** Ballots */
+            ballots: number;
+            /** Choosable */
+            choosable: components["schemas"]["Choosable"][];
+            /** Command */
+            command: string;
+            /** Kinds */
+            kinds: {
+                [key: string]: string;
+            };
+            /** Problem */
+            problem: string;
+            /** Prompts */
+            prompts: components["schemas"]["PromptSaid"][];
+            /** Samples */
+            samples: number;
+            /** Sides */
+            sides: components["schemas"]["SideSaid"][];
+            /** Wanted */
+            wanted: number;
         };
         /**
          * Comparison
@@ -2224,6 +2524,30 @@ export interface components {
             second_bits_per_byte: number | null;
             /** Why */
             why: string;
+        };
+        /**
+         * Differences
+         * @description Two answers as one text.
+         */
+        Differences: {
+            /** Parts */
+            parts: components["schemas"]["WordPart"][];
+        };
+        /**
+         * DimensionSaid
+         * @description One question of the rubric.
+         */
+        DimensionSaid: {
+            /** High */
+            high: string;
+            /** Low */
+            low: string;
+            /** Name */
+            name: string;
+            /** Question */
+            question: string;
+            /** Title */
+            title: string;
         };
         /**
          * DocumentRead
@@ -2564,6 +2888,41 @@ export interface components {
             unit_grid: number;
         };
         /**
+         * GradesAsked
+         * @description Grades of an answer.
+         */
+        GradesAsked: {
+            /** Grades */
+            grades: {
+                [key: string]: number;
+            };
+            /** Models */
+            models: string[];
+            /** Place */
+            place: number;
+            /**
+             * Rater
+             * @default me
+             */
+            rater: string;
+            /**
+             * Seed
+             * @default 0
+             */
+            seed: number;
+            /** Writing */
+            writing: string;
+        };
+        /**
+         * GradesSaid
+         * @description Whose answer it was, told after grading.
+         */
+        GradesSaid: {
+            following: components["schemas"]["BlindAnswer"];
+            /** Model */
+            model: string;
+        };
+        /**
          * GradientCompared
          * @description A gradient, by backpropagation and by moving the weight.
          */
@@ -2816,6 +3175,24 @@ export interface components {
             sequences: number;
         };
         /**
+         * IntervalSaid
+         * @description A number and between what it may lie.
+         */
+        IntervalSaid: {
+            /** High */
+            high: number | null;
+            /** How */
+            how: string;
+            /** Level */
+            level: number;
+            /** Low */
+            low: number | null;
+            /** N */
+            n: number;
+            /** Value */
+            value: number | null;
+        };
+        /**
          * Job
          * @description One command of the queue.
          */
@@ -2960,6 +3337,25 @@ export interface components {
             stable_rank: number | null;
             /** Trace */
             trace?: string | null;
+        };
+        /**
+         * MeetingSaid
+         * @description Two models against each other.
+         */
+        MeetingSaid: {
+            /** First */
+            first: string;
+            /** First Wins */
+            first_wins: number;
+            /** Neither */
+            neither: number;
+            rate: components["schemas"]["IntervalSaid"];
+            /** Second */
+            second: string;
+            /** Second Wins */
+            second_wins: number;
+            /** Ties */
+            ties: number;
         };
         /**
          * Metric
@@ -3681,6 +4077,20 @@ export interface components {
             summary: string;
         };
         /**
+         * PromptSaid
+         * @description A prompt every model answers.
+         */
+        PromptSaid: {
+            /** Kind */
+            kind: string;
+            /** Name */
+            name: string;
+            /** Source */
+            source: string;
+            /** Text */
+            text: string;
+        };
+        /**
          * ReasonNode
          * @description A number in the tree of what made a number. Nodes come parents first; the root's parent is -1.
          */
@@ -3808,6 +4218,43 @@ export interface components {
              * @default
              */
             verdict: string;
+        };
+        /**
+         * ResultsSaid
+         * @description All that was said, in numbers.
+         */
+        ResultsSaid: {
+            between: components["schemas"]["AgreementSaid"];
+            /** Between Grades */
+            between_grades: number | null;
+            /** Earlier */
+            earlier: number;
+            /** Graded */
+            graded: number;
+            /** Grades */
+            grades: {
+                [key: string]: {
+                    [key: string]: components["schemas"]["IntervalSaid"];
+                };
+            };
+            left: components["schemas"]["IntervalSaid"];
+            /** Meetings */
+            meetings: components["schemas"]["MeetingSaid"][];
+            own: components["schemas"]["AgreementSaid"];
+            /** Own Grades */
+            own_grades: number | null;
+            /** Raters */
+            raters: {
+                [key: string]: number;
+            };
+            /** Rubric */
+            rubric: components["schemas"]["DimensionSaid"][];
+            /** Votes */
+            votes: number;
+            /** Wins */
+            wins: {
+                [key: string]: components["schemas"]["IntervalSaid"];
+            };
         };
         /**
          * Rule
@@ -4048,6 +4495,18 @@ export interface components {
             parts: components["schemas"]["WordPart"][];
             /** Rules */
             rules: string[];
+        };
+        /**
+         * SideSaid
+         * @description How far a model's answers are there.
+         */
+        SideSaid: {
+            /** Answers */
+            answers: number;
+            /** Name */
+            name: string;
+            /** Weights */
+            weights: string;
         };
         /**
          * SituationWire
@@ -5076,6 +5535,51 @@ export interface components {
             runs: components["schemas"]["TunedRun"][];
             /** Writings */
             writings: components["schemas"]["Writing"][];
+        };
+        /**
+         * VoteAsked
+         * @description What somebody said of a pair.
+         */
+        VoteAsked: {
+            /**
+             * Choice
+             * @enum {string}
+             */
+            choice: "left" | "right" | "tie" | "neither";
+            /** Models */
+            models: string[];
+            /** Place */
+            place: number;
+            /**
+             * Rater
+             * @default me
+             */
+            rater: string;
+            /**
+             * Seconds
+             * @default 0
+             */
+            seconds: number;
+            /**
+             * Seed
+             * @default 0
+             */
+            seed: number;
+            /** Writing */
+            writing: string;
+        };
+        /**
+         * VoteSaid
+         * @description Whose answers they were, told after the vote.
+         */
+        VoteSaid: {
+            /** Choice */
+            choice: string;
+            following: components["schemas"]["BlindPair"];
+            /** Left */
+            left: string;
+            /** Right */
+            right: string;
         };
         /**
          * WeightCompared
@@ -8626,6 +9130,385 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["WritingNow"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    compare_api_voice_compare_get: {
+        parameters: {
+            query: {
+                writing: string;
+                models?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Comparing"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    answer_api_voice_compare_answer_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AnswerAsked"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    answer_to_grade_api_voice_compare_answer_to_grade_get: {
+        parameters: {
+            query: {
+                writing: string;
+                models: string;
+                seed?: number;
+                rater?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlindAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    differences_api_voice_compare_differences_get: {
+        parameters: {
+            query: {
+                writing: string;
+                first: string;
+                second: string;
+                prompt: string;
+                sample?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Differences"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    export_api_voice_compare_export_get: {
+        parameters: {
+            query: {
+                writing: string;
+                form?: "csv" | "json";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    grade_api_voice_compare_grades_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GradesAsked"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GradesSaid"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    pair_api_voice_compare_pair_get: {
+        parameters: {
+            query: {
+                writing: string;
+                models: string;
+                seed?: number;
+                rater?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlindPair"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    results_api_voice_compare_results_get: {
+        parameters: {
+            query: {
+                writing: string;
+                models: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResultsSaid"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    vote_api_voice_compare_vote_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VoteAsked"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VoteSaid"];
                 };
             };
             /** @description Bad Request */
