@@ -82,3 +82,4 @@ def test_both_sides_are_cut_alike() -> None:
     assert cut(own, outputs, 1000, 150).missing
     assert cut(own, {}, 1000, 80).n_words == 0
     assert common_length(["a b c"] * 9 + ["a"], most=10, least=2) == 3
+    assert common_length(["a b c"] * 4 + ["a b"], most=10, least=2) == 2  # four would be too few

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cutaway.voice.prose import prose, stretches, word_pattern
-from cutaway.voice.yardstick import missing_texts
+from cutaway.voice.yardstick import LEAST_TEXTS, missing_texts
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ def common_length(*groups: Sequence[str], most: int, least: int, share: float = 
     """Return how many words nearly all texts of every group have, at most `most`; 0 where that is below `least`.
 
     Args:
-        share: of each group that must have so many.
+        share: of each group that must have so many, but at least as many texts as a comparison needs.
     """
     length = most
     for texts in groups:
         counts = sorted((len(word_pattern(text).findall(text)) for text in texts), reverse=True)
-        needed = max(1, round(share * len(counts)))
+        needed = max(round(share * len(counts)), min(LEAST_TEXTS, len(counts)))
         length = min(length, counts[needed - 1] if counts else 0)
     return length if length >= least else 0
