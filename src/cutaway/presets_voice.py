@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cutaway.base.errors import DataError, UsageError
+from cutaway.base.objective import ObjectiveConfig
 from cutaway.generate.config import SamplingConfig
 from cutaway.interop.conversations import read_conversations
 from cutaway.models.config import GPTConfig, ModelConfig
@@ -15,6 +16,8 @@ from cutaway.train.config import TrainConfig
 from cutaway.tune.config import Method, TuneConfig, default_epochs, default_rate
 from cutaway.tune.find_base import base_config, find_base
 
+PREFERENCE_RATE, PREFERENCE_EPOCHS = 0.2, 2.0
+"""Of the rate of tuning on answers, and how often the pairs are gone through: preferring goes astray sooner."""
 ENDINGS = (".jsonl", ".txt", ".json")
 
 
@@ -69,6 +72,43 @@ def example_recipe(method: Method = "lora") -> Recipe:
     """Return the recipe for a base the size of GPT-2 and 300 pairs, before one knows base and pairs."""
     data = DataConfig(source="voice/train.jsonl", held_out="voice/held_out.jsonl", documents="conversation")
     return tuning(TuneConfig(method=method), data, GPTConfig(d_model=768), 300)
+
+
+def preferring(base: str, pairs: Path, held_out: Path, method: Method = "lora", runs: Path | None = None) -> Recipe:
+    """Return the recipe that tunes a model on pairs of answers (DPO), more carefully than on answers alone.
+
+    Args:
+        base: the model whose answers are rejected: a tuned run's name, or a model folder.
+        pairs: a file of preferences, as `tune/preferences.py` writes them.
+        held_out: another one, never trained on.
+        runs: the folder that holds the runs.
+
+    Raises:
+        CutawayError: there is no such model.
+    """
+    shape = base_config(find_base(base, runs))
+    rate = default_rate(method, shape.d_model) * PREFERENCE_RATE
+    return Recipe(
+        name="preferred",
+        data=DataConfig(source=str(pairs), held_out=str(held_out), documents="conversation"),
+        model=shape,
+        objective=ObjectiveConfig("dpo"),
+        train=TrainConfig(
+            epochs=PREFERENCE_EPOCHS,
+            batch_size=4,
+            optimizer="adamw",
+            learning_rate=float(f"{rate:.2g}"),
+            weight_decay=0.0,
+            beta2=0.99,
+            schedule="cosine",
+            warmup_fraction=0.1,
+            patience=3,
+            precision="float32",  # a margin is a small difference of large sums
+            compile="off",
+        ),
+        generate=SamplingConfig(max_tokens=200, temperature=0.8),
+        tune=TuneConfig(base=base, method=method, too_long="skip"),
+    )
 
 
 def pairs_of(writing: Path) -> tuple[Path, Path | None]:

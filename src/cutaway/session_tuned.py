@@ -13,7 +13,7 @@ import torch
 
 from cutaway.base.errors import ConfigError, DataError
 from cutaway.base.files import content_hash, write_text
-from cutaway.base.objective import Sample, Validation
+from cutaway.base.objective import Objective, Sample, Validation
 from cutaway.base.runs import RunFolder, runs_folder
 from cutaway.branch import find_branch
 from cutaway.generate.decode import generate
@@ -112,7 +112,7 @@ class TunedSession(Session):
             )
         )
 
-    def make_objective(self) -> Answering:
+    def make_objective(self) -> Objective:
         """Return the task."""
         config = self.recipe.train
         probe = self.probe_of(self.held_out[0].tokens.tolist())

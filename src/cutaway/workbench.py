@@ -31,6 +31,7 @@ from cutaway.presets import find_recipe, with_changes
 from cutaway.recipe import Recipe
 from cutaway.session import Session
 from cutaway.session_language import LanguageSession
+from cutaway.session_preferred import PreferredSession
 from cutaway.session_tuned import TunedSession
 from cutaway.text.tokenizer import Tokenizer, load_tokenizer
 from cutaway.train.checkpoint import TrainState, list_checkpoints, load_checkpoint, load_weights, restore
@@ -239,7 +240,8 @@ def prepare(
     recipe: Recipe, world: World, watcher: Watcher, is_settled: bool = False, runs: Path | None = None
 ) -> Session:
     """Return the recipe's session: its data read, its model made."""
-    kind = LanguageSession if recipe.tune is None else TunedSession
+    kinds = {"next_token": TunedSession, "dpo": PreferredSession}
+    kind = LanguageSession if recipe.tune is None else kinds[recipe.objective.task]
     return kind.prepare(recipe, world, watcher, is_settled, runs)
 
 

@@ -175,13 +175,14 @@ def test_preferences_are_read_as_they_were_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "holds no preferences"),
-        ('{"prompt": "a"}', "line 1: chosen is missing"),
+        ("", "holds no conversations"),
+        ('{"prompt": "a", "rejected": "c"}', "chosen is missing"),
         ('{"prompt": "a", "chosen": "b", "rejected": "c"}\n{oops', "line 2"),
-        ('{"prompt": [], "chosen": "b", "rejected": "c"}', "prompt is not a text or messages"),
-        ('{"prompt": "a", "chosen": " ", "rejected": "c"}', "chosen is not one answer"),
-        ('{"prompt": "a", "chosen": 3, "rejected": "c"}', "line 1"),
-        ("[1]", "a line is list"),
+        ('{"prompt": [], "chosen": "b", "rejected": "c"}', "expected a prompt"),
+        ('{"prompt": "a", "chosen": " ", "rejected": "c"}', "the response is empty"),
+        ('{"prompt": "a", "chosen": "b", "rejected": 3}', "`rejected` is not one answer"),
+        ('{"prompt": "a", "completion": "b"}', "`rejected` is not one answer"),
+        ("[1]", "expected"),
     ],
 )
 def test_broken_preferences_are_named(tmp_path: Path, text: str, said: str) -> None:

@@ -58,7 +58,8 @@ def find_tuned(name: str, base: str = "", writing: Path | None = None) -> Tuned:
         raise RunError(f"run {run.name!r} has no model yet; it is saved at its first measurement")
     if writing is None:
         source = Path(recipe.data.source)
-        writing = source.parent if source.name == "train.jsonl" else Path("voice")
+        is_ours = source.name == "train.jsonl" or source.name.startswith("preferences-")
+        writing = source.parent if is_ours else Path("voice")
     return Tuned(run, base, writing, recipe.tune.method if recipe.tune else "")
 
 

@@ -7,6 +7,8 @@
     text        ### Prompt / ### Response / ### End, each on a line of its own
 
 The first four are JSON, one object a line (JSONL) or one list. What a line says besides (where it came from) is kept.
+Read, but not written here, are pairs of answers ({"prompt": .., "chosen": .., "rejected": ..}, tune/preferences.py): the
+chosen one is the answer, the other is kept beside it.
 What was written reads back equal; what a format cannot hold is refused when writing, not lost.
 """
 
@@ -145,6 +147,8 @@ def _parse_record(record: dict[str, Any], place: str, form: str | None) -> Conve
             _message(turn, "from", "value", SHAREGPT_ROLES, place) for turn in _list(record, "conversations", place)
         ]
         used = {"conversations"}
+    elif form == "preference":
+        messages, used = _preference(record, place), {"prompt", "chosen"}
     elif form == "prompt":
         messages = [
             Message("user", _text(record, "prompt", place)),
@@ -159,6 +163,7 @@ def _parse_record(record: dict[str, Any], place: str, form: str | None) -> Conve
 
 def _form_of(record: dict[str, Any], place: str) -> str:
     for key, form in (
+        ("rejected", "preference"),
         ("messages", "messages"),
         ("conversations", "sharegpt"),
         ("instruction", "alpaca"),
@@ -188,6 +193,18 @@ def _message(turn: Any, role_key: str, text_key: str, roles: dict[str, str], pla
     if role not in roles:
         raise DataError(f"{place}: {role_key} is {role!r}; expected one of {', '.join(dict.fromkeys(roles))}")
     return Message(roles[role], _text(turn, text_key, place))
+
+
+def _preference(record: dict[str, Any], place: str) -> list[Message]:
+    """Return the prompt and the chosen answer of a pair of answers, as TRL writes them."""
+    messages = []
+    for key, role in (("prompt", "user"), ("chosen", "assistant")):
+        if isinstance(record.get(key), list):
+            roles = {role: role for role in ROLES}
+            messages += [_message(turn, "role", "content", roles, place) for turn in record[key]]
+        else:
+            messages.append(Message(role, _text(record, key, place)))
+    return messages
 
 
 def _alpaca(record: dict[str, Any], place: str) -> list[Message]:

@@ -20,7 +20,7 @@ import numpy as np
 
 from cutaway.base.errors import DataError
 from cutaway.base.files import replacing_file
-from cutaway.interop.conversations import ROLES, Conversation, Message
+from cutaway.interop.conversations import Conversation, Message, read_conversations
 from cutaway.tune.chat_form import ChatForm
 from cutaway.tune.examples import Example, make_example
 
@@ -101,46 +101,21 @@ def read_preferences(path: Path) -> list[Preference]:
     Raises:
         DataError: there is no such file, a line is broken, or there is nothing; the line is named.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
-    found = []
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            try:
-                found.append(_parse(json.loads(line)))
-            except (json.JSONDecodeError, KeyError, TypeError, ValueError, RecursionError) as error:
-                raise DataError(
-                    f"{path}, line {number}: {error!s}; expected prompt, chosen and rejected, as text or as messages"
-                ) from error
-    if not found:
-        raise DataError(f"{path} holds no preferences")
-    return found
+    return [preference_of(one, f"{path}, {number}") for number, one in enumerate(read_conversations(path), 1)]
 
 
-def _parse(record: Any) -> Preference:
-    if not isinstance(record, dict):
-        raise ValueError(f"a line is {type(record).__name__}")
-    for key in ("prompt", "chosen", "rejected"):
-        if key not in record:
-            raise ValueError(f"{key} is missing")
-    about = {key: value for key, value in record.items() if key not in ("prompt", "chosen", "rejected")}
-    prompt = record["prompt"]
-    messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
-    if not messages or not all(one["role"] in ROLES and isinstance(one["content"], str) for one in messages):
-        raise ValueError("prompt is not a text or messages")
-    return Preference(
-        tuple(Message(one["role"], one["content"]) for one in messages),
-        _answer(record, "chosen"),
-        _answer(record, "rejected"),
-        about,
-    )
+def preference_of(one: Conversation, name: str = "a pair") -> Preference:
+    """Return a conversation that ends with the chosen answer and has the rejected one beside it.
 
-
-def _answer(record: dict[str, Any], key: str) -> str:
-    value = record[key]
-    text = value if isinstance(value, str) else value[-1]["content"] if len(value) == 1 else None
-    if not isinstance(text, str) or not text.strip():
-        raise ValueError(f"{key} is not one answer with text in it")
-    return text
+    Raises:
+        DataError: there is no rejected answer, or no prompt.
+    """
+    value = one.about.get("rejected")
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
+        value = value[0].get("content")
+    if not isinstance(value, str) or not value.strip():
+        raise DataError(f"{name}: `rejected` is not one answer with text in it")
+    if len(one.messages) < 2 or one.messages[-1].role != "assistant":
+        raise DataError(f"{name}: expected a prompt and a chosen answer after it")
+    about = {key: what for key, what in one.about.items() if key != "rejected"}
+    return Preference(one.messages[:-1], one.messages[-1].content, value, about)

@@ -67,6 +67,7 @@ def preference_pairs(
         else:
             is_cut = written.stop_reason != "end"
             unfinished += is_cut
-            pairs.append(Preference(prompt, own, answer, one.about | ({CUT: ["rejected"]} if is_cut else {})))
+            about = {key: what for key, what in one.about.items() if key not in ("rejected", CUT)}
+            pairs.append(Preference(prompt, own, answer, about | ({CUT: ["rejected"]} if is_cut else {})))
         progress(number + 1, len(conversations))
     return PreferencePairs(pairs, same, unfinished)
