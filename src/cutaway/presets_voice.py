@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -87,28 +88,16 @@ def preferring(base: str, pairs: Path, held_out: Path, method: Method = "lora", 
         CutawayError: there is no such model.
     """
     shape = base_config(find_base(base, runs))
-    rate = default_rate(method, shape.d_model) * PREFERENCE_RATE
-    return Recipe(
-        name="preferred",
-        data=DataConfig(source=str(pairs), held_out=str(held_out), documents="conversation"),
-        model=shape,
-        objective=ObjectiveConfig("dpo"),
-        train=TrainConfig(
-            epochs=PREFERENCE_EPOCHS,
-            batch_size=4,
-            optimizer="adamw",
-            learning_rate=float(f"{rate:.2g}"),
-            weight_decay=0.0,
-            beta2=0.99,
-            schedule="cosine",
-            warmup_fraction=0.1,
-            patience=3,
-            precision="float32",  # a margin is a small difference of large sums
-            compile="off",
-        ),
-        generate=SamplingConfig(max_tokens=200, temperature=0.8),
-        tune=TuneConfig(base=base, method=method, too_long="skip"),
+    data = DataConfig(source=str(pairs), held_out=str(held_out), documents="conversation")
+    start = tuning(TuneConfig(base=base, method=method, too_long="skip"), data, shape, 1)
+    train = dataclasses.replace(
+        start.train,
+        epochs=PREFERENCE_EPOCHS,
+        learning_rate=float(f"{default_rate(method, shape.d_model) * PREFERENCE_RATE:.2g}"),
+        weight_decay=0.0,
+        precision="float32",  # a margin is a small difference of large sums
     )
+    return dataclasses.replace(start, name="preferred", objective=ObjectiveConfig("dpo"), train=train)
 
 
 def pairs_of(writing: Path) -> tuple[Path, Path | None]:
