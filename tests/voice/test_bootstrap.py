@@ -87,6 +87,15 @@ def test_the_difference_of_two_sets_of_documents() -> None:
     assert (welch(10, 10), welch(60, 7), welch(1, 9)) == (18, 7, 1)
 
 
+def test_all_draws_at_once_are_the_draws_one_by_one() -> None:
+    generator = np.random.default_rng(4)
+    rows, names = generator.normal(5, 1, (30, 2)), generator.integers(0, 7, 30).tolist()
+    for known, plain in ((mean, lambda x: float(x.mean())), (ratio, lambda x: float(x[:, 0].sum() / x[:, 1].sum()))):
+        values = rows[:, 0] if known is mean else rows
+        one, other = (bootstrap(values, statistic, 3, names) for statistic in (known, plain))
+        assert (one.low, one.value, one.high) == pytest.approx((other.low, other.value, other.high), rel=1e-12)
+
+
 def test_seeds_and_levels() -> None:
     values = np.random.default_rng(1).normal(size=20)
     assert bootstrap(values, seed=4) == bootstrap(values, seed=4)

@@ -129,6 +129,31 @@ def test_copies_are_told_from_chance() -> None:
     json.dumps(one.as_dict(), allow_nan=False)
 
 
+def test_chance_is_what_cutting_the_held_out_texts_gives() -> None:
+    """Every stretch taken out as a text of its own, by the search the answers go through."""
+    corpus = Corpus(TRAIN)
+    held_out = {"a": "zub zab zib", "b": " ".join(TRAIN["essay 1"].split()[:50]), "c": text(77, 60)}
+    answer = Output(text(9, 16))
+    found = memorization(TRAIN, held_out, [answer])
+    line = " | ".join(held_out.values()).split()  # a stretch may go from one text into the next, a run may not
+    words = [word for word in line if word != "|"]
+    longest: dict[int, list[int]] = {}
+    eights: list[int] = []
+    for start in range(0, len(words) - 16 + 1, 4):
+        inside = [0 if place < 3 else 1 if place < 53 else 2 for place in range(start, start + 16)]
+        parts = [
+            corpus.overlap(" ".join(w for w, d in zip(words[start : start + 16], inside, strict=True) if d == document))
+            for document in sorted(set(inside))
+        ]
+        longest.setdefault(inside[0], []).append(max(part.longest_words for part in parts))
+        eights.append(sum(part.found[8] for part in parts))
+    every = [value for mine in longest.values() for value in mine]
+    assert found.longest.chance.value == pytest.approx(np.mean(every))
+    assert found.longest.chance.n == 3
+    assert found.chance_longest == (pytest.approx(np.mean(every)),)
+    assert found.shares[8].chance.value == pytest.approx(np.mean(eights) / 9)
+
+
 def test_new_writing_of_the_same_kind_is_not_called_a_copy() -> None:
     """Short runs are found in it, as in the held-out texts; one time in twenty may be called too much."""
     called = 0

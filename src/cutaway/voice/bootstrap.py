@@ -121,10 +121,7 @@ def bootstrap(
     value = float(statistic(rows))
     generator = numpy_generator(seed, "bootstrap")
     picks = generator.integers(0, n, (draws, n)) if n > 1 else np.empty((0, 1), np.int64)
-    if groups is None:
-        drawn = [statistic(rows[pick]) for pick in picks]
-    else:
-        drawn = [statistic(rows[np.concatenate([members[i] for i in pick])]) for pick in picks]
+    drawn = _drawn(rows, members, picks, statistic)
     left_out = [statistic(np.delete(rows, mine, axis=0)) for mine in members] if n > 1 else []
     return from_draws(value, drawn, left_out, n, level=level, expanded=expanded)
 
@@ -151,7 +148,7 @@ def difference(
     for rows, members, sign in sides:
         value += sign * statistic(rows)
         picks = generator.integers(0, len(members), (draws, len(members)))
-        drawn += [sign * statistic(rows[np.concatenate([members[i] for i in pick])]) for pick in picks]
+        drawn += sign * _drawn(rows, members, picks, statistic)
     left_out = []
     if n > 1:
         for rows, members, sign in sides:
@@ -183,12 +180,13 @@ def from_draws(
         return Interval(value, math.nan, math.nan, n, f"{n} document{'s' if n != 1 else ''} cannot vary", level)
     if not math.isfinite(value) or len(draws) < len(every) / 2:
         return Interval(value, math.nan, math.nan, n, "the figure cannot be computed on most draws", level)
-    if draws[0] == draws[-1]:
+    if math.isclose(draws[0], draws[-1], rel_tol=1e-9):
         return Interval(value, float(draws[0]), float(draws[0]), n, "all documents are alike", level)
     tail = (1 - level) / 2
     free = freedom or n - 1
     z = math.sqrt((free + 1) / free) * student_quantile(1 - tail, free) if expanded else NORMAL.inv_cdf(1 - tail)
-    below = (np.sum(draws < value) + np.sum(draws == value) / 2) / len(draws)
+    is_equal = np.isclose(draws, value, rtol=1e-9, atol=0)  # sums in another order differ in the last digits
+    below = (np.sum((draws < value) & ~is_equal) + np.sum(is_equal) / 2) / len(draws)
     d = np.asarray(left_out, np.float64)
     d = d[np.isfinite(d)].mean() - d[np.isfinite(d)] if np.isfinite(d).any() else np.zeros(1)
     skew = float((d**3).sum() / (6 * (d**2).sum() ** 1.5)) if (d**2).sum() > 0 else 0.0
@@ -254,6 +252,19 @@ def _corrected(bias: float, skew: float, z: float) -> float:
     if below <= 0:  # so skewed that the correction turns round: all on that side
         return 0.0 if z < 0 else 1.0
     return NORMAL.cdf(bias + (bias + z) / below)
+
+
+def _drawn(
+    rows: FloatArray, members: list[NDArray[np.int64]], picks: NDArray[np.int64], statistic: Statistic
+) -> FloatArray:
+    """Return the statistic of every draw; means and ratios follow from each document's sums, all draws at once."""
+    if not len(picks) or statistic not in (mean, ratio) or (statistic is mean and rows.ndim > 1):
+        return np.array([statistic(rows[np.concatenate([members[i] for i in pick])]) for pick in picks])
+    over, under = (rows, np.ones(len(rows))) if statistic is mean else (rows[:, 0], rows[:, 1])
+    by_document = np.array([[over[mine].sum(), under[mine].sum()] for mine in members])
+    sums = by_document[picks].sum(1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(sums[:, 1] != 0, sums[:, 0] / sums[:, 1], np.nan)
 
 
 def _members(n_rows: int, groups: Sequence[Hashable] | None) -> list[NDArray[np.int64]]:

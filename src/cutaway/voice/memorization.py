@@ -123,7 +123,7 @@ class Corpus:
             words, spans = word_spans(text)
             self._starts.append(len(line))
             line += [self._ids.setdefault(word, len(self._ids)) for word in words]
-            line.append(-2 - number)  # an end of its own, so that no run goes over it
+            line.append(-2 - number)  # no answer has such a word, so no run goes over the end
             self._spans += [*spans, (len(text), len(text))]
         self._array = SuffixArray(line)
 
