@@ -88,7 +88,7 @@ def test_an_adapter_opens_in_peft_and_merged_in_transformers(tmp_path: Path) -> 
     for name in ("merged", "adapter"):
         assert (tmp_path / name / "chat_template.jinja").is_file()
         card = (tmp_path / name / "README.md").read_text()
-        assert f"Tuned from `{tmp_path / 'base'}` by LoRA" in card or name == "merged"
+        assert "Tuned from `base` by LoRA" in card or name == "merged"
     settings = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
     assert settings["base_model_name_or_path"] == str(tmp_path / "base")
 
@@ -169,8 +169,9 @@ REPORT = {
         "base": {"nats": {"value": 3.0, "low": 2.9, "high": 3.1, "n": 7, "how": "BCa"}},
         "tuned": {"nats": {"value": 2.5, "low": None, "high": None, "n": 1, "how": "one document has no spread"}},
     },
-    "memorization": {"overlap": {"sentence": "The longest copy is 9 words."}, "auc": {"sentence": "AUC 0.51."}},
-    "verdict": {"sentence": "It learned the voice."},
+    "memorization": {"sentence": "The longest copy is 9 words.", "longest": 9},
+    "membership": {"sentence": "AUC 0.51."},
+    "verdict": {"name": "learned", "sentence": "It learned the voice."},
 }
 
 
@@ -184,7 +185,7 @@ def test_a_card_says_data_losses_and_memorisation_or_that_they_were_not_measured
         f'[data]\nsource = "{tmp_path}/train.jsonl"\nheld_out = "{tmp_path}/held_out.jsonl"\n'
         '[train]\nlearning_rate = 0.002\n[tune]\nbase = "hf:owner/base"\nmethod = "lora"\nrank = 8\n'
     )
-    run.write_summary({"status": "finished", "validation_loss": 2.25})
+    run.write_summary({"status": "finished", "validation_loss": 2.25, "before": {"held_out": {"loss": 3.5}}})
     card = model_card(run_facts(run), "adapter", "f32", example="python\n1")
     header = yaml.safe_load(card.split("---")[1])
     assert header == {
@@ -196,7 +197,7 @@ def test_a_card_says_data_losses_and_memorisation_or_that_they_were_not_measured
     }
     assert "2 pieces, 3 pairs, 9 words in the answers it learned. 1 pair was held out." in card
     assert "rank 8, learning rate 0.002" in card
-    assert "Held-out loss 2.250 nats a token, without an interval" in card
+    assert "Held-out loss 2.250 nats a token (the base: 3.500), without an interval" in card
     assert card.count("cutaway voice report me-1") == 2
     (run.path / "report").mkdir()
     (run.path / "report" / "report.json").write_text(json.dumps(REPORT))

@@ -88,8 +88,8 @@ def held_out_examples(run: RunFolder, both: BeforeAfter) -> tuple[list[Example],
     data = recipe.get("data", {})
     for side in ("held_out", "source"):
         named = str(data.get(side) or "")
-        path = Path(named)
-        if named and path.is_file():
+        places = [Path(named), run.path.absolute().parents[1] / named]  # as typed beside the folder of runs
+        if named and (path := next((place for place in places if place.is_file()), None)):
             form = chat_form(both.folder, both.tokenizer)
             limit = both.tuned.config.context_length
             return make_examples(read_conversations(path), form, limit, "skip", path.name).kept, side == "held_out"

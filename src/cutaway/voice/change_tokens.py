@@ -19,12 +19,15 @@ from numpy.typing import NDArray
 
 from cutaway.base.errors import DataError
 from cutaway.models.decoder import Decoder
+from cutaway.notebook import Figure, Shown
+from cutaway.notebook.still import Still
 from cutaway.text.tokenizer import Tokenizer
 from cutaway.tune.examples import Example
 from cutaway.voice.scoring import scores
 
 BEFORE, AFTER = 10, 5
 """Tokens shown around one."""
+SHOWN = 20
 FEWEST = 3
 """A kind of token met less often says nothing of the kind."""
 
@@ -65,12 +68,36 @@ class KindChange:
 
 
 @dataclass(frozen=True)
-class ReadDocument:
-    """A document's tokens, each with its gain; NaN where it was not scored."""
+class ReadDocument(Shown):
+    """A document's tokens, each with its surprisal under both models, in bits; NaN where it does not count."""
 
     name: str
     pieces: tuple[str, ...]
-    gain_bits_T: NDArray[np.float64]
+    before_bits_T: NDArray[np.float64]
+    after_bits_T: NDArray[np.float64]
+
+    @property
+    def gain_bits_T(self) -> NDArray[np.float64]:
+        """How much likelier each became."""
+        return self.before_bits_T - self.after_bits_T
+
+    def show(self) -> Figure:
+        """Return the text, every token coloured by what it gained."""
+        order = np.argsort(-np.abs(np.nan_to_num(self.gain_bits_T)))
+        rows = [
+            [str(t), repr(self.pieces[t]), f"{self.before_bits_T[t]:.2f}", f"{self.after_bits_T[t]:.2f}"]
+            for t in order[:SHOWN]
+            if not math.isnan(self.gain_bits_T[t])
+        ]
+        about = "Bits each token takes: the base first, the tuned model second."
+        still = Still(self.name, ["token", "text", "before", "after"], rows, about, "the largest changes first")
+        data = {
+            "pieces": list(self.pieces),
+            "bits_per_byte": None,
+            "first": self.before_bits_T,
+            "second": self.after_bits_T,
+        }
+        return Figure("comparison", data, still).show()
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for JSON."""
@@ -83,7 +110,7 @@ class TokenChanges:
     """What became of the probabilities of a text's tokens."""
 
     gained: tuple[TokenChange, ...]
-    """Likelier by most first."""
+    """Likelier by most first; of each token the place where it gained most."""
     lost: tuple[TokenChange, ...]
     kinds_gained: tuple[KindChange, ...]
     kinds_lost: tuple[KindChange, ...]
@@ -141,19 +168,21 @@ def token_changes(
     documents = []
     for number, (example, tokens, (first, second)) in enumerate(zip(examples, ids, pairs, strict=True)):
         name = example.name or f"text {number + 1}"
-        gains = np.full(len(tokens), np.nan)
         n = min(len(first.nats_T), len(second.nats_T))
-        gains[1 : n + 1] = (first.nats_T[:n] - second.nats_T[:n]) / math.log(2)
-        gains[~np.asarray(example.is_learned, bool)] = np.nan
+        bits_2T = np.full((2, len(tokens)), np.nan)
+        bits_2T[:, 1 : n + 1] = np.array([first.nats_T[:n], second.nats_T[:n]]) / math.log(2)
+        bits_2T[:, ~np.asarray(example.is_learned, bool)] = np.nan
+        gains = bits_2T[0] - bits_2T[1]
         for place in np.flatnonzero(~np.isnan(gains)):
             kinds[tokens[place]].append(float(gains[place]))
             if gains[place]:
                 found.append(_in_context(name, int(place), tokens, tokenizer, first.nats_T, second.nats_T))
-        documents.append(ReadDocument(name, tuple(tokenizer.token_text(token) for token in tokens), gains))
+        documents.append(ReadDocument(name, tuple(tokenizer.token_text(token) for token in tokens), *bits_2T))
     every = [gain for gains in kinds.values() for gain in gains]
     if not every:
         raise DataError("there is no token to compare: nothing to read, or a text of one token; give a longer one")
     found.sort(key=lambda one: -one.gain_bits)
+    gained, lost = first_of_each(found), first_of_each(found[::-1])
     by_kind = [
         KindChange(tokenizer.token_text(token), len(gains), sum(gains) / len(gains))
         for token, gains in kinds.items()
@@ -161,14 +190,22 @@ def token_changes(
     ]
     by_kind.sort(key=lambda one: -one.gain_bits)
     return TokenChanges(
-        gained=tuple(one for one in found[:most] if one.gain_bits > 0),
-        lost=tuple(one for one in found[::-1][:most] if one.gain_bits < 0),
+        gained=tuple(one for one in gained[:most] if one.gain_bits > 0),
+        lost=tuple(one for one in lost[:most] if one.gain_bits < 0),
         kinds_gained=tuple(one for one in by_kind[:most] if one.gain_bits > 0),
         kinds_lost=tuple(one for one in by_kind[::-1][:most] if one.gain_bits < 0),
         documents=tuple(documents),
         n_tokens=len(every),
         mean_gain_bits=sum(every) / len(every),
     )
+
+
+def first_of_each(found: Sequence[TokenChange]) -> list[TokenChange]:
+    """Return the first place of every token."""
+    places: dict[str, TokenChange] = {}
+    for one in found:
+        places.setdefault(one.text, one)
+    return list(places.values())
 
 
 def _in_context(

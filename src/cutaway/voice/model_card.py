@@ -24,6 +24,8 @@ METHODS = {
     "lora": "LoRA (a correction of low rank beside each matrix)",
     "lora4": "LoRA beside a base kept in 4 bits",
 }
+MEMORISED = ("memorization", "extraction", "membership", "exposure")
+"""What report.json holds of it, each with its sentence."""
 MADE_BY = "Exported by [Cutaway]"
 
 
@@ -44,6 +46,8 @@ class Facts:
     """In the answers it learned."""
     held_out_loss: float | None = None
     """Nats a token, of the weights that were kept."""
+    base_loss: float | None = None
+    """The same of the base, read in the same form."""
     report: Mapping[str, Any] | None = None
     source: str = ""
     """Where the pairs are."""
@@ -64,10 +68,11 @@ def run_facts(run: RunFolder) -> Facts:
     source = str(data.get("source", ""))
     counted = count_pairs(Path(source)) if tune else (None, None, None)
     held = count_pairs(Path(str(data["held_out"]))) if data.get("held_out") else (None, None, None)
-    loss = (run.summary() or {}).get("validation_loss")
+    summary = run.summary() or {}
+    loss, before = summary.get("validation_loss"), find(find(summary.get("before"), "held_out"), "loss")
     return Facts(
         name=run.name,
-        base=str(tune.get("base", "")),
+        base=base_name(str(tune.get("base", ""))),
         method=method,
         settings=settings,
         pieces=counted[0],
@@ -75,9 +80,18 @@ def run_facts(run: RunFolder) -> Facts:
         words=counted[2],
         held_out_pairs=held[1],
         held_out_loss=loss if isinstance(loss, float) else None,
+        base_loss=before if isinstance(before, float) else None,
         report=read_report(run.path),
         source=source,
     )
+
+
+def base_name(base: str) -> str:
+    """Return what a base is called: an id of the Hub as it is, a folder without where it lies."""
+    if base.startswith("hf:"):
+        return base
+    path = Path(base)
+    return path.parent.name if path.name == "model" and path.parent.name else path.name
 
 
 def count_pairs(path: Path) -> tuple[int | None, int | None, int | None]:
@@ -146,11 +160,18 @@ def about(facts: Facts) -> str:
     """Return in words what the model was made from."""
     if not facts.base:
         return "Trained from random weights with Cutaway; not tuned from another model."
-    set_to = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.settings.items())
+    set_to = ", ".join(f"{name.replace('_', ' ')} {shown(value)}" for name, value in facts.settings.items())
     method = METHODS.get(facts.method, facts.method)
     return (
         f"Tuned from `{facts.base}` by {method}{': ' + set_to if set_to else ''}. The base's license holds for it too."
     )
+
+
+def shown(value: Any) -> str:
+    """Return a setting as people write it."""
+    if isinstance(value, list | tuple):
+        return " and ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def data(facts: Facts) -> list[str]:
@@ -175,28 +196,19 @@ def losses(facts: Facts) -> list[str]:
             if interval := find(find(found, who), key):
                 rows.append(f"| {who} | {unit} | {between(interval)} |")
     if rows:
-        return ["| model | held-out loss | with 90 % interval |", "| --- | --- | --- |", *rows]
+        return ["| model | unit | held-out loss (90 % interval) |", "| --- | --- | --- |", *rows]
     if facts.held_out_loss is None:
         return [no_report(facts)]
-    return [f"Held-out loss {facts.held_out_loss:.3f} nats a token, without an interval. {no_report(facts)}"]
+    beside = "" if facts.base_loss is None else f" (the base: {facts.base_loss:.3f})"
+    return [f"Held-out loss {facts.held_out_loss:.3f} nats a token{beside}, without an interval. {no_report(facts)}"]
 
 
 def memorised(facts: Facts) -> list[str]:
     """Return the report's figures of memorisation, each with its sentence."""
-    found = find(facts.report, "memorization")
-    said = sentences(found)
-    verdict = find(facts.report, "verdict")
-    words = verdict.get("sentence") or verdict.get("text") if isinstance(verdict, Mapping) else verdict
-    lines = [f"- {line}" for line in said] + ([f"\nVerdict: {words}"] if isinstance(words, str) and words else [])
-    return lines or [no_report(facts)]
-
-
-def sentences(found: Any) -> list[str]:
-    """Return every `sentence` within, in order."""
-    if isinstance(found, Mapping):
-        own = [found["sentence"]] if isinstance(found.get("sentence"), str) else []
-        return own + [line for key, value in found.items() if key != "sentence" for line in sentences(value)]
-    return [line for value in found for line in sentences(value)] if isinstance(found, list) else []
+    said = [find(find(facts.report, name), "sentence") for name in (*MEMORISED, "verdict")]
+    lines = [f"- {line}" for line in said[:-1] if isinstance(line, str)]
+    verdict = [f"\nVerdict: {said[-1]}"] if isinstance(said[-1], str) else []
+    return lines + verdict or [no_report(facts)]
 
 
 def no_report(facts: Facts) -> str:
