@@ -10,6 +10,7 @@ import psutil
 import pytest
 from server.labs import end_jobs, training, wait_for
 
+from cutaway.base.database import opened
 from cutaway.base.errors import CutawayError
 from cutaway.server.job_process import reason
 from cutaway.server.jobs import Job, JobError, Jobs
@@ -146,3 +147,11 @@ def test_a_reason_is_one_line_whatever_was_said() -> None:
     assert reason("Traceback (most recent call last):\n  ...\nValueError: no\n", 1) == "ValueError: no"
     assert "signal 15" in reason("", -15)
     assert reason("", 3) == "the command ended with code 3 and said nothing"
+
+
+def test_the_database_may_hold_other_things_only(tmp_path: Path) -> None:
+    with opened(tmp_path) as database:
+        database.execute("create table votes (id integer)")
+    jobs = Jobs(tmp_path)
+    assert jobs.list() == []
+    assert not jobs.was_done("first run")

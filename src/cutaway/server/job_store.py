@@ -12,7 +12,7 @@ from typing import Any
 
 from cutaway.base.database import DATABASE, opened
 
-__all__ = ["DATABASE", "LOGS", "change", "claim", "end", "log_file", "make", "opened", "rows", "tail"]
+__all__ = ["DATABASE", "LOGS", "change", "claim", "end", "is_made", "log_file", "make", "opened", "rows", "tail"]
 
 LOGS = ".jobs"
 """The folder of what the jobs said, beside the runs; a run's name cannot begin with a dot."""
@@ -43,9 +43,17 @@ def make(home: Path) -> None:
         database.executescript(SCHEMA)
 
 
+def is_made(home: Path) -> bool:
+    """Whether the tables are there; the file may hold other things only."""
+    if not (home / DATABASE).is_file():
+        return False
+    with opened(home) as database:
+        return database.execute("select 1 from sqlite_master where name = 'facts'").fetchone() is not None
+
+
 def rows(home: Path, where: str = "1", *values: Any) -> list[sqlite3.Row]:
     """Return jobs, newest first."""
-    if not (home / DATABASE).is_file():
+    if not is_made(home):
         return []
     with opened(home) as database:
         return database.execute(f"select * from jobs where {where} order by id desc", values).fetchall()

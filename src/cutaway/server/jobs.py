@@ -104,7 +104,7 @@ class Jobs:
 
     def was_done(self, mark: str) -> bool:
         """Whether a job with this mark was ever submitted here."""
-        if not (self.home / job_store.DATABASE).is_file():
+        if not job_store.is_made(self.home):
             return False
         with job_store.opened(self.home) as database:
             return database.execute("select 1 from facts where name = ?", (mark,)).fetchone() is not None
