@@ -105,7 +105,7 @@ def test_the_guide_says_what_comes_next(
     run(capsys, "import", essays)
     assert following() == "cutaway voice clean"
     run(capsys, "clean")
-    assert following() == "cutaway voice pairs"
+    assert following().startswith("cutaway voice pairs --base MODEL-FOLDER (or ")
     run(capsys, "pairs")
     assert following().startswith("cutaway voice tune --base MODEL-FOLDER (or ")
     plain = tmp_path / "runs" / "plain"
@@ -122,10 +122,10 @@ def test_the_guide_says_what_comes_next(
     (tuned / "report" / "report.json").write_text("{}")
     assert following() is None
     run(capsys, "clean")  # again: the pairs are older now
-    assert following() == "cutaway voice pairs"
+    assert following() == "cutaway voice pairs --base plain"
     shown = run(capsys)[1]
     assert "x 1. import   12 pieces" in shown
     assert "> 3. pairs" in shown
-    assert following("voice") == "cutaway voice pairs"
+    assert following("voice") == "cutaway voice pairs --base plain"
     run(capsys, "import", essays, "--out", "other")
     assert following("other") == "cutaway voice clean other"

@@ -61,6 +61,19 @@ def test_from_pairs_to_a_tuned_run(place: Path, capsys: pytest.CaptureFixture[st
     assert metrics[0] == metrics[1], "a recipe repeats its run"
 
 
+def test_pairs_made_for_a_base_all_fit_it(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    essays = place / "essays"
+    essays.mkdir()
+    for i in range(12):
+        lines = [" ".join(f"{i}{'abcdef'[p]}{k}" for k in range(20 + 7 * i)) + "." for p in range(5)]
+        (essays / f"essay-{i}.md").write_text("\n\n".join(lines))
+    assert main(["voice", "import", "essays", "--out", "own"]) == 0
+    assert main(["voice", "pairs", "own", "--base", "base"]) == 0
+    assert "tokens counted" in capsys.readouterr().out
+    code, _, err = run(capsys, "own", "--base", "base", "--quiet", *QUICK)
+    assert (code, "longer than" in err) == (0, False)
+
+
 def test_one_that_was_stopped_goes_on_with_train(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "voice", "--base=base", "--method", "full", "--name", "whole", "--quiet", *QUICK)[0] == 0
     summary = place / "runs" / "whole" / "summary.json"

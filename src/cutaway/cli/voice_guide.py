@@ -80,7 +80,7 @@ def way(folder: Path) -> list[Step]:
              "a Substack, Medium, WordPress or X export, mail, chats, a folder of Markdown, HTML, docx or text"),
         Step("clean", _told(cleaned, _count_pieces) if is_clean else "", f"cutaway voice clean{own}",
              "take away what is not yours: subscription boxes, share buttons, repeated lines"),
-        Step("pairs", _told(pairs, _count_pairs) if has_pairs else "", f"cutaway voice pairs{own}",
+        Step("pairs", _told(pairs, _count_pairs) if has_pairs else "", f"cutaway voice pairs{own} --base {base()}",
              "make prompts with answers to learn from; whole pieces are held out to judge by"),
         Step("tune", trained, f"cutaway voice tune{own} --base {base()}",
              "train a model you have on the pairs; --smoke first tries three of them"),

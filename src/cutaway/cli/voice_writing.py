@@ -13,6 +13,8 @@ import tyro
 from cutaway.cli.console import answer, answer_json, parse, screen
 
 SHOWN = 6
+MOST_CONTEXT = 8192
+"""Longer pairs are split even for models that could read them."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,11 @@ class PairsArguments:
     """No piece makes more than this share of the training pairs."""
     seed: int = 0
     """Decides which pieces are held out."""
-    tokenizer: Path | None = None
-    """A model's folder: its tokens are counted. Without one they are estimated from words."""
+    base: str = ""
+    """The model to be tuned (a run, a folder, hf:owner/name): its tokens are counted, and pairs are split so that all fit
+    its context. Without one tokens are estimated from words."""
     context: int | None = None
-    """Split pairs so that all fit this many tokens."""
+    """Split pairs so that all fit this many tokens; left out: the base's context, if a base is named."""
     format: str = "messages"
     """Of the files: messages, prompt, sharegpt, alpaca or text."""
     json: bool = False
@@ -115,13 +118,19 @@ def pairs_(argv: list[str]) -> None:
     asked = parse(PairsArguments, argv, "voice pairs", "cutaway voice pairs voice/ --context 1024 --seed 1")
     from cutaway.voice.writing_folder import PairsAsked, pairs_in
 
+    tokenizer, context = None, asked.context
+    if asked.base:
+        from cutaway.tune.find_base import base_config, find_base
+
+        tokenizer = find_base(asked.base)
+        context = min(context or MOST_CONTEXT, base_config(tokenizer).context_length)
     settings = PairsAsked(
         asked.seed,
         asked.held_out,
         asked.largest_share,
         asked.tiers,
-        asked.tokenizer,
-        asked.context,
+        tokenizer,
+        context,
         asked.drafts,
         asked.format,
     )
@@ -143,12 +152,12 @@ def pairs_(argv: list[str]) -> None:
     answer(f"most pairs from one piece: {largest['share']:.1%} ({largest['piece']}); left out for that: "
            f"{sum(report['dropped'].values()):,}")  # fmt: skip
     few(report["remarks"])
-    about = "tokens counted" if asked.tokenizer else "tokens estimated from words; --tokenizer FOLDER counts them"
+    about = "tokens counted" if asked.base else "tokens estimated from words; --base MODEL counts them"
     answer(f"\n{'context':>8}{'fit':>8}{'split':>8}{'into':>8}{'longest':>9}   {about}")
     for one in report["budgets"]:
         into = sum(pair["parts"] for pair in one["split"])
         answer(f"{one['context']:>8,}{one['fits']:>8,}{len(one['split']):>8,}{into:>8,}{one['longest']:>9,}")
-    if asked.context is None and report["budgets"][0]["split"]:
+    if context is None and report["budgets"][0]["split"]:
         context = report["budgets"][0]["context"]
         answer(f"what is split, and where: {asked.folder / 'pairs.json'}; split it now: --context {context}")
     files, topics = report["files"], asked.folder / "topics.toml"

@@ -145,7 +145,7 @@ def make_examples(
         others = f" and {len(skipped) - 1} more" if len(skipped) > 1 else ""
         raise DataError(
             f"{skipped[0]}{others} longer than the context of {context_length} tokens (up to {longest}); part them with "
-            f"`cutaway voice pairs --context {context_length} --tokenizer MODEL`, or leave them out with "
+            f"`cutaway voice pairs --base MODEL` (--context {context_length}), or leave them out with "
             f"--tune.too-long skip"
         )
     return Examples(kept, skipped)

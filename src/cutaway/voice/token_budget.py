@@ -16,7 +16,7 @@ from cutaway.voice.pairs import PROMPTS, Pair
 
 CONTEXTS = (1024, 2048, 8192)
 MARKS = 16
-"""Tokens kept free for the marks of a template and the stop token."""
+"""Tokens kept free for the marks of a template and the stop token, where the model is not known."""
 TOKENS_PER_WORD = 1.4
 
 CountTokens = Callable[[str], int]
@@ -53,8 +53,11 @@ class Budget:
     longest: int
 
 
-def budget(pairs: Sequence[Pair], context: int, count: CountTokens) -> tuple[Budget, list[Pair]]:
+def budget(pairs: Sequence[Pair], context: int, count: CountTokens, marks: int = MARKS) -> tuple[Budget, list[Pair]]:
     """Return what fits a context, and the pairs parted so that all of them do.
+
+    Args:
+        marks: tokens a template adds to a prompt and its answer.
 
     Raises:
         DataError: the head of a prompt alone does not fit, or a single word.
@@ -63,29 +66,29 @@ def budget(pairs: Sequence[Pair], context: int, count: CountTokens) -> tuple[Bud
     parted: list[SplitPair] = []
     lengths = []
     for pair in pairs:
-        tokens = count(pair.prompt) + count(pair.response) + MARKS
+        tokens = count(pair.prompt) + count(pair.response) + marks
         lengths.append(tokens)
         if tokens <= context:
             kept.append(pair)
             continue
-        parts = part(pair, context, count)
+        parts = part(pair, context, count, marks)
         kept += parts
         after = [" ".join(one.response.split()[-6:]) for one in parts[:-1]]
         parted.append(SplitPair(pair.source, pair.tier, tokens, len(parts), after))
     return Budget(context, len(pairs) - len(parted), parted, len(kept), sum(lengths), max(lengths, default=0)), kept
 
 
-def part(pair: Pair, context: int, count: CountTokens) -> list[Pair]:
+def part(pair: Pair, context: int, count: CountTokens, marks: int = MARKS) -> list[Pair]:
     """Part one pair that does not fit.
 
     Pieces are counted one by one and summed: together they have as many tokens or fewer, as merges only join.
     """
-    prompt = _fitting_prompt(pair, context, count)
+    prompt = _fitting_prompt(pair, context, count, marks)
     parts: list[Pair] = []
     held, tokens = "", 0
     for paragraph in _pieces(pair.response, context // 3, count, pair.source):
         more = count(paragraph)
-        if held and count(prompt) + tokens + more + MARKS > context:
+        if held and count(prompt) + tokens + more + marks > context:
             parts.append(Pair(prompt, held.strip(), pair.tier, pair.source, pair.date))
             before = _tail(held, context // 3, count)
             prompt = PROMPTS["continuation"].format(opening=before)
@@ -95,12 +98,12 @@ def part(pair: Pair, context: int, count: CountTokens) -> list[Pair]:
     return [*parts, Pair(prompt, held.strip(), pair.tier, pair.source, pair.date)]
 
 
-def _fitting_prompt(pair: Pair, context: int, count: CountTokens) -> str:
+def _fitting_prompt(pair: Pair, context: int, count: CountTokens, marks: int) -> str:
     """A prompt of more than half the context (a long draft, a long opening) leaves no room to learn."""
     if count(pair.prompt) <= context // 2:
         return pair.prompt
     head, _, body = pair.prompt.partition("\n\n")
-    cut = f"{head}\n\n{_tail(body, context // 2 - count(head) - MARKS, count)}"
+    cut = f"{head}\n\n{_tail(body, context // 2 - count(head) - marks, count)}"
     if count(cut) > context // 2:
         raise DataError(
             f"a prompt of {pair.source} has {count(pair.prompt)} tokens, more than half the context of {context}"

@@ -26,6 +26,8 @@ from cutaway.voice.piece import Piece, read_pieces, write_pieces
 
 Say = Callable[[str], None]
 DRAFTS = "drafts"
+SPARE_TOKENS = 4
+"""A text between a template's marks may be cut otherwise than alone."""
 
 
 def nobody(text: str) -> None:
@@ -133,7 +135,7 @@ def pairs_in(folder: Path, asked: PairsAsked, say: Say = nobody) -> dict[str, An
     """
     from cutaway.interop.conversations import FORMATS, write_conversations
     from cutaway.voice.pairs import PairSettings, make_pairs, read_topics, write_topics
-    from cutaway.voice.token_budget import CONTEXTS, budget, estimated
+    from cutaway.voice.token_budget import CONTEXTS, MARKS, budget, estimated
 
     if asked.format not in FORMATS:
         raise UsageError(
@@ -151,18 +153,13 @@ def pairs_in(folder: Path, asked: PairsAsked, say: Say = nobody) -> dict[str, An
         read_topics(topics),
         drafts,
     )
-    count = estimated
-    if asked.tokenizer is not None:
-        from cutaway.text.tokenizer import load_tokenizer
-
-        tokenizer = load_tokenizer(asked.tokenizer)
-        count = cache(lambda text: len(tokenizer.encode(text)))
+    count, marks = (estimated, MARKS) if asked.tokenizer is None else _counting(asked.tokenizer)
     say("counting tokens")
     both = [*made.train, *made.held_out]
-    budgets = [budget(both, context, count)[0] for context in sorted({*CONTEXTS, asked.context or CONTEXTS[0]})]
+    budgets = [budget(both, context, count, marks)[0] for context in sorted({*CONTEXTS, asked.context or CONTEXTS[0]})]
     train, held = made.train, made.held_out
     if asked.context is not None:
-        train, held = (budget(side, asked.context, count)[1] for side in (train, held))
+        train, held = (budget(side, asked.context, count, marks)[1] for side in (train, held))
     ending = "txt" if asked.format == "text" else "jsonl"
     files = {side: folder / f"{side}.{ending}" for side in ("train", "held_out")}
     write_topics(topics, pieces)
@@ -194,6 +191,18 @@ def pairs_in(folder: Path, asked: PairsAsked, say: Say = nobody) -> dict[str, An
         | {name: str(path) if path else None for name, path in vars(asked).items() if name in ("tokenizer", "drafts")},
     }  # fmt: skip
     return _kept(folder / "pairs.json", report)
+
+
+def _counting(folder: Path) -> tuple[Callable[[str], int], int]:
+    """Return how a model's tokens are counted, and how many its template adds to a prompt and its answer."""
+    from cutaway.interop.conversations import conversation
+    from cutaway.text.tokenizer import load_tokenizer
+    from cutaway.tune.chat_form import chat_form
+    from cutaway.tune.examples import make_example
+
+    tokenizer = load_tokenizer(folder)
+    empty = make_example(conversation("a", "a"), chat_form(folder, tokenizer))
+    return cache(lambda text: len(tokenizer.encode(text))), len(empty.tokens) + SPARE_TOKENS
 
 
 def drafts_of(folder: Path, pieces: list[Piece], given: Path | None = None) -> dict[str, str]:
