@@ -17,8 +17,9 @@ from tune.small import make_base, make_writing, pairs
 
 import cutaway
 from cutaway import workbench
-from cutaway.base.errors import CutawayError, ModelFormatError, RunError
+from cutaway.base.errors import ConfigError, CutawayError, ModelFormatError, RunError
 from cutaway.base.runs import RunFolder, read_jsonl
+from cutaway.branch import branch_recipe
 from cutaway.interop.conversations import write_conversations
 from cutaway.presets_voice import tuned
 from cutaway.recipe import Recipe
@@ -26,6 +27,7 @@ from cutaway.run_facts import facts
 from cutaway.train.checkpoint import load_checkpoint, load_weights
 from cutaway.train.watch import ExamplesEvent, Watcher
 from cutaway.tune.chat_form import chat_form
+from cutaway.tune.config import TuneConfig
 from cutaway.tune.examples import make_example
 from cutaway.tune.lora import lora_layers
 from cutaway.tune.sft import surprisals
@@ -261,3 +263,13 @@ def test_pairs_held_out_by_source_where_no_file_is_given(place: Path, tmp_path: 
     nothing = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, held_out="", validation_fraction=0.0))
     with pytest.raises(CutawayError, match="no pairs are held out"):
         workbench.train(nothing, runs=tmp_path)
+
+
+def test_a_branch_with_nothing_changed_makes_the_same_numbers(place: Path, runs: dict[str, workbench.Run]) -> None:
+    recipe = branch_recipe(runs["lora"], 4, place / "runs")
+    branch = workbench.train(recipe, name="branch", runs=place / "runs")
+    kept = [{k: v for k, v in line.items() if k != "inherited"} for line in numbers(branch)]
+    assert kept == numbers(runs["lora"])
+    other = dataclasses.replace(recipe, tune=dataclasses.replace(recipe.tune or TuneConfig(), rank=2))
+    with pytest.raises(ConfigError, match=r"tune.rank is 2 but was 16"):
+        workbench.train(other, runs=place / "runs")

@@ -88,6 +88,8 @@ def _time(recipe: Recipe, model: ModelConfig, known: Sequence[Speed]) -> tuple[f
     train = recipe.train
     if train.minutes is not None:
         return 60 * train.minutes, "the time it is given"
+    if recipe.tune is not None:
+        return None, "how long the pairs are, is known when they are read"
     if train.steps is not None:
         tokens = train.steps * train.batch_size * model.context_length
     elif train.tokens is not None:
