@@ -13,7 +13,7 @@ from tune.small import make_base, make_writing
 
 import cutaway
 from cutaway import workbench
-from cutaway.base.errors import ConfigError, CutawayError, DataError
+from cutaway.base.errors import ConfigError, DataError
 from cutaway.base.runs import read_jsonl
 from cutaway.cli.main import main
 from cutaway.interop.conversations import read_conversations
@@ -65,7 +65,9 @@ def test_as_a_person_would(here: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert {one.chosen for one in pairs} == own
     assert not {one.rejected for one in pairs} & own
     assert told["validation_loss"] == pytest.approx(told["preference"]["loss"], rel=1e-5)
-    assert workbench.Run(here / "runs" / "me-2").recipe.objective.answer_tokens == 6
+    recipe = workbench.Run(here / "runs" / "me-2").recipe
+    assert recipe.tune is not None
+    assert (recipe.tune.task, recipe.tune.answer_tokens) == ("preferences", 6)
     model, _ = cutaway.load("me-2")
     assert model.config == cutaway.load("me-1")[0].config
     assert main([*words, "--pairs", "2"]) == 0
@@ -100,7 +102,6 @@ def test_what_cannot_be_is_said_in_one_line(here: Path, capsys: pytest.CaptureFi
     data = dataclasses.replace(plain.data, source=str(here / "voice" / "train.jsonl"))
     with pytest.raises(DataError, match=r"pair 1 of .*: `rejected` is not one answer"):
         workbench.train(dataclasses.replace(plain, data=data), runs=here / "runs")
-    with pytest.raises(ConfigError, match="nothing is tuned"):
-        Recipe("x", objective=plain.objective)
-    with pytest.raises(CutawayError, match="answer_tokens is 0"):
-        dataclasses.replace(plain.objective, answer_tokens=0)
+    assert plain.tune is not None
+    with pytest.raises(ConfigError, match="answer_tokens is 0"):
+        dataclasses.replace(plain.tune, answer_tokens=0)

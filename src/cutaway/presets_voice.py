@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from cutaway.base.errors import DataError, UsageError
-from cutaway.base.objective import ObjectiveConfig
 from cutaway.generate.config import SamplingConfig
 from cutaway.interop.conversations import read_conversations
 from cutaway.models.config import GPTConfig, ModelConfig
@@ -89,7 +88,8 @@ def preferring(base: str, pairs: Path, held_out: Path, method: Method = "lora", 
     """
     shape = base_config(find_base(base, runs))
     data = DataConfig(source=str(pairs), held_out=str(held_out), documents="conversation")
-    start = tuning(TuneConfig(base=base, method=method, too_long="skip"), data, shape, 1)
+    tune = TuneConfig(base=base, method=method, task="preferences", too_long="skip")
+    start = tuning(tune, data, shape, 1)
     train = dataclasses.replace(
         start.train,
         epochs=PREFERENCE_EPOCHS,
@@ -97,7 +97,7 @@ def preferring(base: str, pairs: Path, held_out: Path, method: Method = "lora", 
         weight_decay=0.0,
         precision="float32",  # a margin is a small difference of large sums
     )
-    return dataclasses.replace(start, name="preferred", objective=ObjectiveConfig("dpo"), train=train)
+    return dataclasses.replace(start, name="preferred", train=train)
 
 
 def pairs_of(writing: Path) -> tuple[Path, Path | None]:

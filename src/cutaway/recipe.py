@@ -62,7 +62,5 @@ class Recipe:
             )
         if is_tuned and not has_pairs:
             raise ConfigError(f"data.documents is {self.data.documents!r}; expected 'conversation' to tune a model on")
-        if self.objective.task == "dpo" and not is_tuned:
-            raise ConfigError("objective.task is 'dpo', but nothing is tuned; start with `cutaway voice prefer RUN`")
         if self.data.held_out and not has_pairs:
             raise ConfigError("data.held_out is for conversations; of other text data.validation_fraction is held out")

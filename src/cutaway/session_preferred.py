@@ -29,10 +29,11 @@ class PreferredSession(TunedSession):
         pairs = self._pairs(self.writing.train, data.source)
         held_out = self._pairs(self.writing.held_out, data.held_out or data.source)
         self.watcher.say(f"{len(pairs):,} pairs of answers, {len(held_out):,} held out; reading them with the base ...")
-        objective = self.recipe.objective
         probe = self.probe_of(self.held_out[0].tokens.tolist())
         self.model.to(self.world.device)
-        return Preferring(self.model, pairs, held_out, objective.beta, self.recipe.train.seed, self.write, probe)
+        return Preferring(
+            self.model, pairs, held_out, self.tuned.config.beta, self.recipe.train.seed, self.write, probe
+        )
 
     def look_after(self, run: RunFolder, trainer: Trainer, outcome: Outcome) -> dict[str, Any]:
         """Return the losses of the chosen answers before and after, and how the model prefers held-out ones."""
@@ -47,7 +48,7 @@ class PreferredSession(TunedSession):
         found = []
         for number, one in enumerate(conversations, 1):
             name = f"pair {number} of {Path(file).name}"
-            made = make_preference(preference_of(one, name), self.form, self.recipe.objective.answer_tokens, name)
+            made = make_preference(preference_of(one, name), self.form, self.tuned.config.answer_tokens, name)
             if max(len(made.chosen.tokens), len(made.rejected.tokens)) - 1 <= self.context:
                 found.append(made)
         if not found:

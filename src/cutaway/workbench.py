@@ -240,8 +240,8 @@ def prepare(
     recipe: Recipe, world: World, watcher: Watcher, is_settled: bool = False, runs: Path | None = None
 ) -> Session:
     """Return the recipe's session: its data read, its model made."""
-    kinds = {"next_token": TunedSession, "dpo": PreferredSession}
-    kind = LanguageSession if recipe.tune is None else kinds[recipe.objective.task]
+    kinds = {"answers": TunedSession, "preferences": PreferredSession}
+    kind = LanguageSession if recipe.tune is None else kinds[recipe.tune.task]
     return kind.prepare(recipe, world, watcher, is_settled, runs)
 
 

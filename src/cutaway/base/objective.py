@@ -8,11 +8,8 @@ batch by slicing it.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
-
-from cutaway.base.errors import ConfigError
 
 if TYPE_CHECKING:
     import torch
@@ -23,19 +20,8 @@ if TYPE_CHECKING:
 class ObjectiveConfig:
     """Which task."""
 
-    task: Literal["next_token", "dpo"] = "next_token"
-    """`next_token`: at every position, predict the token that follows. `dpo`: of two answers to a prompt, prefer the
-    chosen one (tuned runs only)."""
-    beta: float = 0.1
-    """`dpo`: how dear it is to leave the model as it was."""
-    answer_tokens: int = 200
-    """`dpo`: so many tokens of each answer are compared."""
-
-    def __post_init__(self) -> None:
-        if not 0 < self.beta < math.inf:
-            raise ConfigError(f"objective.beta is {self.beta}; expected a positive number, as 0.1")
-        if self.answer_tokens < 1:
-            raise ConfigError(f"objective.answer_tokens is {self.answer_tokens}; expected 1 or more")
+    task: Literal["next_token"] = "next_token"
+    """`next_token`: at every position, predict the token that follows."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from cutaway.base.runs import free_path
 from cutaway.base.seed import numpy_generator
 from cutaway.cli.console import answer, answer_json, parse, screen
 from cutaway.cli.voice_tuned import Tuned, find_tuned
-from cutaway.tune.config import Method
+from cutaway.tune.config import Method, TuneConfig
 
 if TYPE_CHECKING:
     from cutaway.interop.conversations import Conversation
@@ -68,13 +68,13 @@ def prefer(argv: list[str]) -> None:
     if asked.name is not None:
         free_path(asked.name)
     from cutaway import workbench
-    from cutaway.base.objective import ObjectiveConfig
     from cutaway.cli.watch import TerminalWatcher
     from cutaway.presets_voice import preferring
 
-    objective = ObjectiveConfig("dpo", asked.beta, asked.answer_tokens)
+    TuneConfig(beta=asked.beta, answer_tokens=asked.answer_tokens)  # say so now, not after the model has answered
     files, said = written_pairs(tuned, asked)
     recipe = preferring(asked.run, files[0], files[1], asked.method)
+    assert recipe.tune is not None
     changes: dict[str, Any] = {"seed": asked.seed, "threads": asked.threads}
     if asked.steps is not None:
         changes |= {"steps": asked.steps, "epochs": None}
@@ -82,7 +82,7 @@ def prefer(argv: list[str]) -> None:
         changes["epochs"] = asked.epochs
     recipe = dataclasses.replace(
         recipe,
-        objective=objective,
+        tune=dataclasses.replace(recipe.tune, beta=asked.beta, answer_tokens=asked.answer_tokens),
         train=dataclasses.replace(recipe.train, **changes),
         generate=dataclasses.replace(recipe.generate, max_tokens=asked.answer_tokens),
     )

@@ -30,6 +30,12 @@ class TuneConfig:
     method: Method = "lora"
     """What learns: `lora` small corrections beside the weights, `full` the weights, `lora4` corrections beside weights
     kept in 4 bits."""
+    task: Literal["answers", "preferences"] = "answers"
+    """What is learned: `answers` to write them, `preferences` to prefer one of two (DPO, `cutaway voice prefer`)."""
+    beta: float = 0.1
+    """Preferences: how dear it is to leave the model as it was."""
+    answer_tokens: int = 200
+    """Preferences: so many tokens of each answer are compared."""
     rank: int = 16
     """LoRA: directions each correction can use."""
     alpha: float = 32.0
@@ -49,6 +55,10 @@ class TuneConfig:
     """Hash of the base's files, noted when a run starts: a run goes on only with the base it began with."""
 
     def __post_init__(self) -> None:
+        if not 0 < self.beta < math.inf:
+            raise ConfigError(f"tune.beta is {self.beta}; expected a positive number, as 0.1")
+        if self.answer_tokens < 1:
+            raise ConfigError(f"tune.answer_tokens is {self.answer_tokens}; expected 1 or more")
         if self.rank < 1:
             raise ConfigError(f"tune.rank is {self.rank}; expected 1 or more")
         if not 0 < self.alpha < math.inf:
