@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,7 +127,7 @@ def show_weights(weights: WeightChange, top: int) -> None:
         strongest = " ".join(f"{value:.3g}" for value in one.singular_values[:4])
         ranks = ["-" if rank is None else f"{rank:.1f}" for rank in (one.stable_rank, one.effective_rank)]
         shape = " x ".join(map(str, one.shape))
-        table.add_row(one.name, shape, f"{one.norm:.3g}", f"{one.relative:.2%}", *ranks, strongest)
+        table.add_row(one.name, shape, f"{one.norm:.3g}", percent(one.relative), *ranks, strongest)
     paper().print(table)
     if len(weights.matrices) > top:
         answer(f"... and {len(weights.matrices) - top:,} more (--json has all)")
@@ -134,9 +135,14 @@ def show_weights(weights: WeightChange, top: int) -> None:
     answer(f"neurons  {listed(weights.neurons[:6])}")
 
 
+def percent(relative: float) -> str:
+    """Return how far something moved for its size."""
+    return f"{relative:.2%}" if math.isfinite(relative) else "from 0"
+
+
 def listed(parts: Sequence[PartChange]) -> str:
     """Return parts as `0.3 4.1%`: layer, index, and how far of themselves they moved."""
-    return "   ".join(f"{one.layer}.{one.index} {one.relative:.2%}" for one in parts) or "none moved"
+    return "   ".join(f"{one.layer}.{one.index} {percent(one.relative)}" for one in parts) or "none moved"
 
 
 def show_tokens(tokens: TokenChanges, said: str) -> None:

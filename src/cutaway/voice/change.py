@@ -92,7 +92,7 @@ class WeightChange:
     """What tuning moved in the weights."""
 
     matrices: tuple[MatrixChange, ...]
-    """The one that moved farthest, for its size, first."""
+    """The one that moved farthest, for its size, first; those that were all zeros last."""
     heads: tuple[PartChange, ...]
     """All of them, in the model's order."""
     neurons: tuple[PartChange, ...]
@@ -109,7 +109,7 @@ class WeightChange:
         """Say it in words."""
         if self.is_zero:
             return "Nothing moved: the tuned model is the base."
-        first = self.matrices[0]
+        first = next((one for one in self.matrices if one.singular_values), self.matrices[0])
         rank = first.stable_rank
         wide = "" if rank is None else f", along about {rank:.1f} directions as strong as the strongest"
         return (
@@ -160,7 +160,7 @@ def weight_change(base: Decoder, tuned: Decoder, factors: Mapping[str, Factors] 
             )
         )
         deltas[name] = delta
-    found.sort(key=lambda one: -one.relative)
+    found.sort(key=lambda one: (not math.isfinite(one.relative), -one.relative))
     heads, neurons = head_changes(base, deltas), neuron_changes(base, deltas)
     return WeightChange(tuple(found), tuple(heads), tuple(neurons), len(before) - len(found))
 

@@ -31,12 +31,13 @@ class ChangedMatrix(nn.Module):
     left: Tensor
     right: Tensor
 
-    def __init__(self, weight: Tensor, delta: Tensor) -> None:
+    def __init__(self, weight: Tensor, delta: Tensor, rank: int = DIRECTIONS) -> None:
         super().__init__()
         self.weight = nn.Parameter(weight.detach().float().clone())
         left, _, right = torch.linalg.svd(delta, full_matrices=False)
-        self.register_buffer("left", left[:, :DIRECTIONS].contiguous())
-        self.register_buffer("right", right[:DIRECTIONS].T.contiguous())
+        most = min(rank, DIRECTIONS)
+        self.register_buffer("left", left[:, :most].contiguous())
+        self.register_buffer("right", right[:most].T.contiguous())
 
     def change(self) -> Tensor:
         """Return what is added to the weight."""
@@ -54,7 +55,7 @@ class ChangedByProduct(ChangedMatrix):
     """LoRA."""
 
     def __init__(self, weight: Tensor, factor: Factors) -> None:
-        super().__init__(weight, product(factor))
+        super().__init__(weight, product(factor), len(factor.A))
         self.A = nn.Parameter(factor.A.detach().float().clone())
         self.B = nn.Parameter(factor.B.detach().float().clone())
         self.scale = factor.scale
