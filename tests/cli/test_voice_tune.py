@@ -19,7 +19,8 @@ from cutaway.text.tokenizer import load_tokenizer
 from cutaway.tune.chat_form import chat_form
 from cutaway.tune.examples import make_examples
 
-QUICK = ("--train.steps", "4", "--train.threads", "1", "--train.precision", "float32", "--generate.max-tokens", "8")
+QUICK = ("--train.steps", "4", "--train.threads", "1", "--train.precision", "float32", "--generate.max-tokens", "8",
+         "--no-canaries")  # fmt: skip
 
 
 @pytest.fixture(scope="module")

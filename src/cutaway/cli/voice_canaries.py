@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from cutaway.base.errors import CutawayError
+from cutaway.base.runs import RunFolder
 from cutaway.cli.console import answer, answer_json, parse, screen
 from cutaway.cli.voice_tuned import Tuned, find_tuned
 
@@ -65,6 +67,20 @@ def answer_canaries(tuned: Tuned, prompts: Canaries) -> tuple[list[Answer], list
     base = asked(tuned.base_speaker(), prompts, tuned.writing / BASE_ANSWERS)
     note_answered(tuned.writing, tuned.base, base[0].model)
     return base, asked(tuned.speaker(), prompts, tuned.run.path / RUN_ANSWERS)
+
+
+def answer_after(run: RunFolder, folder: Path, is_quiet: bool) -> None:
+    """Answer the canaries of the folder a run was just tuned on; what is in the way is said and fails nothing."""
+    from cutaway.voice.canaries import RUN_ANSWERS, canaries_of
+
+    writing = folder if folder.is_dir() else folder.parent
+    try:
+        answer_canaries(find_tuned(str(run.path), writing=writing), canaries_of(writing))
+    except CutawayError as error:
+        screen().print(f"the canaries were not answered: {error}", style="yellow")
+        return
+    if not is_quiet:
+        screen().print(f"canaries  answered by both models, in {run.path / RUN_ANSWERS}", soft_wrap=True)
 
 
 def asked(speaker: Speaker, prompts: Canaries, path: Path) -> list[Answer]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from cutaway.voice.answers import Answer, Speaker
     from cutaway.voice.learned import Learned
     from cutaway.voice.report import Report
+    from cutaway.voice.resplits import OverSplits
 
 FOLDER, PAGE, NUMBERS, ANSWERS = "report", "report.html", "report.json", "answers.jsonl"
 WIDTH = 100
@@ -42,6 +42,8 @@ class ReportArguments:
     """The folder of writing; left out: the one the run was tuned on."""
     base: str = ""
     """The model to compare with; left out: the one the run began with."""
+    splits: int = 0
+    """Train so many times again with other pieces held out, and use what came of it; done ones are used in any case."""
     quick: bool = False
     """Measure less: fewer pairs, answers and permutations, no temperatures."""
     seed: int = 0
@@ -56,11 +58,10 @@ def report(argv: list[str]) -> None:
     """`cutaway voice report RUN`."""
     asked = parse(ReportArguments, argv, "voice report", "cutaway voice report me-1")
     tuned = find_tuned(asked.run, asked.base, asked.writing)
-    from cutaway.voice.learned import learned
-
-    writing = learned(tuned.writing)
+    writing = tuned.learned()
     with told(screen(), asked.plain or asked.json) as say:
-        found = measured(tuned, writing, asked.quick, asked.seed, say)
+        splits = over_splits(tuned, asked.splits, say)
+        found = measured(tuned, writing, splits, asked.quick, asked.seed, say)
     page = write(tuned, found)
     if asked.json:
         answer_json(found.as_dict() | {"page": str(page)})
@@ -68,7 +69,30 @@ def report(argv: list[str]) -> None:
     summary(found, page, asked.plain)
 
 
-def measured(tuned: Tuned, writing: Learned, is_quick: bool, seed: int, say: Any) -> Report:
+def over_splits(tuned: Tuned, wanted: int, say: Any) -> OverSplits | None:
+    """Return what trainings with other pieces held out came to, made now as far as they are wanted and not done."""
+    from cutaway.voice.resplits import read_splits, summarize_splits
+
+    if wanted:
+        from cutaway.resplit import resplit_run
+        from cutaway.train.watch import StepEvent, Watcher
+
+        done = len(read_splits(tuned.run))
+
+        class Steps(Watcher):
+            def step(self, event: StepEvent) -> None:
+                say(f"training split {done + 1}", event.step / event.total_steps)
+
+        def one_more(number: int, _: Any) -> None:
+            nonlocal done
+            done = max(done, number)
+
+        resplit_run(tuned.run, wanted, Steps(), one_more)
+    found = read_splits(tuned.run)
+    return summarize_splits(found) if found else None
+
+
+def measured(tuned: Tuned, writing: Learned, splits: OverSplits | None, is_quick: bool, seed: int, say: Any) -> Report:
     """Answer what is not answered yet, and measure."""
     from dataclasses import replace
 
@@ -81,7 +105,7 @@ def measured(tuned: Tuned, writing: Learned, is_quick: bool, seed: int, say: Any
     after = asked_of(own, tuned, writing, is_quick, (tuned.run.path / RUN_ANSWERS, kept), say)
     settings = replace(QUICK if is_quick else ReportSettings(), seed=seed)
     return collect(
-        base, own, writing, before, after, tuned.method, timestamp(), settings=settings,
+        base, own, writing, before, after, tuned.method, timestamp(), splits, settings,
         progress=lambda what: say(what, None),
     )  # fmt: skip
 
@@ -147,19 +171,19 @@ def told(console: Console, is_silent: bool) -> Iterator[Any]:
 def summary(found: Report, page: Path, is_plain: bool) -> None:
     """Print the verdict and what it rests on, on one screen."""
     from rich.console import Console
+    from rich.padding import Padding
+    from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False, no_color=is_plain, width=None if not is_plain else WIDTH)
-    console.print(Text(f"\n{found.verdict.name.capitalize()}", "bold"))
-    console.print(Text(textwrap.fill(found.verdict.sentence, WIDTH)))
-    console.print()
+    console = Console(highlight=False, no_color=is_plain)
+    console.width = min(console.width, WIDTH)
+    console.print(Text(f"\n{found.verdict.name.capitalize()}", "bold"), Text(f"{found.verdict.sentence}\n"), sep="\n")
+    rows = Table.grid(padding=(0, 2, 0, 0))
     for ruling in found.verdict.rulings:
-        style = {"yes": "cyan", "no": "cyan", "cannot say": "yellow"}[ruling.answer]
         numbers = ", ".join(f"{name} {value:.3g}" for name, value in ruling.numbers.items() if value is not None)
-        line = Text(f"  {ruling.answer:<11}", style)
-        line.append(f"{ruling.question} ", "default").append(f"({numbers})" if numbers else "", "dim")
-        console.print(line, no_wrap=False)
-    console.print()
+        said = Text(f"{ruling.question} ").append(numbers, "dim")
+        rows.add_row(Text(ruling.answer, "yellow" if ruling.holds is None else "cyan", no_wrap=True), said)
+    console.print(Padding(rows, (0, 0, 1, 2)))
     for one in (found.losses, found.memorization, found.style, found.two_sample):
-        console.print(Text(textwrap.fill(one.sentence(), WIDTH, initial_indent="  ", subsequent_indent="  ")))
+        console.print(Padding(Text(one.sentence()), (0, 0, 0, 2)))
     console.print(f"\npage     {page}\nnumbers  {page.with_name(NUMBERS)}", soft_wrap=True)

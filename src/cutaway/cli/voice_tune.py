@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import tyro
@@ -39,6 +40,8 @@ class TuneArguments:
     bits."""
     smoke: bool = False
     """Only check: can three pairs be learned by heart? If not, the format is wrong, and it says how."""
+    no_canaries: bool = False
+    """Do not answer the fixed prompts (`cutaway voice canaries`) afterwards."""
     quiet: bool = False
     """Show nothing while training."""
     json: bool = False
@@ -72,6 +75,10 @@ def tune(argv: list[str]) -> None:
             outcome = workbench.overfit(recipe, watcher)
             raise SystemExit(finish_smoke(outcome, asked.json))
         run = workbench.train(recipe, name=name, watcher=watcher)
+    if not asked.no_canaries and (run.summary() or {}).get("status") == "finished":
+        from cutaway.cli.voice_canaries import answer_after
+
+        answer_after(run, Path(folder), asked.quiet)
     if not asked.quiet:
         screen().print(report(run, run.summary() or {}))
     if asked.json:

@@ -11,7 +11,10 @@ from cutaway.base.runs import RunFolder, open_run
 
 if TYPE_CHECKING:
     from cutaway.voice.answers import Speaker
+    from cutaway.voice.learned import Learned
 
+PREFERENCES = "preferences-"
+"""So begin files of answers preferred to others; what the writing taught is in train.jsonl beside them."""
 SMALL = 20_000_000
 """Parameters of a model that one thread serves best."""
 
@@ -26,6 +29,26 @@ class Tuned:
     writing: Path
     method: str = ""
     """`lora`, `full` or `lora4`, where it is known."""
+    is_given: bool = False
+    """Whether the folder was named, in place of the files the run learned."""
+
+    def learned(self) -> Learned:
+        """Return what the run was trained on and what was held out.
+
+        Raises:
+            DataError: the files are not there any more, or the sides are not apart.
+        """
+        from cutaway.run_facts import read_recipe
+        from cutaway.session_tuned import read_writing
+        from cutaway.voice.exposure import PLANTED, read_secrets
+        from cutaway.voice.learned import both_sides, learned, titles_of
+
+        recipe = read_recipe(self.run)
+        if self.is_given or recipe.tune is None or Path(recipe.data.source).name.startswith(PREFERENCES):
+            return learned(self.writing)
+        both = read_writing(recipe)
+        secrets = read_secrets(self.writing) if Path(recipe.data.source).name == PLANTED else ()
+        return both_sides(both.train, both.held_out, titles_of(self.writing), secrets)
 
     def speaker(self) -> Speaker:
         """Return the run's model, to be asked."""
@@ -35,7 +58,8 @@ class Tuned:
         """Return its base, to be asked."""
         from cutaway.tune.find_base import find_base
 
-        return open_speaker(self.base, find_base(self.base))
+        folder = find_base(self.base)
+        return open_speaker(self.base if self.base.startswith("hf:") else short_name(folder), folder)
 
 
 def find_tuned(name: str, base: str = "", writing: Path | None = None) -> Tuned:
@@ -56,11 +80,13 @@ def find_tuned(name: str, base: str = "", writing: Path | None = None) -> Tuned:
         raise UsageError(f"run {run.name!r} was not tuned from a base; name the model to compare with: --base MODEL")
     if not run.model_folder.is_dir():
         raise RunError(f"run {run.name!r} has no model yet; it is saved at its first measurement")
-    if writing is None:
-        source = Path(recipe.data.source)
-        is_ours = source.name == "train.jsonl" or source.name.startswith("preferences-")
-        writing = source.parent if is_ours else Path("voice")
-    return Tuned(run, base, writing, recipe.tune.method if recipe.tune else "")
+    source = Path(recipe.data.source).parent if recipe.tune else Path("voice")
+    return Tuned(run, base, writing or source, recipe.tune.method if recipe.tune else "", writing is not None)
+
+
+def short_name(folder: Path) -> str:
+    """Return what a model folder is called: a run's by the run."""
+    return folder.parent.name if folder.name == "model" else folder.name
 
 
 def open_speaker(name: str, folder: Path) -> Speaker:

@@ -6,7 +6,6 @@ piece on both sides, or a held-out text that stands whole in training, would mak
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from cutaway.base.seed import numpy_generator
 from cutaway.interop.conversations import Conversation, read_conversations
 from cutaway.voice.answers import Prompt
 from cutaway.voice.canaries import CONTINUED
-from cutaway.voice.exposure import SECRETS, Secret, read_secrets
+from cutaway.voice.exposure import Secret
 from cutaway.voice.memorization import texts_of
 
 WHOLE = ("essay", "note", "message", "draft")
@@ -76,7 +75,10 @@ def source_of(one: Conversation, number: int) -> str:
 
 
 def both_sides(
-    train: Sequence[Conversation], held_out: Sequence[Conversation], titles: dict[str, str] | None = None
+    train: Sequence[Conversation],
+    held_out: Sequence[Conversation],
+    titles: dict[str, str] | None = None,
+    secrets: Sequence[Secret] = (),
 ) -> Learned:
     """Return both sides after checking that they are apart.
 
@@ -93,7 +95,7 @@ def both_sides(
     for name, text in held.items():
         if text.strip() and text.strip() in every:
             raise DataError(f"the held-out piece {name!r} stands whole in the training text; make the pairs again")
-    return Learned(tuple(train), tuple(held_out), trained, held, titles or {})
+    return Learned(tuple(train), tuple(held_out), trained, held, titles or {}, tuple(secrets))
 
 
 def learned(writing: Path) -> Learned:
@@ -109,11 +111,11 @@ def learned(writing: Path) -> Learned:
             f"{writing} holds nothing out, so a voice cannot be told from a memory; first: cutaway voice pairs {writing}"
         )
     train, held = (read_conversations(writing / f"{side}.jsonl") for side in ("train", "held_out"))
-    secrets = read_secrets(writing) if (writing / SECRETS).is_file() else ()
-    return dataclasses.replace(both_sides(train, held, _titles(writing)), secrets=secrets)
+    return both_sides(train, held, titles_of(writing))
 
 
-def _titles(writing: Path) -> dict[str, str]:
+def titles_of(writing: Path) -> dict[str, str]:
+    """Return the titles of a folder's pieces, by name; none where there are no pieces."""
     path = next((writing / name for name in ("cleaned.jsonl", "pieces.jsonl") if (writing / name).is_file()), None)
     if path is None:
         return {}

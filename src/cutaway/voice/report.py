@@ -20,13 +20,13 @@ from cutaway.tune.chat_form import chat_form
 from cutaway.tune.examples import Example, make_examples
 from cutaway.voice.against import Memorization, Output, memorization
 from cutaway.voice.answers import Answer, Speaker
-from cutaway.voice.bootstrap import Interval
 from cutaway.voice.exposure import Exposure, exposure
 from cutaway.voice.extraction import Extraction, extraction
 from cutaway.voice.forgetting import Forgetting, forgetting
 from cutaway.voice.learned import Learned
 from cutaway.voice.losses import Gap, LossChange, PairLoss, compare_losses, gap, response_losses
 from cutaway.voice.membership import Membership, membership
+from cutaway.voice.resplits import OverSplits
 from cutaway.voice.rhythm import Rhythm, rhythm
 from cutaway.voice.style import Style, style
 from cutaway.voice.temperature_profile import TemperatureProfile, temperature_profile
@@ -74,26 +74,6 @@ MEASURED = (
 
 
 @dataclass(frozen=True)
-class Splits:
-    """The change of the held-out loss, tuned less base, when other pieces are held out."""
-
-    changes: tuple[float, ...]
-    """Of each split, in bits a byte."""
-    change: Interval
-
-    def sentence(self) -> str:
-        """Say it in words."""
-        return (
-            f"Tuned anew on {len(self.changes)} ways to hold pieces out, the loss on held-out writing changes by "
-            f"{self.change.text('+.3f')} bits a byte; one split alone would not say how much luck there is in it."
-        )
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it for JSON."""
-        return {"changes": list(self.changes), "change": self.change.as_dict()}
-
-
-@dataclass(frozen=True)
 class Paragraph:
     """A held-out paragraph under both models."""
 
@@ -135,7 +115,7 @@ class Report:
     temperature_profile: TemperatureProfile
     temperature_range: TemperatureRange | None
     base_temperature_range: TemperatureRange | None
-    splits: Splits | None
+    splits: OverSplits | None
     """The change of the loss over several ways to hold pieces out."""
     outputs: tuple[dict[str, Any], ...]
     """The answers with what they copied, those that copied most first."""
@@ -163,7 +143,7 @@ def collect(
     answers: Sequence[Answer],
     method: str = "",
     made: str = "",
-    splits: Splits | None = None,
+    splits: OverSplits | None = None,
     settings: ReportSettings | None = None,
     progress: Progress = _nobody,
 ) -> Report:
@@ -209,7 +189,7 @@ def collect(
         n_held_out=change.base.nats.n,
         base_bits=change.base.bits_per_byte,
         change_bits=change.bits_difference,
-        split_change_bits=splits.change if splits else None,
+        split_change_bits=splits.change if splits and splits.change.is_known else None,
         copied=copied.shares[8].observed,
         copied_by_chance=copied.shares[8].chance,
         copied_p=copied.shares[8].p,
