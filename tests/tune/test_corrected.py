@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from cutaway.interop.hub_folder import load_folder, save_folder
 from cutaway.models.build import build
 from cutaway.models.config import LlamaConfig
 from cutaway.tune import lora
-from cutaway.tune.corrected import CorrectedProduct, pays
+from cutaway.tune.corrected import CorrectedMatrix, pays
 from cutaway.tune.lora import Adapter, LoRALinear, load_adapter
 
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")  # theirs
@@ -33,13 +34,13 @@ def factors(dtype: torch.dtype, n_rows: int = N) -> tuple[Tensor, Tensor, Tensor
 
 def test_the_derivative_is_that_of_the_function() -> None:
     x, W, b, A, B = factors(torch.float64, 7)
-    assert torch.autograd.gradcheck(lambda x, A, B: CorrectedProduct.apply(x, W, b, A, B, SCALE), (x, A, B))
+    assert torch.autograd.gradcheck(lambda x, A, B: CorrectedMatrix.apply(x, W, b, A, B, SCALE), (x, A, B))
 
 
 @pytest.mark.parametrize(("dtype", "limit"), [(torch.float32, 1e-6), (torch.float64, 1e-14)])
 def test_it_is_the_plain_formula(dtype: torch.dtype, limit: float) -> None:
     x, W, b, A, B = factors(dtype)
-    found = CorrectedProduct.apply(x, W, b, A, B, SCALE)
+    found = CorrectedMatrix.apply(x, W, b, A, B, SCALE)
     expected = nn.functional.linear(x, W, b) + nn.functional.linear(nn.functional.linear(x, A), B) * SCALE
     torch.testing.assert_close(found, expected, rtol=limit, atol=limit * expected.abs().max().item())
     weights = torch.randn(found.shape, generator=torch.Generator().manual_seed(1), dtype=dtype)
@@ -57,13 +58,13 @@ def layer_of(dropout: float = 0.0) -> LoRALinear:
 def test_it_is_used_where_it_pays_and_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     used: list[int] = []
 
-    class Noted(CorrectedProduct):
+    class Noted(CorrectedMatrix):
         @staticmethod
         def forward(ctx: object, x: Tensor, *rest: object) -> Tensor:
             used.append(len(x))
-            return CorrectedProduct.forward(ctx, x, *rest)
+            return CorrectedMatrix.forward(ctx, x, *rest)
 
-    monkeypatch.setattr(lora, "CorrectedProduct", Noted)
+    monkeypatch.setattr(lora, "CorrectedMatrix", Noted)
     layer = layer_of()
     many, few = torch.randn(N, N_IN), torch.randn(7, N_IN)
     layer(many)
@@ -83,9 +84,44 @@ def test_it_is_used_where_it_pays_and_is_the_same(monkeypatch: pytest.MonkeyPatc
 
 def test_the_first_block_is_asked_for_no_gradient_of_its_input() -> None:
     x, W, b, A, B = factors(torch.float32)
-    CorrectedProduct.apply(x.detach(), W, b, A, B, SCALE).sum().backward()
+    CorrectedMatrix.apply(x.detach(), W, b, A, B, SCALE).sum().backward()
     assert x.grad is None
     assert A.grad is not None
+
+
+def test_in_16_bits_it_is_as_near_the_exact_one_as_the_plain_formula() -> None:
+    x, W, b, _, _ = factors(torch.float32)
+    layer = layer_of()
+    with torch.no_grad():
+        layer.weight.copy_(W)
+        layer.bias.copy_(b)
+    weights = torch.randn(N, N_OUT, generator=torch.Generator().manual_seed(1))
+    learning = (x, layer.adapter.A, layer.adapter.B)
+
+    def answers(forward: Callable[[Tensor], Tensor]) -> list[Tensor]:
+        y = forward(x)
+        return [y.float(), *torch.autograd.grad((y.float() * weights).sum(), learning)]
+
+    def plain(x: Tensor) -> Tensor:
+        return nn.functional.linear(x, layer.weight, layer.bias) + layer.adapter(x)
+
+    exact = answers(plain)
+    with torch.autocast("cpu", torch.bfloat16):
+        quick, usual = answers(layer), answers(plain)
+        assert type(layer(x).grad_fn).__name__ == "CorrectedOutputBackward"
+    for found, other, true in zip(quick, usual, exact, strict=True):
+        assert found.dtype is torch.float32
+        assert (found - true).norm() < 1.2 * (other - true).norm() < 0.1 * true.norm()
+
+
+def test_the_rounded_weight_follows_the_weight() -> None:
+    layer, x = layer_of(), torch.randn(N, N_IN)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        first, again = layer(x), layer(x)
+        assert torch.equal(first, again)
+        assert layer.weight_in(torch.bfloat16) is layer.weight_in(torch.bfloat16)
+        layer.weight.add_(1)
+        assert (layer(x) - first).abs().max() > 0.5
 
 
 def test_a_whole_model_has_the_gradients_of_peft(tmp_path: Path) -> None:

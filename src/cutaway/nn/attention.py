@@ -14,6 +14,7 @@ a head look?
 from __future__ import annotations
 
 import math
+from itertools import groupby
 
 import torch
 import torch.nn.functional as F
@@ -22,8 +23,8 @@ from torch import Tensor, nn
 
 from cutaway.base.tap import is_listening, tap
 from cutaway.nn.kv_cache import LayerCache
+from cutaway.nn.position import Lengths
 
-Lengths = tuple[int, ...]
 OPEN_UP_TO = {"float32": 128, "bfloat16": 512}
 """Positions up to which the open formula trains faster on a CPU."""
 
@@ -101,6 +102,28 @@ def attention(
     return attend(q, k, v, scale, dropout)
 
 
+def attention_by_text(
+    q: Float[Tensor, "1 T H D"],
+    k: Float[Tensor, "1 T G D"],
+    v: Float[Tensor, "1 T G D"],
+    lengths: Lengths,
+    scale: float,
+    dropout: float = 0.0,
+) -> Float[Tensor, "1 T H D"]:
+    """Return the same for texts that lie end to end, each position reading its own text only.
+
+    One text after another, those of one length that follow each other together, without a mask: 1.6 to 3 times as fast
+    on a CPU as all padded to the longest, and further ahead of a mask over the whole row (docs/log.md).
+    """
+    stretches = [(length, len(list(group))) for length, group in groupby(lengths)]
+    sizes = [length * n for length, n in stretches]
+    mixtures = []
+    for (length, n), *parts in zip(stretches, *(x[0].split(sizes) for x in (q, k, v)), strict=True):
+        q_BTHD, k_BTGD, v_BTGD = (part.unflatten(0, (n, length)) for part in parts)
+        mixtures.append(attention(q_BTHD, k_BTGD, v_BTGD, scale, dropout).flatten(0, 1))
+    return torch.cat(mixtures)[None]
+
+
 class Attention(nn.Module):
     """Causal self-attention with H query heads and G key/value heads.
 
@@ -144,26 +167,15 @@ class Attention(nn.Module):
         q_BTHD = self.q_proj(x).view(B, T, self.n_heads, self.d_head)
         k_BTGD = self.k_proj(x).view(B, T, self.n_kv_heads, self.d_head)
         v_BTGD = self.v_proj(x).view(B, T, self.n_kv_heads, self.d_head)
-        if lengths is None:
-            z_BTHD = self.mix(q_BTHD, k_BTGD, v_BTGD, cache)
-        else:
-            # One text after another, each without a mask: 1.6 to 3 times as fast on a CPU as one padded to the longest,
-            # and further ahead of a mask over the whole row (docs/log.md).
-            texts = zip(*(x.split(lengths, dim=1) for x in (q_BTHD, k_BTGD, v_BTGD)), strict=True)
-            z_BTHD = torch.cat([self.mix(*text) for text in texts], dim=1)
-        return self.o_proj(z_BTHD.reshape(B, T, self.n_heads * self.d_head))
-
-    def mix(
-        self,
-        q: Float[Tensor, "B T H D"],
-        k: Float[Tensor, "B T G D"],
-        v: Float[Tensor, "B T G D"],
-        cache: LayerCache | None = None,
-    ) -> Float[Tensor, "B T H D"]:
-        """Return each head's mixture at the positions of one text."""
         start = 0 if cache is None else cache.length
-        q_BTHD, k_BTGD = self.rotary(self.qk_norm(q), self.qk_norm(k), start)
-        q_BTHD, k_BTGD, v_BTGD = tap("q_BTHD", q_BTHD), tap("k_BTGD", k_BTGD), tap("v_BTGD", v)
+        q_BTHD, k_BTGD = self.rotary(self.qk_norm(q_BTHD), self.qk_norm(k_BTGD), start, lengths)
+        q_BTHD, k_BTGD, v_BTGD = tap("q_BTHD", q_BTHD), tap("k_BTGD", k_BTGD), tap("v_BTGD", v_BTGD)
         k_BSGD, v_BSGD = (k_BTGD, v_BTGD) if cache is None else cache.append(k_BTGD, v_BTGD)
+
         dropout = self.dropout if self.training else 0.0
-        return tap("z_BTHD", attention(q_BTHD, k_BSGD, v_BSGD, self.scale, dropout))
+        if lengths is None:
+            z_BTHD = attention(q_BTHD, k_BSGD, v_BSGD, self.scale, dropout)
+        else:
+            z_BTHD = attention_by_text(q_BTHD, k_BSGD, v_BSGD, lengths, self.scale, dropout)
+        z_BTHD = tap("z_BTHD", z_BTHD)
+        return self.o_proj(z_BTHD.reshape(B, T, self.n_heads * self.d_head))

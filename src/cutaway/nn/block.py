@@ -10,12 +10,19 @@ one block after another: the same vector, slowly edited.
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from cutaway.base.tap import tap
 from cutaway.nn.attention import Lengths
 from cutaway.nn.kv_cache import LayerCache
+
+
+def rounded_once(x: Float[Tensor, "B T C"]) -> Float[Tensor, "B T C"]:
+    """Return what several products read, in autocast's precision where that is on: each would round it for itself."""
+    device = x.device.type
+    return x.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else x
 
 
 class Block(nn.Module):
@@ -38,7 +45,8 @@ class Block(nn.Module):
             lengths: of texts that lie end to end in a row.
         """
         pre_BTC = tap("resid_pre_BTC", x)
-        attn_out_BTC = tap("attn_out_BTC", self.dropout(self.attn(self.attn_norm(pre_BTC), cache, lengths)))
+        normed_BTC = rounded_once(self.attn_norm(pre_BTC))
+        attn_out_BTC = tap("attn_out_BTC", self.dropout(self.attn(normed_BTC, cache, lengths)))
         mid_BTC = tap("resid_mid_BTC", pre_BTC + attn_out_BTC)
-        mlp_out_BTC = tap("mlp_out_BTC", self.dropout(self.mlp(self.mlp_norm(mid_BTC))))
+        mlp_out_BTC = tap("mlp_out_BTC", self.dropout(self.mlp(rounded_once(self.mlp_norm(mid_BTC)))))
         return tap("resid_post_BTC", mid_BTC + mlp_out_BTC)

@@ -19,6 +19,8 @@ from torch import Tensor, nn
 
 from cutaway.base.tap import is_listening, tap
 
+TINY = 1e-30
+"""Probabilities below this have lost digits, or are zero."""
 ROWS = 512
 """Positions worked on at a time: enough that the head's own gradient is added to seldom."""
 
@@ -66,9 +68,11 @@ class HeadLoss(torch.autograd.Function):
             for h_NC, targets_N in zip(h.to(dtype).tensor_split(n_parts), targets.tensor_split(n_parts), strict=True):
                 logits_NV = h_NC @ rounded_W.mT
                 p_NV = logits_NV.softmax(-1, dtype=loss.dtype)
-                largest = p_NV.max(-1)  # at least 1 / V, so its logarithm is safe
-                log_sums_N = logits_NV.gather(1, largest.indices[:, None])[:, 0] - largest.values.log()
-                loss += (log_sums_N - logits_NV.gather(1, targets_N[:, None])[:, 0]).sum()
+                p_targets_N = p_NV.gather(1, targets_N[:, None])
+                if p_targets_N.amin() > TINY:
+                    loss -= p_targets_N.log().sum()
+                else:
+                    loss += F.cross_entropy(logits_NV.to(loss.dtype), targets_N, reduction="sum")
                 del logits_NV
                 if wants_gradient:
                     p_NV[torch.arange(len(targets_N), device=h.device), targets_N] -= 1

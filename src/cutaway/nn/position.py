@@ -21,6 +21,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+Lengths = tuple[int, ...]
+"""Of texts that lie end to end in a row."""
+
 
 @runtime_checkable
 class Stretch(Protocol):
@@ -81,12 +84,16 @@ class Rotary(nn.Module):
         self.sin_ND.copy_(torch.cat([-sin, sin], dim=-1))
 
     def forward(
-        self, q: Float[Tensor, "B T H D"], k: Float[Tensor, "B T G D"], start: int
+        self, q: Float[Tensor, "B T H D"], k: Float[Tensor, "B T G D"], start: int, lengths: Lengths | None = None
     ) -> tuple[Float[Tensor, "B T H D"], Float[Tensor, "B T G D"]]:
-        """Return queries and keys turned by the angles of positions start, start+1, ..."""
-        end = start + q.shape[1]
-        cos_T1D = self.cos_ND[start:end, None].to(q.dtype)
-        sin_T1D = self.sin_ND[start:end, None].to(q.dtype)
+        """Return queries and keys turned by the angles of positions start, start+1, ...
+
+        Args:
+            lengths: of texts that lie end to end; positions begin anew at each.
+        """
+        stretches = [(start, start + q.shape[1])] if lengths is None else [(0, length) for length in lengths]
+        cos_TD, sin_TD = (torch.cat([table[a:b] for a, b in stretches]) for table in (self.cos_ND, self.sin_ND))
+        cos_T1D, sin_T1D = cos_TD[:, None].to(q.dtype), sin_TD[:, None].to(q.dtype)
         return rotate(q, cos_T1D, sin_T1D), rotate(k, cos_T1D, sin_T1D)
 
 
@@ -102,7 +109,7 @@ class NoRotation(nn.Module):
     """Queries and keys as they are, where a model tells positions otherwise or not at all."""
 
     def forward(
-        self, q: Float[Tensor, "B T H D"], k: Float[Tensor, "B T G D"], start: int
+        self, q: Float[Tensor, "B T H D"], k: Float[Tensor, "B T G D"], start: int, lengths: Lengths | None = None
     ) -> tuple[Float[Tensor, "B T H D"], Float[Tensor, "B T G D"]]:
         """Return both unchanged."""
         return q, k

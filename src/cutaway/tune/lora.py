@@ -27,7 +27,7 @@ from cutaway.base.seed import torch_generator
 from cutaway.base.tap import is_listening
 from cutaway.interop.peft_adapter import Factors, read_adapter, write_adapter
 from cutaway.models.decoder import Decoder
-from cutaway.tune.corrected import CorrectedProduct, pays
+from cutaway.tune.corrected import CorrectedMatrix, CorrectedOutput, pays, product_dtype
 from cutaway.tune.quantize import NF4Linear, dequantize_base, replace
 
 
@@ -81,28 +81,34 @@ class LoRALinear(nn.Linear):
         self.plain = (linear,)  # in a tuple it is no part of this module
         self.weight_before: Tensor | None = None
         """While merged, the weight without the correction."""
+        self.rounded: tuple[object, Tensor] | None = None
+        """The weight in the precision of products, and which weight it was."""
 
     def forward(self, x: Float[Tensor, "*N I"]) -> Float[Tensor, "*N O"]:
         """Return the layer's output, corrected."""
-        if self.weight_before is None and self._corrects_matrix(x):
-            return CorrectedProduct.apply(x, self.weight, self.bias, self.adapter.A, self.adapter.B, self.adapter.scale)
-        y = F.linear(x, self.weight, self.bias)
-        return y if self.weight_before is not None else (y + self.adapter(x)).to(y.dtype)
-
-    def _corrects_matrix(self, x: Tensor) -> bool:
-        """Whether the same output comes sooner from a corrected matrix (and nobody listens)."""
-        adapter, weight = self.adapter, self.weight
-        is_fine = weight.dtype in (torch.float32, torch.float64) and not torch.is_autocast_enabled(x.device.type)
+        if self.weight_before is not None:
+            return F.linear(x, self.weight, self.bias)
+        adapter, dtype = self.adapter, product_dtype(x)
         is_plain = isinstance(adapter.dropout, nn.Identity) or not self.training
-        n_rows = x.numel() // max(1, self.in_features)
-        return (
-            is_fine
-            and x.dtype == weight.dtype == adapter.A.dtype
-            and is_plain
-            and not weight.requires_grad
-            and not is_listening()
-            and pays(n_rows, self.in_features, self.out_features)
-        )
+        if is_plain and not self.weight.requires_grad and not is_listening():
+            # the same in fewer passes over memory, where there are such ways
+            factors = (adapter.A, adapter.B, adapter.scale)
+            if dtype is not x.dtype or dtype is not self.weight.dtype:
+                return CorrectedOutput.apply(x, self.weight_in(dtype), self.bias, *factors)
+            n_rows = x.numel() // self.in_features
+            if dtype.itemsize >= 4 and dtype is adapter.A.dtype and pays(n_rows, self.in_features, self.out_features):
+                return CorrectedMatrix.apply(x, self.weight, self.bias, *factors)
+        y = F.linear(x, self.weight, self.bias)
+        return (y + adapter(x)).to(y.dtype)
+
+    def weight_in(self, dtype: torch.dtype) -> Tensor:
+        """Return the weight, which rests, rounded once and kept."""
+        if self.weight.dtype is dtype:
+            return self.weight
+        state = (self.weight.data_ptr(), self.weight._version, dtype)
+        if self.rounded is None or self.rounded[0] != state:
+            self.rounded = (state, self.weight.detach().to(dtype))
+        return self.rounded[1]
 
     def without_adapter(self) -> nn.Linear:
         """Return the layer as it was before it had an adapter, with the weight it has now."""
