@@ -95,23 +95,31 @@ class Decoder(nn.Module):
             x_BTC = self.embed(tokens if cache is None else cache.see(tokens), tokens.shape[1])
         else:
             self._check_lengths(tokens, cache, lengths)
-            x_BTC = torch.cat([self.embed(text, text.shape[1]) for text in tokens.split(lengths, dim=1)], dim=1)
+            x_BTC = self.embed(tokens, tokens.shape[1], lengths)
         x_BTC = tap("embed_BTC", self.dropout(self.embedding_norm(x_BTC)))
         for i, block in enumerate(self.blocks):
             x_BTC = block(x_BTC, None if cache is None else cache.layers[i], lengths)
         return tap("final_norm_BTC", self.final_norm(x_BTC))
 
-    def embed(self, seen: Int[Tensor, "B S"], n_new: int) -> Float[Tensor, "B T C"]:
-        """Return what the embeddings together say of the last `n_new` tokens."""
-        if seen.shape[1] > self.config.context_length:
+    def embed(self, seen: Int[Tensor, "B S"], n_new: int, lengths: Lengths | None = None) -> Float[Tensor, "B T C"]:
+        """Return what the embeddings together say of the last `n_new` tokens.
+
+        Args:
+            lengths: of several new texts that lie end to end; positions and runs of tokens begin anew at each.
+        """
+        longest = max(lengths) if lengths else seen.shape[1]
+        if longest > self.config.context_length:
             raise UsageError(
-                f"{seen.shape[1]} positions are more than the model's context of "
-                f"{self.config.context_length}; "
+                f"{longest} positions are more than the model's context of {self.config.context_length}; "
                 f"give it the last {self.config.context_length}"
             )
         x_BTC = self.token_embedding(seen, n_new)
         for embedding in self.added_embeddings.values():
-            x_BTC = x_BTC + embedding(seen, n_new).to(x_BTC.dtype)
+            if lengths is None:
+                added_BTC = embedding(seen, n_new)
+            else:
+                added_BTC = torch.cat([embedding(text, text.shape[1]) for text in seen.split(lengths, dim=1)], dim=1)
+            x_BTC = x_BTC + added_BTC.to(x_BTC.dtype)
         return x_BTC
 
     @staticmethod
