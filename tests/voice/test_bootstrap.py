@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from cutaway.base.errors import UsageError
-from cutaway.voice.bootstrap import bootstrap, difference, mean, rate, ratio, student_quantile, welch
+from cutaway.voice.bootstrap import bootstrap, difference, mean, rate, ratio
+from cutaway.voice.student import student_quantile, welch
 
 SPATIAL = [48, 36, 20, 29, 42, 42, 20, 42, 22, 41, 45, 14, 6, 0, 33, 28, 34, 4, 32, 24, 47, 41, 24, 26, 30, 41]
 """Test A of 26 children: Efron & Tibshirani 1993, table 14.1."""

@@ -28,6 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cutaway.base.errors import UsageError
 from cutaway.base.seed import numpy_generator
+from cutaway.voice.student import student_quantile, welch
 
 FloatArray = NDArray[np.float64]
 Statistic = Callable[[FloatArray], float]
@@ -211,39 +212,6 @@ def rate(hits: ArrayLike, trials: ArrayLike, seed: int = 0, *, level: float = LE
     if found.value == 1:
         return Interval(1.0, bound, 1.0, found.n, "exact: all of the documents", level)
     return found
-
-
-def welch(first: int, second: int) -> int:
-    """Return the degrees of freedom of a difference between means of so many (Welch 1947, of equal spread)."""
-    if min(first, second) < 2:
-        return 1
-    return round((1 / first + 1 / second) ** 2 / (1 / first**2 / (first - 1) + 1 / second**2 / (second - 1)))
-
-
-def student_quantile(share: float, freedom: int) -> float:
-    """Return the quantile of Student's t, by halving on its finite series (Abramowitz & Stegun 26.7.3, 26.7.4)."""
-    low, high = 0.0, 1.0
-    while _student_inside(high, freedom) < 2 * share - 1:
-        high *= 2
-    for _ in range(80):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _student_inside(middle, freedom) < 2 * share - 1 else (low, middle)
-    return high
-
-
-def _student_inside(t: float, freedom: int) -> float:
-    """Return the probability of -t to t."""
-    if freedom > 300:
-        return 2 * NORMAL.cdf(t * (1 - 1 / (4 * freedom)) / math.sqrt(1 + t * t / (2 * freedom))) - 1
-    angle = math.atan(t / math.sqrt(freedom))
-    cosine, sine = math.cos(angle), math.sin(angle)
-    term = total = cosine if freedom % 2 else 1.0
-    for k in range(freedom % 2, freedom - 2, 2):
-        term *= cosine * cosine * (k + 1) / (k + 2)
-        total += term
-    if freedom == 1:
-        total = 0.0
-    return 2 / math.pi * (angle + sine * total) if freedom % 2 else sine * total
 
 
 def _corrected(bias: float, skew: float, z: float) -> float:

@@ -156,7 +156,9 @@ class Exposure:
         if not self.by_repetitions:
             return "No secrets were planted, so exposure was not measured."
         said = "; ".join(
-            f"{count} times {found.text('.1f')}" if count != 1 else f"once {found.text('.1f')}"
+            ("once" if count == 1 else f"{count} times")
+            + (" at least" if found.value > self.most - 1e-9 else "")
+            + f" {found.text('.1f')}"
             for count, found in sorted(self.by_repetitions.items())
         )
         meaning = "gives them away" if self.verdict == "gives away" else "does not give them away"

@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 
 from cutaway.base.errors import UsageError
 from cutaway.base.seed import numpy_generator
-from cutaway.voice.bootstrap import DRAWS, LEVEL, Interval, from_draws, welch
+from cutaway.voice.bootstrap import DRAWS, LEVEL, Interval, from_draws
 from cutaway.voice.losses import Losses, PairLoss
+from cutaway.voice.student import welch
 
 LENGTH_FACTOR = 1.5
 """Answers whose numbers of tokens differ by more are not compared."""

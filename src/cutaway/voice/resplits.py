@@ -24,10 +24,11 @@ from numpy.typing import ArrayLike
 
 from cutaway.base.runs import RunFolder
 from cutaway.interop.conversations import Conversation
-from cutaway.voice.bootstrap import LEVEL, Interval, student_quantile
+from cutaway.voice.bootstrap import LEVEL, Interval
 from cutaway.voice.memorization import texts_of
 from cutaway.voice.piece import Block, Piece
 from cutaway.voice.split import split
+from cutaway.voice.student import student_quantile
 
 FEWEST_SPLITS = 3
 
