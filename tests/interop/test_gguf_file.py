@@ -6,6 +6,7 @@ import dataclasses
 import json
 import pydoc_data.topics
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import gguf
 import numpy as np
 import pytest
 import torch
-from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trainers
 from tokenizers import Tokenizer as RustTokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
@@ -209,13 +210,13 @@ def test_transformers_reads_the_same_model_and_tokenizer(made: dict[tuple[str, s
     ) == words.encode(ODD)
 
 
-@pytest.mark.parametrize("name", SHAPES)
-def test_llama_cpp_reads_the_same_tokens_and_says_the_same(made: dict[tuple[str, str], Path], name: str) -> None:
-    llama_cpp = pytest.importorskip("xllamacpp")
-    settings = llama_cpp.CommonParams()
-    settings.model.path = str(made[name, "f32"])
+def llama_cpp(file: Path) -> Callable[..., dict[str, Any]]:
+    """Open a file in llama.cpp itself and return a way to ask it."""
+    library = pytest.importorskip("xllamacpp")
+    settings = library.CommonParams()
+    settings.model.path = str(file)
     settings.n_ctx, settings.n_parallel, settings.cpuparams.n_threads, settings.warmup = 64, 1, 1, False
-    server = llama_cpp.Server(settings)
+    server = library.Server(settings)
 
     def asked(path: str, **body: Any) -> dict[str, Any]:
         request = urllib.request.Request(
@@ -224,6 +225,12 @@ def test_llama_cpp_reads_the_same_tokens_and_says_the_same(made: dict[tuple[str,
         with urllib.request.urlopen(request) as answer:
             return json.load(answer)
 
+    return asked
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_llama_cpp_reads_the_same_tokens_and_says_the_same(made: dict[tuple[str, str], Path], name: str) -> None:
+    asked = llama_cpp(made[name, "f32"])
     model, words = read_gguf(made[name, "f32"])
     assert asked("/tokenize", content=ODD, add_special=False)["tokens"] == words.encode(ODD)
     compared = 0
@@ -240,13 +247,13 @@ def test_llama_cpp_reads_the_same_tokens_and_says_the_same(made: dict[tuple[str,
     assert compared
 
 
-def llama3_words() -> BPETokenizer:
-    inner = RustTokenizer(models.BPE(ignore_merges=True))
-    cut = pre_tokenizers.Split(Regex(LLAMA3), "isolated")
-    inner.pre_tokenizer = pre_tokenizers.Sequence([cut, pre_tokenizers.ByteLevel(False, use_regex=False)])
+def words_cut(pre: str) -> BPETokenizer:
+    """Learn a tokenizer that cuts like Llama 3's or SmolLM's, with marks behind its tokens."""
+    is_llama = pre == "llama-bpe"
+    inner = RustTokenizer(models.BPE(ignore_merges=is_llama))
+    cut = pre_tokenizers.Split(Regex(LLAMA3), "isolated") if is_llama else pre_tokenizers.Digits(True)
+    inner.pre_tokenizer = pre_tokenizers.Sequence([cut, pre_tokenizers.ByteLevel(False, use_regex=not is_llama)])
     inner.decoder = decoders.ByteLevel()
-    from tokenizers import trainers
-
     inner.train_from_iterator(
         TEXTS, trainers.BpeTrainer(vocab_size=400, initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
     )
@@ -255,14 +262,20 @@ def llama3_words() -> BPETokenizer:
     return BPETokenizer(inner, bos="<|begin_of_text|>", eos="<|end_of_text|>")
 
 
-def test_a_tokenizer_like_llama_3s_keeps_its_marks_and_its_cut() -> None:
-    words = llama3_words()
+@pytest.mark.parametrize("pre", ["llama-bpe", "smollm"])
+def test_tokenizers_of_others_keep_their_marks_and_their_cut(pre: str, tmp_path: Path) -> None:
+    words = words_cut(pre)
     found = vocabulary(words, 410, "{{ bos_token }}{{ messages[0].content }}")
-    assert found.pre == "llama-bpe"
+    assert found.pre == pre
     assert found.add_bos
     assert found.types[400:] == [3, 3, 4, 3, 5, 5, 5, 5, 5, 5]
     text = ODD + "<mark>\r\n 12345<|end_of_text|>"
     assert tokenizer_of(found).encode(text) == words.encode(text)
+    model = build(dataclasses.replace(LLAMA, vocab_size=410, n_layers=1), seed=0)
+    write_gguf(tmp_path / "x.gguf", model, words, "q8_0")
+    asked = llama_cpp(tmp_path / "x.gguf")
+    told = asked("/tokenize", content=text, add_special=False, parse_special=True)["tokens"]
+    assert told == words.encode(text)
 
 
 def refused(model: Decoder, words: Any, folder: Path, **settings: Any) -> str:

@@ -93,7 +93,7 @@ def test_an_adapter_opens_in_peft_and_merged_in_transformers(tmp_path: Path) -> 
     assert settings["base_model_name_or_path"] == str(tmp_path / "base")
 
 
-@pytest.mark.parametrize("type", ["f32", "f16", "q8_0"])
+@pytest.mark.parametrize("type", ["f32", "q8_0"])
 def test_a_gguf_file_with_its_card(folder: Path, tmp_path: Path, type: str) -> None:
     done = export(folder, tmp_path / "out", "gguf", type, Facts("mine", base="hf:owner/base"))
     assert done.weights == tmp_path / "out" / f"mine.{type}.gguf"
@@ -219,5 +219,7 @@ def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert told["round_trip"]["off"] <= told["round_trip"]["bound"] == 0.05
     assert main(["voice", "export", str(folder), "--to", "hf", "--out", str(out)]) == 2
     assert "--force" in capsys.readouterr().err
+    assert main(["voice", "export", "me-1@200", "--to", "hf"]) == 2
+    assert "leave @200 out" in capsys.readouterr().err
     assert main(["voice", "export", str(folder), "--out", str(out), "--force"]) == 0
     assert "logits equal, greedy text equal" in capsys.readouterr().out

@@ -12,6 +12,7 @@ from cutaway.base.errors import RunError, UsageError
 from cutaway.base.runs import RunFolder, open_run
 from cutaway.cli.console import answer, answer_json, parse, screen
 from cutaway.cli.generate import check_exists
+from cutaway.cli.lens_model import split_checkpoint
 
 if TYPE_CHECKING:
     from cutaway.voice.export import Exported
@@ -41,6 +42,9 @@ class ExportArguments:
 def export_(argv: list[str]) -> None:
     """`cutaway voice export RUN --to FORM`."""
     asked = parse(ExportArguments, argv, "voice export", EXAMPLE)
+    name, step = split_checkpoint(asked.run)
+    if step is not None:
+        raise UsageError(f"an export is of the best weights, which are those of {name!r}; leave @{step} out")
     check_exists(asked.run)
     from cutaway.voice.export import check_type, export
 
