@@ -69,3 +69,17 @@ def make_compared(home: Path) -> Path:
         keep_answers(path, answers)
     note_answered(folder, "hf:small/base", "weights of foreign")
     return home
+
+
+def make_tunable(home: Path) -> Path:
+    """Make a lab with a small base and some pairs, as if they came from a folder of writing."""
+    import json
+
+    from tune.small import make_base
+    from tune.small import make_writing as make_pairs
+
+    make_base(home / "models" / "small", "llama", "bpe")
+    make_pairs(home / "voice", 6, 2)
+    (home / "voice" / "pieces.jsonl").write_text("")
+    (home / "voice" / "pairs.json").write_text(json.dumps({"train": 6, "held_out": 2}))
+    return home

@@ -1967,6 +1967,106 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/voice/tune": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Start
+         * @description Start a tuning: put its command into the queue.
+         */
+        post: operations["start_api_voice_tune_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/voice/tune/bases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Bases
+         * @description Return the models there are to begin with.
+         */
+        get: operations["bases_api_voice_tune_bases_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/voice/tune/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Check
+         * @description Say what is wrong with a filled form, before anything starts.
+         */
+        post: operations["check_api_voice_tune_check_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/voice/tune/form": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tune Form
+         * @description Return the settings of a tuning, as they suit the base, the method and the number of pairs.
+         */
+        get: operations["tune_form_api_voice_tune_form_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/voice/tune/look": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Look
+         * @description Return what a base would learn from a folder's pairs: examples with the tokens that count, and all lengths.
+         */
+        get: operations["look_api_voice_tune_look_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/voice/writing": {
         parameters: {
             query?: never;
@@ -2199,6 +2299,32 @@ export interface components {
             meaning: string;
             /** Size */
             size: number;
+        };
+        /**
+         * Base
+         * @description A model to begin with.
+         */
+        Base: {
+            /** Context Length */
+            context_length: number;
+            /** Is Tuned */
+            is_tuned: boolean;
+            /** Kind */
+            kind: string;
+            /** Name */
+            name: string;
+            /** Parameters */
+            parameters: number;
+            /** Tokenizer */
+            tokenizer: string;
+        };
+        /**
+         * Bases
+         * @description The models to begin with, runs first.
+         */
+        Bases: {
+            /** Bases */
+            bases: components["schemas"]["Base"][];
         };
         /**
          * BlindAnswer
@@ -3295,6 +3421,28 @@ export interface components {
         Log: {
             /** Text */
             text: string;
+        };
+        /**
+         * LookSaid
+         * @description The pairs as a base would read them.
+         */
+        LookSaid: {
+            /** Context */
+            context: number;
+            /** Examples */
+            examples: components["schemas"]["ShownExample"][];
+            /** Has Template */
+            has_template: boolean;
+            /** Held Out */
+            held_out: number[];
+            /** Learned */
+            learned: number[];
+            /** N Learned */
+            n_learned: number;
+            /** Problems */
+            problems: string[];
+            /** Too Long */
+            too_long: number;
         };
         /**
          * MatrixMeta
@@ -4497,6 +4645,16 @@ export interface components {
             rules: string[];
         };
         /**
+         * ShownExample
+         * @description A pair as the model reads it.
+         */
+        ShownExample: {
+            /** Name */
+            name: string;
+            /** Stretches */
+            stretches: components["schemas"]["Stretch"][];
+        };
+        /**
          * SideSaid
          * @description How far a model's answers are there.
          */
@@ -4809,6 +4967,16 @@ export interface components {
             update: number;
             /** Weight */
             weight: number;
+        };
+        /**
+         * Stretch
+         * @description A piece of an example.
+         */
+        Stretch: {
+            /** Is Learned */
+            is_learned: boolean;
+            /** Text */
+            text: string;
         };
         /**
          * SurpriseMeta
@@ -5361,6 +5529,58 @@ export interface components {
             kind: string;
             /** Message */
             message: string;
+        };
+        /**
+         * TuneAsked
+         * @description A tuning as far as it was filled in.
+         */
+        TuneAsked: {
+            /** Base */
+            base: string;
+            /**
+             * Method
+             * @default lora
+             * @enum {string}
+             */
+            method: "lora" | "full" | "lora4";
+            /**
+             * Name
+             * @default
+             */
+            name: string;
+            /**
+             * Values
+             * @default {}
+             */
+            values: {
+                [key: string]: string;
+            };
+            /** Writing */
+            writing: string;
+        };
+        /**
+         * TuneCheck
+         * @description What is wrong with a filled form, and what it amounts to.
+         */
+        TuneCheck: {
+            /** Command */
+            command: string;
+            /** Errors */
+            errors: {
+                [key: string]: string;
+            };
+            /** Name */
+            name: string;
+        };
+        /**
+         * TuneForm
+         * @description A tuning as a form.
+         */
+        TuneForm: {
+            /** Groups */
+            groups: components["schemas"]["FormGroup"][];
+            /** Main */
+            main: string[];
         };
         /**
          * TunedRun
@@ -10174,6 +10394,203 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Topics"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    start_api_voice_tune_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TuneAsked"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    bases_api_voice_tune_bases_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Bases"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    check_api_voice_tune_check_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TuneAsked"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TuneCheck"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    tune_form_api_voice_tune_form_get: {
+        parameters: {
+            query: {
+                writing: string;
+                base: string;
+                method?: "lora" | "full" | "lora4";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TuneForm"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    look_api_voice_tune_look_get: {
+        parameters: {
+            query: {
+                writing: string;
+                base: string;
+                context?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LookSaid"];
                 };
             };
             /** @description Bad Request */

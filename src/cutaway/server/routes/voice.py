@@ -9,11 +9,11 @@ from pydantic import BaseModel
 
 from cutaway.base.runs import RunFolder, list_runs
 from cutaway.server.lab import TheLab
-from cutaway.server.routes import voice_compare, voice_pairs, voice_writing
+from cutaway.server.routes import voice_compare, voice_pairs, voice_tune, voice_writing
 from cutaway.server.voice_folders import Writing, describe, find_writings
 
 router = APIRouter()
-for part in (voice_writing, voice_pairs, voice_compare):
+for part in (voice_writing, voice_pairs, voice_tune, voice_compare):
     router.include_router(part.router)
 
 
