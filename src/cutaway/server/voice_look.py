@@ -61,7 +61,7 @@ def _look(train: Stamp, held_out: Stamp | None, _: Stamp, base: str, context: in
     problems: list[str] = []
     sides: list[list[tuple[str, list[tuple[str, bool]], int, int]]] = []
     for file in (train, held_out):
-        found = []
+        found: list[tuple[str, list[tuple[str, bool]], int, int]] = []
         for number, one in enumerate(conversations(Path(file[0])) if file else (), 1):
             name = f"{one.about.get('source') or 'pair'}, {one.about.get('tier') or 'pair'} {number}"
             try:
