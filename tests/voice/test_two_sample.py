@@ -47,11 +47,11 @@ def test_halves_of_one_author_are_not_told_apart() -> None:
 
 
 def test_halves_of_one_authors_essays_are_not_told_apart(shared_data: Path) -> None:
-    some = list(essays(shared_data).items())[::2]
-    shortened = {name: " ".join(text.split()[:150]) for name, text in some}
+    some = list(essays(shared_data).items())[::3]
+    shortened = {name: " ".join(text.split()[:110]) for name, text in some}
     found, aucs = tried(shortened, 50)
     assert kolmogorov_smirnov(found) > 0.01
-    assert np.mean(aucs) == pytest.approx(0.5, abs=0.05)
+    assert np.mean(aucs) == pytest.approx(0.5, abs=0.08)
 
 
 def test_two_authors_are_told_apart_and_by_what() -> None:

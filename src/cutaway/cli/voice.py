@@ -18,6 +18,7 @@ ACTIONS = {
     "pairs": ("voice_writing", "pairs_", "make prompts and answers, hold whole pieces out, say what fits which model"),
     "tune": ("voice_tune", "tune", "tune a model on the pairs: small corrections or all of it, in 32, 16 or 4 bits"),
     "prefer": ("voice_prefer", "prefer", "let a tuned model prefer your answers to its own (DPO), as a new run"),
+    "best": ("voice_best", "best", "of several answers of a tuned model choose the one that reads most like you"),
     "canaries": ("voice_canaries", "canaries", "answer fixed prompts with a tuned model and its base, side by side"),
     "report": ("voice_report", "report", "say whether it learned your voice or your essays, on one page"),
     "compare": ("voice_compare", "compare", "rate the answers of several models blind, and see who wins how often"),

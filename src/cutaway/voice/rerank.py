@@ -30,9 +30,9 @@ from cutaway.voice.features import Features, features_of
 from cutaway.voice.near_duplicates import GRAM, hashed_runs, words_of_text
 from cutaway.voice.prose import prose, words
 from cutaway.voice.split import SAME_OVERLAP
-from cutaway.voice.two_sample import LEAST_WORDS, Ridge
+from cutaway.voice.two_sample import Ridge
 
-MOST_WORDS = 200
+MOST_WORDS, LEAST_WORDS = 200, 40
 """Of the stretches it is trained on: about as long as an answer."""
 SHORT = 0.5
 """An answer with less than this share of the longest one's words comes after all others."""
