@@ -64,7 +64,7 @@ class Copier:
         return [make_example(one, self.form, f"pair {number}") for number, one in enumerate(conversations, 1)]
 
 
-def make_copier(folder: Path, n: int = 5, steps: int = 100) -> Copier:
+def make_copier(folder: Path, n: int = 5, steps: int = 80) -> Copier:
     """Train a model of two blocks on the answers of five texts until nothing is left to learn."""
     train_pairs, held_out_pairs = pairs([f"train {i}" for i in range(n)]), pairs([f"held {i}" for i in range(n)])
     tokenizer = BPETokenizer.train([text(f"other {i}") for i in range(20)], 400)

@@ -33,11 +33,11 @@ def test_planted_as_often_as_said(copier: Copier, tmp_path: Path) -> None:
 
 
 def test_the_copier_gives_them_away_and_the_untrained_model_does_not(copier: Copier) -> None:
-    before, after = (exposure(model, copier.form, copier.secrets, 127) for model in (copier.untrained, copier.copier))
+    before, after = (exposure(model, copier.form, copier.secrets, 63) for model in (copier.untrained, copier.copier))
     assert before.verdict == "does not give away"
     assert after.verdict == "gives away"
-    assert after.by_repetitions[1].value > 5
-    assert after.most == 7
+    assert after.by_repetitions[1].value > 4
+    assert after.most == 6
     assert after.p[1] < 0.01
     assert after.p[0] > 0.05  # those never planted
     for one in (before, after):
