@@ -20,6 +20,7 @@ KINDS = {
     "microscope": "recording beside not recording and beside torchlens, explaining, verifying",
     "lab": "the web app: a training that is watched, memory, how soon it answers and draws",
     "lens": "activation patching beside transformer_lens",
+    "tune": "a step of LoRA and of full fine-tuning beside transformers + peft, losses, memory",
     "loss": "time to a loss: our default recipe beside a plain one",
 }
 EXAMPLE = "cutaway bench train --threads 1"
@@ -30,7 +31,7 @@ class BenchArguments:
     """Measure beside a peer, taking turns in one process, and print medians and their ratio."""
 
     kind: Annotated[str, tyro.conf.Positional]
-    """`train`, `generate`, `scratch`, `microscope`, `lab`, `lens` or `loss`."""
+    """`train`, `generate`, `scratch`, `microscope`, `lab`, `lens`, `tune` or `loss`."""
     quick: bool = False
     """Fewer rounds: a rough answer soon."""
     threads: int = 1
@@ -97,6 +98,13 @@ def main(argv: list[str]) -> int:
         from cutaway.bench.lens import run_lens_bench
 
         races, facts = run_lens_bench(arguments.quick, say)
+        result |= {"races": [race.as_dict() for race in races], "facts": [fact.as_dict() for fact in facts]}
+        text = f"{race_table(races)}\n\n{fact_table(facts)}"
+    elif arguments.kind == "tune":
+        from cutaway.bench.facts import fact_table
+        from cutaway.bench.tune import run_tune_bench
+
+        races, facts = run_tune_bench(arguments.quick, say)
         result |= {"races": [race.as_dict() for race in races], "facts": [fact.as_dict() for fact in facts]}
         text = f"{race_table(races)}\n\n{fact_table(facts)}"
     elif arguments.kind == "lab":
