@@ -113,6 +113,7 @@ def test_exports_are_listed(client: TestClient) -> None:
     (made,) = client.get("/api/voice/export", params={"run": "full-1"}).json()["made"]
     assert made["name"] == "gguf-q8_0"
     assert made["size_bytes"] > 10_000
+    assert made["said"].startswith("read back: logits off by")
     assert {one["problem"] for one in client.get("/api/voice/export", params={"run": "lora-1"}).json()["forms"]} == {""}
 
 

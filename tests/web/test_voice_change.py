@@ -109,6 +109,7 @@ def test_a_model_is_taken_along(browser: Any, address: str, home: Path, hand: Ha
         page.get_by_text(f"cutaway voice export full-1 --to gguf --type {kind}").wait_for()
         hand.use(page.get_by_role("button", name="Write it", exact=True))
         page.get_by_role("listitem").filter(has_text=f"gguf-{kind}").first.wait_for(timeout=60_000)
+        page.get_by_text("read back:").first.wait_for()
         page.get_by_role("button", name="Write it again").wait_for()
         assert (home / "full-1" / "export" / f"gguf-{kind}" / f"full-1.{kind}.gguf").is_file()
 

@@ -2841,6 +2841,8 @@ export interface components {
             name: string;
             /** Path */
             path: string;
+            /** Said */
+            said: string;
             /** Size Bytes */
             size_bytes: number;
         };

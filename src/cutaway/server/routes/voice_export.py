@@ -35,6 +35,8 @@ class ExportMade(BaseModel):
     size_bytes: int
     made: float
     """When, in seconds since 1970."""
+    said: str
+    """How it compared when it was read back, as its card says."""
 
 
 class Exports(BaseModel):
@@ -118,7 +120,13 @@ def made_by(run: RunFolder) -> list[ExportMade]:
     home = run.path / "export"
     folders = [path for path in home.iterdir() if not path.name.startswith(".")] if home.is_dir() else []
     found = [
-        ExportMade(name=path.name, path=str(path.absolute()), size_bytes=size_of(path), made=path.stat().st_mtime)
+        ExportMade(
+            name=path.name,
+            path=str(path.absolute()),
+            size_bytes=size_of(path),
+            made=path.stat().st_mtime,
+            said=card_line(path),
+        )
         for path in folders
     ]
     return sorted(found, key=lambda one: -one.made)
@@ -127,3 +135,12 @@ def made_by(run: RunFolder) -> list[ExportMade]:
 def size_of(path: Path) -> int:
     """Return the bytes of a folder's files."""
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+def card_line(path: Path) -> str:
+    """Return what an export's card says of reading it back; empty where it says nothing."""
+    try:
+        lines = (path / "README.md").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line for line in lines if line.startswith("read back:")), "")
