@@ -117,7 +117,7 @@ def test_the_same_model_gives_the_same_answers_and_all_are_kept(tmp_path: Path) 
 def test_what_is_kept_is_not_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = tmp_path / "canaries.jsonl"
     first = answer_all(speaker(tmp_path), PROMPTS[:1], SETTINGS, kept)
-    monkeypatch.setattr("cutaway.voice.answers.generate", lambda *_: pytest.fail("it was written again"))
+    monkeypatch.setattr("cutaway.generate.decode.generate", lambda *_: pytest.fail("it was written again"))
     renamed = [Prompt("mine", "new", PROMPTS[0].text, PROMPTS[0].max_tokens)]
     second = answer_all(speaker(tmp_path), renamed, SETTINGS, kept)
     assert [one.text for one in second] == [one.text for one in first]

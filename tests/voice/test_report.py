@@ -146,6 +146,8 @@ def test_the_page_says_what_report_json_says(made: Made, which: str) -> None:
     wanted = {"losses.base.bits_per_byte.value", "losses.bits_difference.low", "memorization.shares.8.observed.value",
               "extraction.exact.train.value", "membership.calibrated.auc.value"}  # fmt: skip
     assert {path for path in wanted if at(data, path) is not None} <= there
+    for side, name in (("base", "base"), ("tuned", "tuned")):
+        assert re.search(rf'data-path="losses.{side}.bits_per_byte.value">[^<]+</data> {name}', page)
     for sentence in ("verdict", "losses", "gap", "forgetting", "memorization", "extraction", "style", "two_sample"):
         assert escape(data[sentence]["sentence"]) in page, sentence
 
