@@ -11,7 +11,8 @@
 
 Pieces that come within `BATCH_SECONDS` travel together, so the faster a model writes, the less each token costs the server.
 What goes wrong before the first piece is the answer's own error, with its status; later it is handed to `encode_error`.
-A few works go on at once; the others wait in the order they came, and when too many wait, the next is refused.
+A few works go on at once; the others wait, fairly to each person (`fair_queue.py`), and when too many wait, the next is
+refused. Who waits can be told how many are before.
 """
 
 from __future__ import annotations
@@ -28,22 +29,22 @@ from fastapi import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from cutaway.base.errors import CutawayError
+from cutaway.server.fair_queue import BusyError, FairQueue
 from cutaway.server.turns import Turns
+
+__all__ = ["BusyError", "Reading", "Streams", "Writer", "event"]
 
 BATCH_SECONDS = 0.015
 """A client gets what came within this time at once; the first piece goes out at once."""
 AT_ONCE = 4
 """Works that go on side by side: as many models as the Generate screen shows."""
-WAITING = 32
+WAITING = 200
+WAITING_EACH = 32
+"""Of one person: two programs may ask for many texts."""
 LOOK_SECONDS = 0.2
 """So often one looks whether a client that waits for its first piece is still there."""
 
 Work = Callable[["Writer"], Any]
-
-
-class BusyError(CutawayError):
-    """Too many wait already."""
 
 
 class Writer:
@@ -52,6 +53,8 @@ class Writer:
     def __init__(self) -> None:
         self.is_wanted = True
         """Whether anybody still reads."""
+        self.ahead = 0
+        """How many works are before this one in the queue; 0 once it goes on."""
         self._pieces: deque[Any] = deque()
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
@@ -88,14 +91,14 @@ class Writer:
 class Reading:
     """The end of a stream that the server reads from: batches of pieces, until the work is done."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer, give_up: Callable[[Writer], None]) -> None:
         self.writer = writer
+        self._give_up = give_up
 
     def stop(self) -> None:
-        """Nobody reads any more: the work ends at its next step."""
+        """Nobody reads any more: the work ends at its next step, or never begins."""
         self.writer.is_wanted = False
-        if self.writer._future is not None:
-            self.writer._future.cancel()
+        self._give_up(self.writer)
 
     @property
     def is_done(self) -> bool:
@@ -117,6 +120,16 @@ class Reading:
             if request is not None and await request.is_disconnected():
                 self.stop()
                 return False
+
+    async def places(self) -> AsyncIterator[int]:
+        """Yield how many are before this work whenever it changes, until it says or raises something."""
+        told = -1
+        while not self.writer._news.is_set():
+            if self.writer.ahead != told:
+                told = self.writer.ahead
+                yield told
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.writer._news.wait(), LOOK_SECONDS)
 
     async def batches(self) -> AsyncIterator[list[Any]]:
         """Yield what has come, at most every `BATCH_SECONDS`.
@@ -168,30 +181,55 @@ class Reading:
 
 
 class Streams:
-    """Works that go on, and those that wait."""
+    """Works that go on, and those that wait.
 
-    def __init__(self, at_once: int = AT_ONCE, waiting: int = WAITING) -> None:
-        self._at_once, self._most = at_once, at_once + waiting
+    Args:
+        at_once: works that go on side by side.
+        waiting: that may wait.
+        waiting_each: of one person.
+    """
+
+    def __init__(self, at_once: int = AT_ONCE, waiting: int = WAITING, waiting_each: int = WAITING_EACH) -> None:
+        self._at_once = at_once
         self._pool = ThreadPoolExecutor(at_once, "writing")
-        self._writers: set[Writer] = set()
-        self._guard = threading.Lock()
+        self._running: set[Writer] = set()
+        self._queue: FairQueue[tuple[Work, Writer]] = FairQueue(waiting, waiting_each)
+        self._guard = threading.RLock()
+        self._is_closed = False
 
-    def start(self, work: Work) -> Reading:
+    def start(self, work: Work, who: str = "") -> Reading:
         """Begin some work, or queue it.
+
+        Args:
+            who: whose work it is; people get their turns one after the other.
 
         Raises:
             BusyError: too many wait already.
         """
         writer = Writer()
         with self._guard:
-            if len(self._writers) >= self._most:
-                raise BusyError(
-                    f"{self._at_once} texts are being written and {self._most - self._at_once} wait; try again soon"
-                )
-            self._writers.add(writer)
+            self._queue.add((work, writer), who)
+            self._begin_next()
+        return Reading(writer, self._give_up)
+
+    def _begin_next(self) -> None:
+        """Begin as many works as may go on, and tell the others their places; to be called while holding the guard."""
+        while len(self._running) < self._at_once and not self._is_closed and (following := self._queue.take()):
+            work, writer = following
+            self._running.add(writer)
+            writer.ahead = 0
             writer._future = self._pool.submit(work, writer)
-        writer._future.add_done_callback(lambda _: self._end(writer))
-        return Reading(writer)
+            writer._future.add_done_callback(lambda _, writer=writer: self._end(writer))  # type: ignore[misc]
+        for place, (_, writer) in enumerate(self._queue.places(), 1):
+            writer.ahead = place
+
+    def _give_up(self, writer: Writer) -> None:
+        """Take a work whose client left out of the queue."""
+        with self._guard:
+            waiting = next((one for one in self._queue.places() if one[1] is writer), None)
+            if waiting is not None:
+                self._queue.remove(waiting)
+                self._begin_next()
 
     async def answer(
         self,
@@ -200,23 +238,31 @@ class Streams:
         encode: Callable[[Sequence[Any]], bytes],
         encode_error: Callable[[Exception], bytes] | None = None,
         at_end: bytes = b"",
+        who: str = "",
+        encode_place: Callable[[int], bytes] | None = None,
     ) -> Response:
         """Return the answer that streams what the work writes, as server-sent events or whatever `encode` makes of it.
 
         Args:
             encode_error: what to send for something that went wrong after the first piece; left out, the stream breaks.
             at_end: sent when the work ended well.
+            who: whose work it is.
+            encode_place: what to send for a place in the queue, as often as it changes. With it the answer begins at once,
+                so what goes wrong before the first piece is handed to `encode_error` too.
 
         Raises:
             BusyError: too many wait already.
             whatever the work raised before its first piece.
         """
-        reading = self.start(work)
-        if not await reading.first(request):
+        reading = self.start(work, who)
+        if encode_place is None and not await reading.first(request):
             return Response(status_code=204)  # nobody is there to read it
 
         async def body() -> AsyncIterator[bytes]:
             try:
+                if encode_place is not None:
+                    async for ahead in reading.places():
+                        yield encode_place(ahead)
                 async for batch in reading.batches():
                     yield encode(batch)
             except Exception as error:
@@ -232,18 +278,29 @@ class Streams:
     def close(self) -> None:
         """End all work."""
         with self._guard:
-            for writer in self._writers:
+            self._is_closed = True
+            for writer in self._running:
                 writer.is_wanted = False
+            for waiting in self._queue.places():
+                self._queue.remove(waiting)
+                waiting[1].is_wanted = False
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     @property
     def n_running(self) -> int:
         """How many go on or wait."""
-        return len(self._writers)
+        with self._guard:
+            return len(self._running) + len(self._queue)
+
+    @property
+    def n_waiting(self) -> int:
+        """How many wait."""
+        return len(self._queue)
 
     def _end(self, writer: Writer) -> None:
         with self._guard:
-            self._writers.discard(writer)
+            self._running.discard(writer)
+            self._begin_next()
         writer._end()
 
 
