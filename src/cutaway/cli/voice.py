@@ -26,6 +26,7 @@ ACTIONS = {
     "resplit": ("voice_memory", "resplit", "train again with other texts held out, for intervals that mean something"),
     "plant": ("voice_memory", "plant", "put random secrets among the pairs, to see later what a model gives away"),
     "export": ("voice_export", "export_", "write a model for other programs: hf, adapter or gguf, with its card"),
+    "serve": ("voice_serve", "serve_", "let other people ask your models, in turn, on a page with nothing else"),
 }
 """By name: the module of this package, its function, and what it does."""
 USAGE = """\

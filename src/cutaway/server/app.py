@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from cutaway.base.errors import CutawayError, RunError, TraceError, UsageError
 from cutaway.server.lab import Lab
 from cutaway.server.routes import (
+    chat,
     completions,
     frame,
     generate,
@@ -56,6 +57,7 @@ def create_app(lab: Lab, access: Access | None = None) -> FastAPI:
     app.state.lab = lab
     app.state.access = access or Access()
     for routes in (
+        chat,
         frame,
         home,
         login,
@@ -80,7 +82,9 @@ def create_app(lab: Lab, access: Access | None = None) -> FastAPI:
     app.add_api_route("/api/{path:path}", nothing_here, methods=["GET", "POST", "DELETE"], include_in_schema=False)
     if APP_FILES.is_dir():
         app.mount("/assets", StaticFiles(directory=APP_FILES / "assets"))
-    app.add_api_route("/{path:path}", page, methods=["GET"], include_in_schema=False)
+    app.add_api_route(
+        "/{path:path}", page if lab.offered is None else visitors_page, methods=["GET"], include_in_schema=False
+    )
     return app
 
 
@@ -88,7 +92,8 @@ def create_app(lab: Lab, access: Access | None = None) -> FastAPI:
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """While the lab runs: look after the jobs that an earlier one left."""
     lab: Lab = app.state.lab
-    lab.jobs.start()
+    if lab.offered is None:  # else it only answers visitors
+        lab.jobs.start()
     yield
     lab.events.close()
     lab.streams.close()
@@ -133,7 +138,16 @@ def nothing_here(path: str) -> JSONResponse:
 
 def page(path: str) -> Response:
     """Return one of the app's files; every other address is a screen of the one page."""
-    if not (APP_FILES / "index.html").is_file():
+    return _file(path, "index.html")
+
+
+def visitors_page(path: str) -> Response:
+    """Return the page of a lab that only answers visitors."""
+    return _file(path, "chat.html")
+
+
+def _file(path: str, otherwise: str) -> Response:
+    if not (APP_FILES / otherwise).is_file():
         return PlainTextResponse(f"{NOT_BUILT}\n", 503)
-    ours = {file.name for file in APP_FILES.iterdir() if file.is_file()}
-    return FileResponse(APP_FILES / (path if path in ours else "index.html"))
+    ours = {file.name for file in APP_FILES.iterdir() if file.is_file() and file.suffix != ".html"}
+    return FileResponse(APP_FILES / (path if path in ours else otherwise))

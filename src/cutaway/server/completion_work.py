@@ -71,6 +71,7 @@ def plan_chat(asked: ChatAsked, opened: Opened) -> Plan:
         CutawayError: something in it cannot be done.
     """
     from cutaway.generate.decode import prompt_ids
+    from cutaway.text.tokenizer import encode_marked
 
     asked.check_others()
     chat = chat_text(opened.folder, [message.plain() for message in asked.messages])

@@ -8,6 +8,7 @@ of equal size). The queue is bounded, for all and for each person, so it takes b
 
 from __future__ import annotations
 
+import math
 from bisect import insort
 from collections import Counter
 from dataclasses import dataclass, field
@@ -91,4 +92,5 @@ class FairQueue(Generic[Item]):
         if not self._n_of[gone.who]:
             del self._n_of[gone.who]
         # rounds that are over say nothing any more, so nothing grows for ever
-        self._last_round = {who: turn for who, turn in self._last_round.items() if turn >= self._round}
+        is_wanted = self._round if self._waiting else math.inf
+        self._last_round = {who: turn for who, turn in self._last_round.items() if turn >= is_wanted}

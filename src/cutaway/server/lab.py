@@ -39,6 +39,9 @@ class Lab:
     given_models: Sequence[Path] = ()
     """Model folders elsewhere on this machine, as whoever started the lab named them."""
 
+    offered: Sequence[str] | None = None
+    """Where the lab only answers visitors: the models they may ask."""
+
     @cached_property
     def columns(self) -> ColumnCache:
         """What the runs have measured, as far as it was read."""

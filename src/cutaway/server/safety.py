@@ -44,6 +44,8 @@ HEADERS = {
 UPLOADS = "/api/uploads/"
 PROGRAMS = "/v1/"
 """Where programs ask, in OpenAI's form; they give the password as a key."""
+FOR_GUESTS = ("/api/chat", "/api/login", "/api/logout")
+"""What visitors may ask of a lab that only answers them."""
 OPEN_TO_ALL = frozenset({"/api/login"})
 """What may be asked before logging in, besides the app's own files."""
 
@@ -58,6 +60,8 @@ class Access:
     """Only this machine can reach it."""
     names: frozenset[str] = field(default_factory=frozenset)
     """Host names it goes by besides, in lower case."""
+    is_guest: bool = False
+    """Whether whoever comes may only ask models, and nothing else of the lab answers."""
 
     def knows_host(self, host: str) -> bool:
         """Whether a Host header names this lab; a number is always ours, for no foreign name leads to a number."""
@@ -143,6 +147,8 @@ class Guard:
             return 421, f"this lab does not go by the name {host!r}; open it at the address it printed"
         if not path.startswith(("/api", PROGRAMS)):
             return None
+        if self.access.is_guest and path.startswith("/api") and not path.startswith(FOR_GUESTS):
+            return 403, "this lab only answers questions to its models"
         if not is_own_page(host, headers):
             return 403, "this was asked by a page that is not the lab's own; nothing was done"
         sessions = self.access.sessions

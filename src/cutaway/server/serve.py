@@ -54,6 +54,8 @@ class Place:
     password: str = ""
     models: tuple[Path, ...] = ()
     """Model folders elsewhere."""
+    offered: tuple[str, ...] = ()
+    """Only answers visitors: the models they may ask. Empty: the whole lab."""
 
 
 def serve(place: Place, say: Callable[[str], None], when_ready: Callable[[str], None]) -> Lab:
@@ -69,19 +71,22 @@ def serve(place: Place, say: Callable[[str], None], when_ready: Callable[[str], 
     """
     check_home(place.home)
     named_folders(place.home, place.models)
-    if not is_loopback(place.host) and not place.password:
+    if not is_loopback(place.host) and not place.password and not place.offered:
         raise UsageError(f"a lab at {place.host} can be reached by other machines and needs a password")
-    with held(place.home) as lock, listening(place, say) as listener:
+    holding = contextlib.nullcontext() if place.offered else held(place.home)  # visitors change nothing in the folder
+    with holding as lock, listening(place, say) as listener:
         port = listener.getsockname()[1]
         address = f"http://{shown_host(place.host)}:{port}"
-        write_lock(lock, address)
+        if lock:
+            write_lock(lock, address)
         if not (APP_FILES / "index.html").is_file():
             say(NOT_BUILT)
         sessions = (
             Sessions(place.password, f"cutaway_{port}", place.home / LOGS / "sessions.json") if place.password else None
         )
-        access = Access(sessions, is_loopback(place.host), frozenset(name.lower() for name in place.names))
-        lab = Lab(place.home, begins_itself=True, given_models=place.models)
+        names = frozenset(name.lower() for name in place.names)
+        access = Access(sessions, is_loopback(place.host), names, is_guest=bool(place.offered))
+        lab = Lab(place.home, begins_itself=True, given_models=place.models, offered=place.offered or None)
         app = protected(create_app(lab, access), access)
         config = uvicorn.Config(
             app, log_level="warning", timeout_graceful_shutdown=1, ws="none", server_header=False, date_header=False

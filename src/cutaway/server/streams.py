@@ -218,7 +218,11 @@ class Streams:
             work, writer = following
             self._running.add(writer)
             writer.ahead = 0
-            writer._future = self._pool.submit(work, writer)
+            try:
+                writer._future = self._pool.submit(work, writer)
+            except RuntimeError:  # Python is shutting down
+                self._running.discard(writer)
+                return
             writer._future.add_done_callback(lambda _, writer=writer: self._end(writer))  # type: ignore[misc]
         for place, (_, writer) in enumerate(self._queue.places(), 1):
             writer.ahead = place

@@ -24,6 +24,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/chat": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Chat
+         * @description Return who can be asked.
+         */
+        get: operations["chat_api_chat_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/chat/answer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Answer
+         * @description Answer the last message, telling the place in line, then the text as it comes (events).
+         */
+        post: operations["answer_api_chat_answer_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/check": {
         parameters: {
             query?: never;
@@ -2470,6 +2510,112 @@ export interface components {
             ][];
         };
         /**
+         * ChatEnd
+         * @description Told last.
+         */
+        ChatEnd: {
+            /**
+             * Event
+             * @default end
+             * @constant
+             */
+            event: "end";
+            /**
+             * Reason
+             * @enum {string}
+             */
+            reason: "stop" | "length";
+            /** Seconds */
+            seconds: number;
+            /** Tokens */
+            tokens: number;
+        };
+        /**
+         * ChatEvents
+         * @description What is told, one after the other (for the schema).
+         */
+        ChatEvents: {
+            /** Events */
+            events: (components["schemas"]["ChatPlace"] | components["schemas"]["ChatPiece"] | components["schemas"]["ChatEnd"] | components["schemas"]["ChatTrouble"])[];
+        };
+        /**
+         * ChatFrame
+         * @description What the page of questions needs to know.
+         */
+        ChatFrame: {
+            /** Is Guest */
+            is_guest: boolean;
+            /** Models */
+            models: components["schemas"]["ChatModel"][];
+            /** N Waiting */
+            n_waiting: number;
+        };
+        /**
+         * ChatModel
+         * @description A model that can be asked.
+         */
+        ChatModel: {
+            /** About */
+            about: string;
+            /** Name */
+            name: string;
+        };
+        /**
+         * ChatPiece
+         * @description Told as it is written.
+         */
+        ChatPiece: {
+            /**
+             * Event
+             * @default text
+             * @constant
+             */
+            event: "text";
+            /** Text */
+            text: string;
+        };
+        /**
+         * ChatPlace
+         * @description Told while the question waits, as often as it changes.
+         */
+        ChatPlace: {
+            /** Ahead */
+            ahead: number;
+            /**
+             * Event
+             * @default place
+             * @constant
+             */
+            event: "place";
+        };
+        /**
+         * ChatTrouble
+         * @description Told last where it could not be answered.
+         */
+        ChatTrouble: {
+            /** Error */
+            error: string;
+            /**
+             * Event
+             * @default trouble
+             * @constant
+             */
+            event: "trouble";
+        };
+        /**
+         * ChatTurn
+         * @description One message.
+         */
+        ChatTurn: {
+            /** Content */
+            content: string;
+            /**
+             * Role
+             * @enum {string}
+             */
+            role: "system" | "user" | "assistant";
+        };
+        /**
          * Check
          * @description What is wrong with a filled form, and what it amounts to.
          */
@@ -4239,6 +4385,30 @@ export interface components {
             source: string;
             /** Text */
             text: string;
+        };
+        /**
+         * Question
+         * @description A conversation whose last message is to be answered.
+         */
+        Question: {
+            /** Max Tokens */
+            max_tokens?: number | null;
+            /** Messages */
+            messages: components["schemas"]["ChatTurn"][];
+            /** Model */
+            model: string;
+            /**
+             * Person
+             * @default
+             */
+            person: string;
+            /** Seed */
+            seed?: number | null;
+            /**
+             * Temperature
+             * @default 0.8
+             */
+            temperature: number;
         };
         /**
          * ReasonNode
@@ -6078,6 +6248,77 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    chat_api_chat_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChatFrame"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    answer_api_chat_answer_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Question"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChatEvents"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
         };

@@ -20,6 +20,7 @@ from cutaway.server.completion_work import Encoder, Plan, plan_chat, plan_text, 
 from cutaway.server.lab import Lab, TheLab
 from cutaway.server.model_places import ModelFacts
 from cutaway.server.models import Opened
+from cutaway.server.routes.chat import check_offered, person
 from cutaway.server.streams import Writer
 
 DONE = b"data: [DONE]\n\n"
@@ -50,7 +51,10 @@ router = APIRouter(prefix="/v1", route_class=TheirRoute, include_in_schema=False
 @router.get("/models")
 def models(lab: TheLab) -> dict[str, Any]:
     """Return the models that can be opened."""
-    return {"object": "list", "data": [model_told(facts) for facts in lab.models.list() if not facts.problem]}
+    there = [
+        facts for facts in lab.models.list() if not facts.problem and (lab.offered is None or facts.name in lab.offered)
+    ]
+    return {"object": "list", "data": [model_told(facts) for facts in there]}
 
 
 @router.get("/models/{name:path}")
@@ -100,8 +104,10 @@ async def answer(
 
     if asked.stream:
         encoder = Encoder(shape, n_texts * asked.n_samples)
-        return await lab.streams.answer(request, work, encoder, lambda error: sent(error_of(error)[1]), DONE)
-    result = await lab.streams.start(work).all(request)
+        return await lab.streams.answer(
+            request, work, encoder, lambda error: sent(error_of(error)[1]), DONE, person(request)
+        )
+    result = await lab.streams.start(work, person(request)).all(request)
     if result is None:
         return Response(status_code=204)  # nobody is there to read it
     return JSONResponse(shape.whole(*result))
@@ -113,6 +119,7 @@ def found(lab: Lab, name: str) -> ModelFacts:
     Raises:
         RunError: there is none of this name, or its name cannot be one.
     """
+    check_offered(lab, name)
     try:
         return lab.models.facts(name)
     except UsageError as error:

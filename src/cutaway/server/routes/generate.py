@@ -18,6 +18,7 @@ from cutaway.base.errors import UsageError
 from cutaway.generate.config import SamplingConfig
 from cutaway.server.lab import TheLab
 from cutaway.server.models import Opened
+from cutaway.server.routes.chat import person
 from cutaway.server.streams import Writer, event
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ async def write(lab: TheLab, request: Request, asked: TextAsked) -> Response:
     def trouble(error: Exception) -> bytes:
         return event(WriteTrouble(error=" ".join(str(error).split())).model_dump_json())
 
-    return await lab.streams.answer(request, work, told, trouble)
+    return await lab.streams.answer(request, work, told, trouble, who=person(request))
 
 
 def check_tokens(opened: Opened, tokens: Sequence[int]) -> None:
