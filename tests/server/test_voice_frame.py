@@ -10,8 +10,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from cutaway.base.errors import CutawayError, DataError
+from cutaway.base.runs import RunFolder
 from cutaway.server.app import create_app
 from cutaway.server.lab import Lab
+from cutaway.server.routes.voice import tuned_run
 from cutaway.server.safety import Access
 from cutaway.server.voice_folders import find_writing, place_of
 
@@ -45,6 +47,18 @@ def test_folders_and_runs_are_found(tmp_path: Path) -> None:
         {"name": "tuned", "base": "models/gpt2", "method": "full", "writing": "/somewhere/voice", "status": "stopped"}
     ]
     assert said["is_local"]
+
+
+def test_a_base_of_the_lab_goes_by_its_name(tmp_path: Path) -> None:
+    for number, (base, expected) in enumerate(
+        [(f"{tmp_path}/models/gpt2", "models/gpt2"), ("/elsewhere/gpt2", "/elsewhere/gpt2"), ("hf:a/b", "hf:a/b")]
+    ):
+        run = RunFolder(tmp_path / f"tuned-{number}")
+        run.path.mkdir()
+        run.recipe_file.write_text(f'[tune]\nbase = "{base}"\n')
+        found = tuned_run(run)
+        assert found is not None
+        assert found.base == expected
 
 
 def test_a_lab_open_to_others_says_so(tmp_path: Path) -> None:

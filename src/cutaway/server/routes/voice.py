@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tomllib
+from pathlib import Path
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from cutaway.base.runs import RunFolder, list_runs
 from cutaway.server.lab import TheLab
+from cutaway.server.model_places import FOLDER
 from cutaway.server.routes import voice_compare, voice_pairs, voice_tune, voice_writing
 from cutaway.server.voice_folders import Writing, describe, find_writings
 
@@ -54,6 +56,13 @@ def voice(lab: TheLab, request: Request) -> VoiceFrame:
     )
 
 
+def as_the_lab_says(base: str, home: Path) -> str:
+    """Return a base by the lab's own name where it is one of its models: `models/gpt2`, not the path."""
+    folder = Path(base)
+    is_ours = folder.is_absolute() and folder.parent.resolve() == (home / FOLDER).resolve()
+    return f"{FOLDER}/{folder.name}" if is_ours else base
+
+
 def tuned_run(run: RunFolder) -> TunedRun | None:
     """Return what a run was tuned from; None where it was trained from nothing."""
     try:
@@ -66,7 +75,7 @@ def tuned_run(run: RunFolder) -> TunedRun | None:
     source = str(recipe.get("data", {}).get("source", ""))
     return TunedRun(
         name=run.name,
-        base=str(tune.get("base", "")),
+        base=as_the_lab_says(str(tune.get("base", "")), run.path.parent),
         method=str(tune.get("method", "lora")),
         writing=source.rpartition("/")[0],
         status=run.status(),
