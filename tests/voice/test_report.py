@@ -15,8 +15,9 @@ import pytest
 from voice.copier import pairs, text
 from voice.reports import SETTINGS, Made, make_reports
 
-from cutaway.base.errors import DataError
+from cutaway.base.errors import DataError, UsageError
 from cutaway.interop.conversations import write_conversations
+from cutaway.text.bpe import BPETokenizer
 from cutaway.voice.learned import both_sides, learned
 from cutaway.voice.report import collect
 from cutaway.voice.report_page import report_page
@@ -86,6 +87,12 @@ def test_held_out_pieces_are_never_in_the_training_text(made: Made, tmp_path: Pa
     found = learned(tmp_path)
     assert (found.title("c"), found.title("a"), list(found.held_out_texts)) == ("See", "a", ["c"])
     assert found.held_out_texts["c"] == text("c")
+
+
+def test_another_base_is_refused(made: Made) -> None:
+    other = dataclasses.replace(made.base, name="other", tokenizer=BPETokenizer.train([text("other")], 300))
+    with pytest.raises(UsageError, match="'other' cuts text into other tokens"):
+        collect(other, made.tuned, made.writing, made.answers["base"], made.answers["me"], settings=SETTINGS)
 
 
 def test_prompts_of_held_out_pieces_in_turn_whole_first(made: Made) -> None:

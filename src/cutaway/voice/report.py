@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cutaway.base.errors import UsageError
 from cutaway.interop.conversations import Conversation
 from cutaway.tune.chat_form import chat_form
 from cutaway.tune.examples import Example, make_examples
@@ -36,6 +37,7 @@ from cutaway.voice.verdict import Evidence, Verdict, verdict
 
 TEMPERATURES, PROMPTS_TRIED = (0.3, 0.6, 0.8, 1.0, 1.2, 1.5), 3
 """Tried, and how many prompts at each."""
+COMPARED_CHARACTERS = 5000
 PARAGRAPHS = 3
 PARAGRAPH_TOKENS = (20, 400)
 """A paragraph shown has at least so many tokens; of a longer one the beginning is shown."""
@@ -154,10 +156,12 @@ def collect(
         progress: told what is being measured.
 
     Raises:
-        DataError: training and held-out writing are not apart, or no pair fits the model.
+        DataError: no pair fits the model.
+        UsageError: the base cuts text into other tokens.
     """
     settings = settings or ReportSettings()
     seed = settings.seed
+    _check_same_tokens(base, tuned, writing)
     held, train = (_examples(tuned, side) for side in (writing.held_out, writing.sample(settings.train_pairs, seed)))
     progress("losses on held-out writing")
     before, after = (response_losses(one.model, one.tokenizer, held, seed) for one in (base, tuned))
@@ -214,6 +218,15 @@ def collect(
         _paragraphs(change, writing), copied, gone_on, members, exposed, counted, beat, told, base_told, profile,
         ranges[1], ranges[0], splits, shown, _sources(shown, writing), how_made(settings, len(train), answers),
     )  # fmt: skip
+
+
+def _check_same_tokens(base: Speaker, tuned: Speaker, writing: Learned) -> None:
+    text = "".join(writing.held_out_texts.values())[:COMPARED_CHARACTERS]
+    if base.tokenizer.encode(text) != tuned.tokenizer.encode(text):
+        raise UsageError(
+            f"{base.name!r} cuts text into other tokens than {tuned.name!r}, so it is not what that was tuned from; "
+            f"name the model it began with (--base)"
+        )
 
 
 def _examples(tuned: Speaker, conversations: Sequence[Conversation]) -> list[Example]:
