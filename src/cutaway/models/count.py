@@ -158,6 +158,15 @@ def count_activations(config: ModelConfig, batch_size: int, n_positions: int, dt
     return batch_size * T * (config.n_layers * block + shape.n_outer_norms * norm + config.known_vocab_size)
 
 
+def block_matrices(config: ModelConfig) -> dict[str, tuple[int, int]]:
+    """Return the shapes (outputs, inputs) of one block's matrices, by the names of their layers."""
+    C, shape = config.d_model, _shape(config)
+    mlp = {"gate_proj": (shape.F, C), "up_proj": (shape.F, C), "down_proj": (C, shape.F)}
+    if shape.n_mlp_matrices == 2:
+        del mlp["gate_proj"]
+    return {"q_proj": (shape.q, C), "k_proj": (shape.kv, C), "v_proj": (shape.kv, C), "o_proj": (C, shape.q), **mlp}
+
+
 PATTERN_KEPT_UP_TO = {"float32": 128, "bfloat16": 512}
 """Longest texts whose patterns are kept: `OPEN_UP_TO` of nn/attention.py, which imports torch."""
 
