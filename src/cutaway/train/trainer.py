@@ -244,6 +244,7 @@ class Trainer:
             layers["layer_grad_norms"] = self._record("gradients", grads, parameters)
         if config.clip_norm and norm > config.clip_norm:
             torch._foreach_mul_(grads, config.clip_norm / norm)
+        del grads  # else the gradients would stay beside the copies below
         rows = [touched_rows(p) for p in parameters] if wants_layers else []
         before = [values_at(p, at).clone() for p, at in zip(parameters, rows, strict=False)]
         scale = set_rates(self.optimizers, step, self.total_steps, config)
@@ -251,7 +252,9 @@ class Trainer:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         if wants_layers:
-            moved = [values_at(p, at) - old for p, at, old in zip(parameters, rows, before, strict=True)]
+            moved = [
+                torch.sub(values_at(p, at), old, out=old) for p, at, old in zip(parameters, rows, before, strict=True)
+            ]
             layers["layer_update_norms"] = self._record("updates", moved, parameters)
         self.state.step += 1
         self.state.tokens += config.batch_size * self.objective.tokens_per_sequence

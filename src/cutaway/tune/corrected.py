@@ -12,12 +12,16 @@ adapter are added to those of W by the same kernel. W itself gets no gradient: i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+
+Matrix = Tensor | Callable[[], Tensor]
+"""W, or what makes it: of a matrix kept in few bits no copy in floats stays."""
 
 
 def pays(n_rows: int, n_inputs: int, n_outputs: int) -> bool:
@@ -31,6 +35,13 @@ def product_dtype(x: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
 
 
+def corrected(W: Matrix, A: Tensor, B: Tensor, scale: float) -> Float[Tensor, "O I"]:
+    """Return W + scale B A."""
+    if isinstance(W, Tensor):
+        return torch.addmm(W, B, A, alpha=scale)
+    return W().addmm_(B, A, alpha=scale)
+
+
 class CorrectedMatrix(torch.autograd.Function):
     """x (W + scale B A)^T + b."""
 
@@ -38,25 +49,25 @@ class CorrectedMatrix(torch.autograd.Function):
     def forward(
         ctx: Any,
         x: Float[Tensor, "*N I"],
-        W: Float[Tensor, "O I"],
+        W: Matrix,
         b: Float[Tensor, " O"] | None,
         A: Float[Tensor, "R I"],
         B: Float[Tensor, "O R"],
         scale: float,
     ) -> Float[Tensor, "*N O"]:
         """Return the output, keeping what came in."""
-        ctx.save_for_backward(x, W, A, B)
-        ctx.scale = scale
-        return F.linear(x, torch.addmm(W, B, A, alpha=scale), b)
+        ctx.save_for_backward(x, A, B)
+        ctx.W, ctx.scale = W, scale
+        return F.linear(x, corrected(W, A, B, scale), b)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients with respect to x, A and B."""
-        x, W, A, B = ctx.saved_tensors
+        x, A, B = ctx.saved_tensors
         g_NO, x_NI = gradient.flatten(0, -2), x.flatten(0, -2)
         dx = None
         if ctx.needs_input_grad[0]:
-            dx = (g_NO @ torch.addmm(W, B, A, alpha=ctx.scale)).view_as(x)
+            dx = (g_NO @ corrected(ctx.W, A, B, ctx.scale)).view_as(x)
         dA = (g_NO @ (B * ctx.scale)).mT @ x_NI
         dB = g_NO.mT @ (x_NI @ (A * ctx.scale).mT)
         return dx, None, None, dA, dB, None

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -127,6 +128,13 @@ class LoRANF4Linear(NF4Linear):
 
     def forward(self, x: Float[Tensor, "*N I"]) -> Float[Tensor, "*N O"]:
         """Return the layer's output, corrected."""
+        adapter, dtype = self.adapter, product_dtype(x)
+        is_plain = isinstance(adapter.dropout, nn.Identity) or not self.training
+        if is_plain and dtype is x.dtype is adapter.A.dtype and not is_listening():
+            n_rows = x.numel() // self.in_features
+            if dtype.itemsize >= 4 and pays(n_rows, self.in_features, self.out_features):
+                factors = (adapter.A, adapter.B, adapter.scale)
+                return CorrectedMatrix.apply(x, partial(self.floats, dtype), self.bias, *factors)
         y = super().forward(x)
         return (y + self.adapter(x)).to(y.dtype)
 
