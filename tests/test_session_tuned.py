@@ -30,7 +30,7 @@ from cutaway.tune.chat_form import chat_form
 from cutaway.tune.config import TuneConfig
 from cutaway.tune.examples import make_example
 from cutaway.tune.lora import lora_layers
-from cutaway.tune.sft import surprisals
+from cutaway.tune.sft import Answering, surprisals
 
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")  # theirs
 METHODS = ("lora", "full", "lora4")
@@ -273,3 +273,46 @@ def test_a_branch_with_nothing_changed_makes_the_same_numbers(place: Path, runs:
     other = dataclasses.replace(recipe, tune=dataclasses.replace(recipe.tune or TuneConfig(), rank=2))
     with pytest.raises(ConfigError, match=r"tune.rank is 2 but was 16"):
         workbench.train(other, runs=place / "runs")
+
+
+NO_MORE = (
+    "[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 9"
+)
+
+
+def test_out_of_memory_in_the_middle_keeps_the_run_and_proposes_less(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loss, calls = Answering.loss, []
+
+    def planted(self: Answering, model: torch.nn.Module, batch: Any) -> torch.Tensor:
+        calls.append(1)
+        if len(calls) > 3:
+            raise RuntimeError(NO_MORE)
+        return loss(self, model, batch)
+
+    monkeypatch.setattr(Answering, "loss", planted)
+    with pytest.raises(RunError) as caught:
+        workbench.train(recipe_of(place), name="run", runs=tmp_path)
+    message, run = str(caught.value), RunFolder(tmp_path / "run")
+    assert "\n" not in message
+    assert f"go on with `cutaway train {run.path} --from-step 2 --train.accumulate " in message
+    summary = run.summary()
+    assert summary is not None
+    assert (summary["status"], summary["reason"]) == ("failed", message)
+    monkeypatch.undo()
+    assert (workbench.resume(tmp_path / "run").summary() or {})["status"] == "finished"
+
+
+def test_what_does_not_fit_is_refused_before_the_base_is_loaded(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cutaway.session_memory.free_memory", lambda device: 200_000_000)
+    heard = Heard()
+    with monkeypatch.context() as context:
+        context.setattr("cutaway.session_tuned.open_base", lambda *any: pytest.fail("loaded"))
+        with pytest.raises(ConfigError, match=r"memory: about .* free .*too little: .*; or .* with --anyway"):
+            workbench.train(recipe_of(place), name="run", runs=tmp_path, watcher=heard)
+    assert not (tmp_path / "run").exists()
+    assert any(line.startswith("memory: about ") for line in heard.lines)
+    workbench.train(recipe_of(place, tune={"anyway": True}, steps=2), name="run", runs=tmp_path)

@@ -22,7 +22,7 @@ from cutaway.recipe import Recipe, StartConfig
 from cutaway.run_facts import checkpoint_steps, flatten, read_recipe
 
 FREE_TABLES = ("train", "generate")
-FREE_SETTINGS = ("model.dropout", "model.ngram_dropout", "prompt", "name")
+FREE_SETTINGS = ("model.dropout", "model.ngram_dropout", "tune.checkpointing", "tune.anyway", "prompt", "name")
 FIXED_SETTINGS = {
     "train.optimizer": "the checkpoint remembers what this optimizer had gathered",
     "train.seed": "it decides which text is held out, so the model would be measured on text it has learned",

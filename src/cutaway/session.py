@@ -21,7 +21,7 @@ import torch
 from cutaway.base.config import to_toml
 from cutaway.base.errors import CutawayError, RunError
 from cutaway.base.files import write_text
-from cutaway.base.memory import keep_freed_memory
+from cutaway.base.memory import is_out_of_memory, keep_freed_memory
 from cutaway.base.objective import Objective, Probe, Sample
 from cutaway.base.runs import RunFolder, create_run, timestamp
 from cutaway.branch import Branch, check_changes, inherit
@@ -75,6 +75,23 @@ class Session(ABC):
     def look_after(self, run: RunFolder, trainer: Trainer, outcome: Outcome) -> dict[str, Any]:
         """Return what else belongs into the summary."""
         return {}
+
+    def take_less(self, run: RunFolder) -> str:
+        """Return what to do where the memory was too little."""
+        config = self.recipe.train
+        parts = next((n for n in range(config.accumulate + 1, config.batch_size) if config.batch_size % n == 0), None)
+        setting = f"--train.accumulate {parts or config.batch_size}" if config.accumulate < config.batch_size else ""
+        return self.go_on_with(run, setting)
+
+    def go_on_with(self, run: RunFolder, setting: str) -> str:
+        """Return how to go on from the last checkpoint with another setting, and as it was."""
+        checkpoints = list_checkpoints(run.checkpoints_folder)
+        as_it_was = f"with more memory `cutaway train {run.path}` goes on as it was"
+        if not setting:
+            return f"no setting of it takes less; {as_it_was}"
+        if not checkpoints or not setting.startswith(("--train.", "--tune.checkpointing")):
+            return f"start anew with {setting}; {as_it_was}"
+        return f"go on with `cutaway train {run.path} --from-step {checkpoints[-1].name} {setting}`; {as_it_was}"
 
     def check_same(self, what: str, noted: str | None, found: str, goes_on: bool) -> None:
         """Compare what the recipe was settled on with what is there.
@@ -165,13 +182,17 @@ class Session(ABC):
                 self._go_on(trainer)
             outcome = trainer.train()
             more = self.look_after(run, trainer, outcome)
-        except Exception as error:
+        except Exception as raised:
+            error: Exception = raised
+            if is_out_of_memory(raised):
+                error = RunError(f"out of memory: run {run.name} is kept; {self.take_less(run)}")
             if self.world.is_first:
-                said = "out of memory" if isinstance(error, MemoryError) else type(error).__name__
-                reason = " ".join(str(error).split()) or said
+                reason = " ".join(str(error).split()) or type(error).__name__
                 with contextlib.suppress(CutawayError):  # a full disk takes no summary either: the first error counts
                     run.write_summary({"status": "failed", "reason": reason, "ended": timestamp()})
-            raise
+            if error is raised:
+                raise
+            raise error from raised
         if self.world.is_first:
             run.write_summary(self.summarize(outcome) | more)
         return outcome

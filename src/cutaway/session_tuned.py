@@ -21,15 +21,20 @@ from cutaway.interop.conversations import Conversation, read_conversations
 from cutaway.models.decoder import Decoder
 from cutaway.recipe import Recipe
 from cutaway.session import Session, prepare_process
+from cutaway.session_memory import check_memory
 from cutaway.train.distributed import World
 from cutaway.train.trainer import Outcome, Trainer, autocast
 from cutaway.train.watch import ExamplesEvent, Watcher
 from cutaway.tune.examples import Example, make_examples, split_off
+from cutaway.tune.fit_memory import smaller
+from cutaway.tune.memory import Tuning, count_tuning
 from cutaway.tune.sft import Answering, measure, spread
 from cutaway.tune.tuned_model import TunedModel, is_attention_only, open_base
 
 FEW_PAIRS = 20
 BEFORE = "before.json"
+LESS = 0.8
+"""What is proposed after memory ran out takes at most this share of what was expected beside the process itself."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +48,9 @@ class Writing:
 
 class TunedSession(Session):
     """Conversations, a base and a recipe, ready to tune."""
+
+    expected: Tuning | None = None
+    """What the memory it takes depends on."""
 
     def __init__(self, recipe: Recipe, tuned: TunedModel, writing: Writing, world: World, watcher: Watcher) -> None:
         assert recipe.tune is not None
@@ -70,8 +78,10 @@ class TunedSession(Session):
         if recipe.tune.has_adapters and recipe.train.sharding == "fsdp":
             raise ConfigError("train.sharding is 'fsdp', which cannot split a model part of which rests; use 'ddp'")
         writing = read_writing(recipe)
+        expected = check_memory(recipe, writing.train, world, watcher, runs)
         tuned = open_base(recipe.tune, recipe.train.seed, runs)
         session = cls(recipe, tuned, writing, world, watcher)
+        session.expected = expected
         session.branch = branch
         goes_on = is_settled or branch is not None
         session.check_same(f"the base {recipe.tune.base!r}", recipe.tune.base_hash, tuned.base_hash, goes_on)
@@ -111,6 +121,14 @@ class TunedSession(Session):
                 self.model.config.context_length,
             )
         )
+
+    def take_less(self, run: RunFolder) -> str:
+        """Return the cheapest setting that takes a good deal less, by the estimate."""
+        if self.expected is None:
+            return super().take_less(run)
+        took = count_tuning(self.expected)
+        steps = smaller(self.expected, took.process + int(LESS * (took.total - took.process))).steps
+        return self.go_on_with(run, steps[0].change.setting if steps else "")
 
     def make_objective(self) -> Objective:
         """Return the task."""

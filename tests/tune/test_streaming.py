@@ -57,8 +57,11 @@ def test_rounding_while_loading_is_loading_and_then_rounding(config: ModelConfig
 
 MEASURE = """
 import gc, json, sys
+from cutaway.base.memory import give_back_freed_memory
 from cutaway.interop.hub_folder import load_folder
 from cutaway.tune.quantize import load_quantized
+
+give_back_freed_memory()
 
 def status(what):
     return next(int(line.split()[1]) << 10 for line in open("/proc/self/status") if line.startswith(what))
@@ -87,6 +90,6 @@ def test_eight_shards_take_the_model_and_one_tensor(tmp_path: Path) -> None:
     tensor, piece = 4 * 512 * 1536, 4 << 20
     assert held == pytest.approx(floats, rel=0.01)
     assert held4 < 0.25 * floats
-    assert peak < held + 4 * piece
-    assert peak4 < held4 + 2 * tensor + 4 * piece
-    assert held4 + 2 * tensor + 4 * piece < 0.5 * floats
+    assert peak < held + 6 * piece
+    assert peak4 < held4 + 2 * tensor + 6 * piece
+    assert held4 + 2 * tensor + 6 * piece < 0.5 * floats

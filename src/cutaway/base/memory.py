@@ -37,6 +37,16 @@ def _tell(settings: dict[int, int]) -> bool:
     return all(libc.mallopt(name, value) for name, value in settings.items())
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there is no more memory, here or on a device."""
+    words = ("allocate memory", "not enough memory", "out of memory")
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and any(word in str(error) for word in words))
+    )
+
+
 def resident_bytes() -> int:
     """Return how much memory this process takes now."""
     return int(_this_process().memory_info().rss)

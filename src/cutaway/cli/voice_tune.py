@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -42,6 +42,8 @@ class TuneArguments:
     """Only check: can three pairs be learned by heart? If not, the format is wrong, and it says how."""
     no_canaries: bool = False
     """Do not answer the fixed prompts (`cutaway voice canaries`) afterwards."""
+    anyway: bool = False
+    """Begin even where the memory seems too little."""
     quiet: bool = False
     """Show nothing while training."""
     json: bool = False
@@ -61,6 +63,8 @@ def tune(argv: list[str]) -> None:
     start = tuned(base, folder, method)  # type: ignore[arg-type]
     asked = parse(TuneArguments, rest, "voice tune", EXAMPLE, TuneArguments(start, base, method))  # type: ignore[arg-type]
     recipe = with_changes(start, asked.recipe)
+    if asked.anyway and recipe.tune is not None:
+        recipe = replace(recipe, tune=replace(recipe.tune, anyway=True))
     is_named = any(word == "--name" or word.startswith("--name=") for word in rest)
     name = recipe.name if is_named else None
     if name is not None and not asked.smoke:

@@ -51,6 +51,8 @@ class TuneConfig:
     checkpointing: bool = False
     """Whether each block is computed a second time for its gradient, in place of keeping what is inside: less memory,
     about a third more time."""
+    anyway: bool = False
+    """Whether to begin even where the memory seems too little."""
     base_hash: str | None = None
     """Hash of the base's files, noted when a run starts: a run goes on only with the base it began with."""
 

@@ -5,8 +5,8 @@
 All but the process follow from shapes. What learns, P numbers of the weights or of the adapters, takes 4 P bytes of
 gradients and 8 P of AdamW's means; a weight at rest takes only its own bytes, or 4.5 bits (`quantize.py`). Activations and
 logits grow with the tokens worked through at once. Gradients come as activations go, so the peak is when one of them is
-whole: as the backward pass begins, or when the optimizer steps and what moved is measured. Held to measured peaks in tests/tune/test_memory.py. Importing this loads nothing heavy. Look at
-which row each setting changes.
+whole: as the backward pass begins, or when the optimizer steps and what moved is measured. Held to measured peaks in
+tests/tune/test_memory.py. Importing this loads nothing heavy. Look at which row each setting changes.
 """
 
 from __future__ import annotations
