@@ -267,7 +267,7 @@ def test_many_at_once_get_each_their_own(running: Running) -> None:
 
 
 def test_when_too_many_wait_the_next_is_told_to_come_again(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running.lab.streams, "_most", 0)
+    monkeypatch.setattr(running.lab.streams._queue, "most", 0)
     with pytest.raises(openai.InternalServerError) as caught:
         running.client.completions.create(model="models/ours", prompt="a")
     assert caught.value.status_code == 503
