@@ -121,6 +121,7 @@ def test_the_guide_says_what_comes_next(
     (tuned / "report").mkdir()
     (tuned / "report" / "report.json").write_text("{}")
     assert following() is None
+    assert "then:  cutaway voice compare | change | best | export | serve  mine" in run(capsys)[1]
     run(capsys, "clean")  # again: the pairs are older now
     assert following() == "cutaway voice pairs --base plain"
     shown = run(capsys)[1]

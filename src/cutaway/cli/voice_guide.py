@@ -61,6 +61,9 @@ def guide(argv: list[str]) -> None:
         )
     if following:
         answer(f"\nnext:  {following.command}")
+    elif run := next(iter(reversed(tuned_runs(asked.folder))), None):
+        more = ("compare", "change", "best", "export", "serve")
+        answer(f"\nthen:  cutaway voice {' | '.join(more)}  {run.name}")
     answer("again at any time:  cutaway voice     everything there is:  cutaway voice --help     on a screen:  cutaway")
 
 
