@@ -74,6 +74,18 @@ def test_what_is_wrong_is_said_beside_its_field(client: TestClient, home: Path) 
     assert refused.json()["field"] in said["errors"]
 
 
+def test_the_memory_is_counted_before_anything_is_loaded(client: TestClient, home: Path) -> None:
+    few, many = (
+        client.post("/api/voice/tune/check", json={**ASKED, "values": {"train.batch-size": size}}).json()["memory"]
+        for size in ("2", "64")
+    )
+    assert few["fits"]
+    assert few["needed"] < many["needed"]
+    assert few["parts"]["weights"] == many["parts"]["weights"] > 0
+    full = client.post("/api/voice/tune/check", json={**ASKED, "method": "full"}).json()["memory"]
+    assert full["parts"]["gradients"] > few["parts"]["gradients"]
+
+
 def test_it_starts_the_command_a_person_types(client: TestClient, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
     job = {"id": 1, "kind": "train", "target": "x", "command": "", "state": "queued", "reason": "", "said": "",

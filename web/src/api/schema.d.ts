@@ -3654,6 +3654,24 @@ export interface components {
             ties: number;
         };
         /**
+         * MemorySaid
+         * @description About what a tuning takes in memory at most, counted before anything is loaded.
+         */
+        MemorySaid: {
+            /** Advice */
+            advice: string;
+            /** Fits */
+            fits: boolean;
+            /** Free */
+            free: number;
+            /** Needed */
+            needed: number;
+            /** Parts */
+            parts: {
+                [key: string]: number;
+            };
+        };
+        /**
          * Metric
          * @description One column.
          */
@@ -5741,6 +5759,7 @@ export interface components {
             errors: {
                 [key: string]: string;
             };
+            memory: components["schemas"]["MemorySaid"] | null;
             /** Name */
             name: string;
         };

@@ -9,6 +9,7 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import BaseModel
 
+from cutaway.base.errors import CutawayError
 from cutaway.form import FormGroup, form
 from cutaway.form_values import Filled, fill
 from cutaway.recipe import Recipe
@@ -66,12 +67,27 @@ class TuneForm(BaseModel):
     """The settings most people change."""
 
 
+class MemorySaid(BaseModel):
+    """About what a tuning takes in memory at most, counted before anything is loaded."""
+
+    needed: int
+    """Bytes."""
+    free: int
+    parts: dict[str, int]
+    """By what they hold."""
+    fits: bool
+    advice: str
+    """Which settings would make it fit."""
+
+
 class TuneCheck(BaseModel):
     """What is wrong with a filled form, and what it amounts to."""
 
     errors: dict[str, str]
     command: str
     name: str
+    memory: MemorySaid | None
+    """Not computed where the pairs or the base cannot be read."""
 
 
 class Stretch(BaseModel):
@@ -142,7 +158,12 @@ def tune_form(lab: TheLab, writing: str, base: str, method: Method = "lora") -> 
 def check(lab: TheLab, asked: TuneAsked) -> TuneCheck:
     """Say what is wrong with a filled form, before anything starts."""
     said, errors, name = checked(lab, asked)
-    return TuneCheck(errors=errors, command=shlex.join(["cutaway", *words_of(lab, asked, said, asked.name)]), name=name)
+    return TuneCheck(
+        errors=errors,
+        command=shlex.join(["cutaway", *words_of(lab, asked, said, asked.name)]),
+        name=name,
+        memory=memory_of(lab, asked, said.recipe),
+    )
 
 
 @router.post("/tune")
@@ -191,6 +212,35 @@ def start_recipe(lab: Lab, writing: str, base: str, method: Method) -> Recipe:
     from cutaway.presets_voice import tuned
 
     return tuned(word_of(lab, base), find_writing(lab.home, writing).absolute(), method, runs=lab.home)
+
+
+def memory_of(lab: Lab, asked: TuneAsked, recipe: Recipe) -> MemorySaid | None:
+    """Return about what a tuning takes, by its longest pair; nothing where that cannot be known."""
+    from cutaway.interop.folder_facts import folder_facts
+    from cutaway.presets_voice import pairs_of
+    from cutaway.server.voice_look import look
+    from cutaway.tune.find_base import find_base
+    from cutaway.tune.fit_memory import fit, free_memory
+    from cutaway.tune.memory import Tuning
+
+    assert recipe.tune is not None
+    try:
+        base = find_base(word_of(lab, asked.base), lab.home)
+        facts = folder_facts(base)
+        found = look(*pairs_of(find_writing(lab.home, asked.writing)), base)
+    except (CutawayError, OSError):
+        return None
+    longest = min(max(found.learned), facts.config.context_length)
+    learned = min(longest, round(found.n_learned / len(found.learned)))
+    dtype = facts.dtype if recipe.tune.has_adapters and facts.dtype == "bfloat16" else "float32"
+    fitted = fit(Tuning(facts.config, recipe.tune, recipe.train, longest, learned, dtype), free_memory("cpu"))
+    return MemorySaid(
+        needed=fitted.needed.total,
+        free=fitted.free_bytes,
+        parts=dict(vars(fitted.needed)),
+        fits=fitted.fits,
+        advice="" if fitted.fits else fitted.advice(),
+    )
 
 
 def checked(lab: Lab, asked: TuneAsked) -> tuple[Filled, dict[str, str], str]:
