@@ -3,8 +3,7 @@
 Training allocates and frees the same large arrays at every step. By default glibc asks the system for most and returns
 them, and the first touch of every fresh page costs a fault: a tenth of a training step (docs/log.md). Asked to keep what
 it has, glibc is faster, but leaves holes between arrays that the next ones do not fit: half as much memory again for a
-step, or twice. So
-what fits easily keeps, and what is large for its machine gives back.
+step, or twice. So what fits easily keeps, and what is large for its machine gives back.
 """
 
 from __future__ import annotations
