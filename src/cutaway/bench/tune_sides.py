@@ -28,6 +28,7 @@ from cutaway.interop.hub_folder import load_folder
 from cutaway.train.config import TrainConfig
 from cutaway.train.optimizers import build_optimizers
 from cutaway.train.trainer import autocast
+from cutaway.tune.config import default_rate
 from cutaway.tune.examples import Example
 from cutaway.tune.lora import load_adapter
 from cutaway.tune.packing import pack
@@ -35,7 +36,8 @@ from cutaway.tune.sft import Answering
 
 CPU = torch.device("cpu")
 RANK, ALPHA = 16, 32
-RATE = 1e-3
+RATES = {True: default_rate("lora", 256), False: default_rate("full", 768)}
+"""With an adapter, and without."""
 LLAMA: dict[str, Any] = {
     "vocab_size": 8192,
     "hidden_size": 256,
@@ -101,10 +103,10 @@ def save_base(folder: Path, kind: str) -> None:
 def our_side(folder: Path, batches: Sequence[list[Example]], precision: str) -> Side:
     """Return our side, with the adapter of the folder if there is one."""
     model, _ = load_folder(folder)
-    if (folder / "adapter").exists():
+    if has_adapter := (folder / "adapter").exists():
         load_adapter(folder / "adapter", model)
     objective = Answering(model.train(), batches[0], [], len(batches[0]))
-    config = TrainConfig(steps=1, optimizer="adamw", learning_rate=RATE, weight_decay=0.0, beta2=0.999)
+    config = TrainConfig(steps=1, optimizer="adamw", learning_rate=RATES[has_adapter], weight_decay=0.0, beta2=0.999)
     optimizers = build_optimizers(model, config)
     order = cycle(batches)
 
@@ -137,7 +139,7 @@ def their_side(folder: Path, batches: Sequence[list[Example]], precision: str, i
             model = peft.PeftModel.from_pretrained(model, folder / "adapter", is_trainable=True)
     model.train()
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(learning, lr=RATE, weight_decay=0.0, fused=True if is_fused else None)
+    optimizer = torch.optim.AdamW(learning, lr=RATES[has_adapter], weight_decay=0.0, fused=True if is_fused else None)
     order = cycle(batches)
 
     def step() -> float:
