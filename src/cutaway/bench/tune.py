@@ -10,6 +10,7 @@ step, and the memory of processes that take some steps (`tune_memory.py`).
 from __future__ import annotations
 
 import statistics
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -77,8 +78,9 @@ def run_tune_bench(
                     race, more = run_case(case, Path(folder) / kind, 3 if is_quick else case.rounds)
                     races.append(race)
                     facts += more
-            say(f"{kind}: memory")
-            facts += memory(kind, Path(folder) / kind)
+            if sys.platform.startswith("linux"):
+                say(f"{kind}: memory")
+                facts += memory(kind, Path(folder) / kind)
     return races, facts
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cutaway.base.errors import CutawayError
+from cutaway.base.errors import CutawayError, UsageError
 from cutaway.base.memory import resident_bytes
 
 STEPS = 4
@@ -28,8 +28,6 @@ def peak(side: str, kind: str, folder: Path, precision: str) -> tuple[float, flo
 
 def main(side: str, kind: str, folder: Path, precision: str) -> None:
     """Take some steps of one side on pairs and print the two numbers."""
-    import resource
-
     import torch
 
     from cutaway.bench.tune import batches_of
@@ -45,8 +43,17 @@ def main(side: str, kind: str, folder: Path, precision: str) -> None:
     run = make(folder, batches, precision)
     for _ in range(STEPS):
         run.step()
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    most = most_resident_bytes()
     print(most / MEGABYTE, (most - before) / MEGABYTE)
+
+
+def most_resident_bytes() -> int:
+    """Return the most memory this program took. (What `getrusage` says goes on from the process that started it.)"""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        raise UsageError("peak memory is measured on Linux only")
+    (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
 
 
 if __name__ == "__main__":
