@@ -234,7 +234,7 @@ def test_llama_cpp_reads_the_same_tokens_and_says_the_same(made: dict[tuple[str,
     model, words = read_gguf(made[name, "f32"])
     assert asked("/tokenize", content=ODD, add_special=False)["tokens"] == words.encode(ODD)
     compared = 0
-    for length in (10, 20, 30, 40, 50):
+    for length in range(2, 60, 2):
         ids = words.encode(ODD)[:length]
         told = asked("/completion", prompt=ids, n_predict=1, temperature=0, n_probs=8, cache_prompt=False)
         with torch.no_grad():
