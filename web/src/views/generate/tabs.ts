@@ -1,17 +1,9 @@
 // The tabs of the generate screen. A new one is a line here and a component `<Name>.svelte` that takes TabProps.
 
-import type { Component } from 'svelte';
+import type { Tab } from '../../lib/tabs';
 import type { TabId, TabProps } from './state';
 
-export interface Tab {
-  readonly id: TabId;
-  readonly title: string;
-  /** What the tab answers, as one reads it under the pointer. */
-  readonly about: string;
-  readonly load: () => Promise<{ default: Component<TabProps> }>;
-}
-
-export const TABS: readonly Tab[] = [
+export const TABS: readonly Tab<TabId, TabProps>[] = [
   { id: 'write', title: 'Write', about: 'What the model writes, and how each token was chosen', load: () => import('./Write.svelte') },
   { id: 'tokens', title: 'Tokens', about: 'How the text is cut: pieces, ids, bytes', load: () => import('./Tokens.svelte') },
   { id: 'attention', title: 'Attention', about: 'Where each head looks, and what kind of head it is', load: () => import('./Attention.svelte') },

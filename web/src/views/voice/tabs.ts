@@ -1,17 +1,9 @@
 // The tabs of the voice screen. A new one is a line here and a component `<Name>.svelte` that takes TabProps.
 
-import type { Component } from 'svelte';
+import type { Tab } from '../../lib/tabs';
 import type { TabId, TabProps } from './state';
 
-export interface Tab {
-  readonly id: TabId;
-  readonly title: string;
-  /** What the tab does, as one reads it under the pointer. */
-  readonly about: string;
-  readonly load: () => Promise<{ default: Component<TabProps> }>;
-}
-
-export const TABS: readonly Tab[] = [
+export const TABS: readonly Tab<TabId, TabProps>[] = [
   { id: 'writing', title: 'Writing', about: 'Your writing: imported, cleaned, made into pairs', load: () => import('./Writing.svelte') },
   { id: 'tune', title: 'Tune', about: 'Teach a model your writing', load: () => import('./Tune.svelte') },
   { id: 'compare', title: 'Compare', about: 'The same prompts answered by several models, rated blind', load: () => import('./Compare.svelte') },
