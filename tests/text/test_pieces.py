@@ -8,7 +8,7 @@ from tokenizers import decoders, models, pre_tokenizers
 
 from cutaway.text.bpe import BPETokenizer
 from cutaway.text.characters import CharacterTokenizer
-from cutaway.text.pieces import cut_up
+from cutaway.text.pieces import cut_up, token_texts
 
 OURS = BPETokenizer.train(["the cat sat on the mat; " * 20], 300)
 
@@ -51,3 +51,13 @@ def test_blanks_and_bytes_of_other_tokenizers() -> None:
     pieces = cut_up(BPETokenizer(inner, bos=None, eos=None), "a \u20ac")
     assert [piece.id for piece in pieces] == [2, 1, 3, 4, 5]
     assert b"".join(piece.data for piece in pieces) == "a \u20ac".encode()
+
+
+def test_tokens_in_the_middle_of_a_character_say_nothing_until_it_is_whole() -> None:
+    text = "\u201cno\u201d \U0001f600."
+    ids = [*OURS.encode(text), OURS.eos_id]
+    texts = token_texts(OURS, ids)
+    assert "".join(texts) == text + "<|endoftext|>"
+    assert texts[:5] == ("", "", "\u201c", "n", "o")
+    assert len(texts) == len(ids)
+    assert token_texts(OURS, ids[:2])[-1] != "", "what stays unfinished is shown as such"

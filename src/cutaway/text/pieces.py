@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from cutaway.text.bpe import BPETokenizer
@@ -17,6 +17,8 @@ from cutaway.text.characters import CharacterTokenizer
 from cutaway.text.tokenizer import Tokenizer
 
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+MOST_TOKENS_OF_A_CHARACTER = 8
+"""A character has four bytes at most, and a token may hold the end of one and the beginning of the next."""
 
 
 @dataclass(frozen=True)
@@ -89,3 +91,23 @@ def _byte_characters() -> dict[str, int]:
 
 
 _BYTES = _byte_characters()
+
+
+def token_texts(tokenizer: Tokenizer, ids: Sequence[int]) -> tuple[str, ...]:
+    """Return tokens as text, special ones by their name; of a character cut into several tokens the last has all of it.
+
+    Joined they are the text, where a token alone may be a third of a quotation mark.
+    """
+    texts: list[str] = []
+    held: list[int] = []
+    for token in ids:
+        held.append(token)
+        text = tokenizer.token_text(token) if len(held) == 1 else tokenizer.decode(held)
+        if text.endswith("\ufffd") and len(held) < MOST_TOKENS_OF_A_CHARACTER:
+            texts.append("")
+            continue
+        texts.append(text)
+        held = []
+    if held:
+        texts[-1] = tokenizer.decode(held)
+    return tuple(texts)

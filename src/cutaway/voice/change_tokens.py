@@ -21,6 +21,7 @@ from cutaway.base.errors import DataError
 from cutaway.models.decoder import Decoder
 from cutaway.notebook import Figure, Shown
 from cutaway.notebook.still import Still
+from cutaway.text.pieces import token_texts
 from cutaway.text.tokenizer import Tokenizer
 from cutaway.tune.examples import Example
 from cutaway.voice.scoring import scores
@@ -177,7 +178,7 @@ def token_changes(
             kinds[tokens[place]].append(float(gains[place]))
             if gains[place]:
                 found.append(_in_context(name, int(place), tokens, tokenizer, first.nats_T, second.nats_T))
-        documents.append(ReadDocument(name, tuple(tokenizer.token_text(token) for token in tokens), *bits_2T))
+        documents.append(ReadDocument(name, token_texts(tokenizer, tokens), *bits_2T))
     every = [gain for gains in kinds.values() for gain in gains]
     if not every:
         raise DataError("there is no token to compare: nothing to read, or a text of one token; give a longer one")

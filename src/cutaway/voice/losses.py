@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from cutaway.base.errors import UsageError
 from cutaway.models.decoder import Decoder
+from cutaway.text.pieces import token_texts
 from cutaway.text.tokenizer import Tokenizer
 from cutaway.tune.examples import Example
 from cutaway.voice.bootstrap import Interval, bootstrap, difference, ratio
@@ -39,7 +40,7 @@ class PairLoss:
     """The document the pair was cut from."""
     tier: str
     pieces: tuple[str, ...]
-    """The answer's tokens as text, as far as they were read."""
+    """The answer's tokens as text, as far as they were read; of a character in parts the last has all of it."""
     nats_T: NDArray[np.float64]
     """The surprisal of each."""
     n_bytes: int
@@ -148,7 +149,7 @@ def _pair_loss(tokenizer: Tokenizer, example: Example, nats_T: NDArray[np.float6
         example.name,
         document_of(example),
         str(example.about.get("tier") or ""),
-        tuple(tokenizer.token_text(index) for index in ids),
+        token_texts(tokenizer, ids),
         nats_T[seen - 1],
         example.n_bytes if len(seen) == len(places) else len(tokenizer.decode(ids).encode()),
         len(places) - len(seen),

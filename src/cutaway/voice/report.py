@@ -286,8 +286,14 @@ def _paragraphs(change: LossChange, writing: Learned) -> tuple[Paragraph, ...]:
 
 
 def _tokens(one: PairLoss) -> tuple[tuple[str, float], ...]:
-    shown = zip(one.pieces[: PARAGRAPH_TOKENS[1]], one.nats_T[: PARAGRAPH_TOKENS[1]], strict=True)
-    return tuple((piece, round(float(nats), 3)) for piece, nats in shown)
+    """Return the text piece by piece with its surprisal; the tokens of one character are one piece."""
+    told, held = [], 0.0
+    for piece, nats in zip(one.pieces[: PARAGRAPH_TOKENS[1]], one.nats_T[: PARAGRAPH_TOKENS[1]], strict=True):
+        held += float(nats)
+        if piece:
+            told.append((piece, round(held, 3)))
+            held = 0.0
+    return tuple(told)
 
 
 def _bits(one: PairLoss) -> float:
