@@ -78,9 +78,10 @@ def assert_known(verb: str, target: list[str], flags: list[str]) -> None:
         arguments = [verb, "--help"]
     with contextlib.redirect_stdout(said):
         try:
-            assert main(arguments) == 0
+            code: Any = main(arguments)
         except SystemExit as stop:
-            assert not stop.code
+            code = stop.code
+    assert not code, f"there is no `cutaway {verb}`"
     for flag in flags:
         assert flag in said.getvalue(), f"{verb} knows no {flag}"
 
