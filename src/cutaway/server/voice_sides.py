@@ -38,11 +38,11 @@ def find_named(lab: Lab, name: str) -> Named:
     """
     if (lab.home / name / "recipe.toml").is_file():
         return Named(name, name, lab.run(name).path)
-    if name in bases(lab):
-        return Named(name, name, None)
     try:
         place = find_place(name, lab.home, lab.models.given)
     except CutawayError as error:
+        if name in bases(lab):
+            return Named(name, name, None)
         raise UsageError(str(error)) from error
     if place.run is not None:
         raise UsageError(f"{name!r} is a checkpoint; compare takes runs and model folders")
