@@ -107,3 +107,14 @@ def test_only_models_of_the_lab(client: TestClient, base: str) -> None:
     for path in ("form", "look"):
         answer = client.get(f"/api/voice/tune/{path}", params={"writing": "voice", "base": base})
         assert 400 <= answer.status_code < 500, answer.text
+
+
+def test_a_folder_of_the_lab_stays_one_after_a_run_was_tuned_from_it(tmp_path: Path) -> None:
+    home = make_tunable(tmp_path / "home")
+    run = home / "mine"
+    run.mkdir()
+    base = home / "models" / "small"
+    (run / "recipe.toml").write_text(f'name = "mine"\n[data]\nsource = "voice/train.jsonl"\n[tune]\nbase = "{base}"\n')
+    client = TestClient(create_app(Lab(home)))
+    assert client.get("/api/voice/tune/form", params=ASKED).status_code == 200
+    assert client.get("/api/voice/tune/look", params=ASKED).status_code == 200
