@@ -147,9 +147,11 @@ class VAEConfig:
     """Channels of the pictures."""
     latent_channels: int = 8
     """Channels of the latent map."""
-    width: int = 32
+    patch: int = 2
+    """Edge of the squares of pixels that are read, and written, as one place of the finest level."""
+    width: int = 64
     """Channels of the finest level."""
-    multipliers: tuple[int, ...] = (1, 2, 4)
+    multipliers: tuple[int, ...] = (1, 2)
     """Channels of each level, finest first, in units of `width`; every level but the first halves the edge."""
     n_blocks: int = 1
     """Residual blocks on each level."""
@@ -157,6 +159,26 @@ class VAEConfig:
     """Weight of the KL divergence (nats a latent number) beside the reconstruction."""
     edge_weight: float = 0.5
     """Weight of the edge-aware loss: differences of neighbouring pixels."""
+
+    def __post_init__(self) -> None:
+        if self.size % self.factor:
+            raise ConfigError(
+                f"model.size {self.size} is no multiple of {self.factor}, the pixels that become one place of the latent "
+                f"(model.patch {self.patch}, halved {len(self.multipliers) - 1} times)"
+            )
+        for name in ("kl_weight", "edge_weight"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ConfigError(f"model.{name} is {getattr(self, name)}; expected 0 or more")
+
+    @property
+    def factor(self) -> int:
+        """Pixels along an edge that become one place of the latent map."""
+        return self.patch * 2 ** (len(self.multipliers) - 1)
+
+    @property
+    def latent_size(self) -> int:
+        """Edge of the latent map."""
+        return self.size // self.factor
 
 
 @dataclass(frozen=True)
