@@ -11,7 +11,15 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 from jaxtyping import install_import_hook
 
 _hook = install_import_hook(
-    ["cutaway.nn", "cutaway.models", "cutaway.text", "cutaway.generate", "cutaway.train", "cutaway.tune"],
+    [
+        "cutaway.nn",
+        "cutaway.models",
+        "cutaway.text",
+        "cutaway.generate",
+        "cutaway.train",
+        "cutaway.tune",
+        "cutaway.diffusion",
+    ],
     "shapecheck.checked",
 )
 

@@ -1,0 +1,72 @@
+"""Guidance: ask with the condition and without, and go further in the direction that the condition makes.
+
+    guided = unconditional + scale (conditional - unconditional)
+
+Ho and Salimans 2022, arXiv:2207.12598. Scale 1 is the conditional prediction itself and costs one row a picture;
+otherwise both stand in one batch, so the model is called once. Outside an interval of times guidance harms or does
+nothing (Kynkaanniemi et al. 2024, arXiv:2404.07724), and the conditional prediction is taken. A negative prompt takes
+the place of the empty one. Prediction, velocity, noise and picture are linear in each other, so it does not matter which
+of them is guided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from cutaway.diffusion.condition import Condition
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The predictions for one x at one time."""
+
+    t: float
+    conditional: Tensor
+    unconditional: Tensor | None
+    """None where the model was not asked."""
+    guided: Tensor
+
+
+class Guided:
+    """A model, told what to paint; call it with x and times for its guided prediction.
+
+    Args:
+        told: a row a picture.
+        nothing: the condition led away from, the empty one or a negative one: one row, or a row a picture.
+        scale: 1 for no guidance; 0 for the unconditional prediction.
+        interval: first and last time with guidance.
+        listen: is given the parts of every prediction.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        told: Condition,
+        nothing: Condition,
+        scale: float,
+        interval: tuple[float, float] = (0.0, 1.0),
+        listen: Callable[[Parts], None] | None = None,
+    ) -> None:
+        self.model, self.told, self.nothing = model, told, nothing
+        self.scale, self.interval, self.listen = scale, interval, listen
+
+    def __call__(self, x: Tensor, t: Float[Tensor, " B"]) -> Tensor:
+        """Return the guided prediction; `t` is one time for all rows."""
+        parts = self._ask(x, t)
+        if self.listen:
+            self.listen(parts)
+        return parts.guided
+
+    def _ask(self, x: Tensor, t: Tensor) -> Parts:
+        now = float(t[0])
+        if self.scale == 1 or not self.interval[0] <= now <= self.interval[1]:
+            conditional = self.model(x, t, self.told)
+            return Parts(now, conditional, None, conditional)
+        both = self.model(torch.cat([x, x]), torch.cat([t, t]), self.told.beside(self.nothing))
+        conditional, unconditional = both.chunk(2)
+        return Parts(now, conditional, unconditional, torch.lerp(unconditional, conditional, self.scale))
