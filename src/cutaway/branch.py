@@ -119,6 +119,9 @@ def inherit(branch: Branch, run: RunFolder) -> None:
             write_text(state_file, json.dumps(state, indent=2) + "\n")
         for name in ("metrics.jsonl", "samples.jsonl", "snapshots/histograms.jsonl"):
             _copy_lines(branch.parent.path / name, run.path / name, branch.step)
+        for picture in _until(branch.parent.pictures_folder, ".png", branch.step):
+            run.pictures_folder.mkdir(exist_ok=True)
+            shutil.copyfile(picture, run.pictures_folder / picture.name)
         _copy_attention(branch.parent.path / "snapshots", run.path / "snapshots", branch.step)
 
 
@@ -133,8 +136,13 @@ def _copy_lines(source: Path, target: Path, last_step: int) -> None:
         write_text(target, "".join(json.dumps(line) + "\n" for line in lines))
 
 
+def _until(folder: Path, ending: str, last_step: int) -> list[Path]:
+    """Return the files named by a step, up to the last."""
+    return [path for path in folder.glob(f"*{ending}") if path.stem.isdigit() and int(path.stem) <= last_step]
+
+
 def _copy_attention(source: Path, target: Path, last_step: int) -> None:
-    files = [path for path in source.glob("attention/*.npy") if path.stem.isdigit() and int(path.stem) <= last_step]
+    files = _until(source / "attention", ".npy", last_step)
     for path in [source / "text.json", *files]:
         if path.is_file():
             place = target / path.relative_to(source)

@@ -34,7 +34,7 @@ from cutaway.text.tokenizer import Tokenizer
 from cutaway.train.checkpoint import Tensors, list_checkpoints
 from cutaway.train.distributed import World, check_batch
 from cutaway.train.pace import measure_pace, usable_cores
-from cutaway.train.trainer import Outcome, Trainer
+from cutaway.train.trainer import Outcome, Trainer, measured
 from cutaway.train.watch import Watcher
 
 PROBE_TOKENS = 48
@@ -218,11 +218,7 @@ class Session(ABC):
         if outcome.ran_out_of_patience:
             summary["stopped_early"] = True
         if validation is not None:
-            summary |= {
-                "validation_loss": validation.loss_nats,
-                "bits_per_byte": validation.bits_per_byte,
-                "validation_targets": validation.n_targets,
-            }
+            summary |= measured(validation) | {"validation_targets": validation.n_targets}
         return summary
 
     def probe_of(self, ids: list[int]) -> Probe:

@@ -193,7 +193,7 @@ class TunedSession(Session):
             more["after"] = self.losses(trainer)
         return more
 
-    def losses(self, trainer: Trainer) -> dict[str, dict[str, float]]:
+    def losses(self, trainer: Trainer) -> dict[str, dict[str, float | None]]:
         """Return the loss on what is learned and on what is held out, with the weights as they are."""
         config = self.recipe.train
         trainer.model.eval()

@@ -34,7 +34,7 @@ from cutaway.session_language import LanguageSession
 from cutaway.session_preferred import PreferredSession
 from cutaway.session_tuned import TunedSession
 from cutaway.text.tokenizer import Tokenizer, load_tokenizer
-from cutaway.train.checkpoint import TrainState, list_checkpoints, load_checkpoint, load_weights, restore
+from cutaway.train.checkpoint import TrainState, list_checkpoints, load_average, load_checkpoint, load_weights, restore
 from cutaway.train.config import TrainConfig
 from cutaway.train.distributed import World, joined
 from cutaway.train.optimizers import build_optimizers, set_rates
@@ -81,7 +81,7 @@ class Run(RunFolder, Shown):
         if recipe.tune is not None and recipe.tune.method == "lora4":  # as everybody opens an adapter: beside floats
             recipe = dataclasses.replace(recipe, tune=dataclasses.replace(recipe.tune, method="lora"))
         model, tokenizer = self._learner(recipe)
-        restore(model, [], load_weights(checkpoint), {})
+        restore(model, [], load_weights(checkpoint) | (load_average(checkpoint) or {}), {})
         return (bake(model) if any(lora_layers(model)) else model).eval(), tokenizer
 
     def _learner(self, recipe: Recipe) -> tuple[Decoder, Tokenizer]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from cutaway.base.runs import RunFolder, read_jsonl
 from cutaway.base.snapshots import read_attention, read_histograms
@@ -38,6 +39,7 @@ compile = "off"
 threads = 1
 validate_every = 10
 sample_every = 10
+ema = 0.9
 optimizer = "{optimizer}"
 [generate]
 max_tokens = 8
@@ -103,8 +105,12 @@ def test_two_processes_learn_as_one_does(
     looked = [read_attention(tmp_path / "runs" / name / "snapshots") for name in ("one", "two")]
     for step, tolerance in ((0, 1e-6), (20, 0.02)):
         np.testing.assert_allclose(looked[1].pattern(step), looked[0].pattern(step), atol=tolerance)
+    averages = [load_file(tmp_path / "runs" / name / "checkpoints/20/average.safetensors") for name in ("one", "two")]
+    for name, average in averages[0].items():
+        np.testing.assert_allclose(averages[1][name], average, atol=0.02, err_msg=name)
     ends = [json.loads((tmp_path / "runs" / name / "summary.json").read_text()) for name in ("one", "two")]
-    assert ends[0]["validation_loss"] == pytest.approx(ends[1]["validation_loss"], rel=1e-3)
+    for measured in ("validation_loss", "loss_without_ema"):
+        assert ends[0][measured] == pytest.approx(ends[1][measured], rel=1e-3)
 
 
 def test_a_killed_rank_ends_the_job_and_the_run_goes_on_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

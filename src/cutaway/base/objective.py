@@ -8,7 +8,7 @@ batch by slicing it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -26,14 +26,17 @@ class ObjectiveConfig:
 
 @dataclass(frozen=True)
 class Validation:
-    """The loss on text the model never trained on."""
+    """The loss on what the model never trained on."""
 
     loss_nats: float
-    """Mean over the predicted tokens, natural logarithm."""
-    bits_per_byte: float
-    """The same loss spread over the text's bytes, so that tokenizers compare."""
+    """The loss that training makes small, on held-out data: of text the mean over the predicted tokens, natural logarithm;
+    of pictures what their objective says (a mean squared error, or nats)."""
+    bits_per_byte: float | None
+    """Of text: the same loss spread over the text's bytes, so that tokenizers compare. None: there are no bytes."""
     n_targets: int
-    """Number of tokens predicted."""
+    """Number of tokens (or pictures) predicted."""
+    more: dict[str, float] = field(default_factory=dict)
+    """What else was measured, by name: columns of metrics.jsonl beside the loss."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class Sample:
     """What it was given; the text begins with it."""
     seed: int = 0
     """Of the random numbers it was drawn with."""
+    picture: bytes | None = None
+    """A PNG file, where the model paints; the text then says what is on it."""
 
 
 @dataclass(frozen=True)
@@ -70,23 +75,23 @@ class Objective(Protocol):
 
     @property
     def tokens_per_sequence(self) -> int:
-        """Training targets in one sequence."""
+        """Training targets in one sequence; 1 where a sequence is a picture."""
 
     def batch(self, first: int, count: int) -> Any:
         """Return sequences first .. first+count-1 of the endless stream; the same numbers give the same batch."""
 
     def loss(self, model: nn.Module, batch: Any) -> torch.Tensor:
-        """Return the mean loss in nats of the batch, a scalar with its graph.
+        """Return the mean loss of the batch, a scalar with its graph.
 
         Args:
             model: `self.model`, or a wrapper around it (compiled, or of many devices).
         """
 
     def validate(self, model: nn.Module, max_tokens: int | None = None) -> Validation:
-        """Measure the loss on the validation data, or on its first `max_tokens` tokens."""
+        """Measure the loss on the validation data, or on about `max_tokens` tokens (or pictures) of it."""
 
     def sample(self, model: nn.Module, step: int) -> Sample:
-        """Return a short text that shows what the model can do now: the same prompt and seed at every step."""
+        """Return a text or picture that shows what the model can do now: the same prompt and seed at every step."""
 
     @property
     def probe(self) -> Probe | None:

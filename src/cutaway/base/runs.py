@@ -2,7 +2,8 @@
 
 runs/<name>/recipe.toml     complete: `cutaway train runs/<name>/recipe.toml` repeats the run
             metrics.jsonl   one object a line, append-only, step first
-            samples.jsonl   what the model wrote as it learned
+            samples.jsonl   what the model made as it learned
+            pictures/       <step>.png, where it paints
             model/          the best weights so far, in Hugging Face layout
             checkpoints/    everything needed to go on
             snapshots/      what was inside the model at every measured step (base/snapshots.py)
@@ -56,13 +57,23 @@ class RunFolder:
         """One folder a checkpoint, named by its step."""
         return self.path / "checkpoints"
 
+    @property
+    def samples_file(self) -> Path:
+        """What the model made as it learned, a line each."""
+        return self.path / "samples.jsonl"
+
+    @property
+    def pictures_folder(self) -> Path:
+        """What it painted, one file a step."""
+        return self.path / "pictures"
+
     def metrics(self) -> list[dict[str, Any]]:
         """Return every recorded line, oldest first."""
         return read_jsonl(self.path / "metrics.jsonl")
 
     def samples(self) -> list[dict[str, Any]]:
         """Return every recorded sample, oldest first."""
-        return read_jsonl(self.path / "samples.jsonl")
+        return read_jsonl(self.samples_file)
 
     def summary(self) -> dict[str, Any] | None:
         """Return how the run ended, or None while it has not."""

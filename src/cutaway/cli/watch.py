@@ -4,6 +4,7 @@ move."""
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -94,7 +95,7 @@ class TerminalWatcher(Watcher):
         """Remember the loss on held-out text."""
         self.validation = validation
 
-    def sampled(self, step: int, text: str) -> None:
+    def sampled(self, step: int, text: str, picture: Path | None = None) -> None:
         """Show what the model writes."""
         if not text.strip():
             return

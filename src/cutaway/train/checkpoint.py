@@ -2,7 +2,8 @@
 
     checkpoints/<step>/model.safetensors       weights
                        optimizer.safetensors   the optimizer's memory, named <parameter>:<what>
-                       state.json              step, position in the data, best loss; SHA-256 of the two files
+                       average.safetensors     the running average of the weights, where there is one (`train/ema.py`)
+                       state.json              step, position in the data, best loss; SHA-256 of those files
 
 Random numbers and data need no state: both are pure functions of the seed and the step. A checkpoint is written aside,
 flushed and renamed, so a folder with a number for a name is whole; its hashes tell if it was damaged later. Nothing is
@@ -107,14 +108,17 @@ def restore(model: nn.Module, optimizers: Iterable[torch.optim.Optimizer], weigh
         owner[parameter].state[parameter][what] = like(value, parameter) if is_spread else value.clone()
 
 
-def save_checkpoint(folder: Path, state: TrainState, weights: Tensors, memories: Tensors) -> Path:
+def save_checkpoint(
+    folder: Path, state: TrainState, weights: Tensors, memories: Tensors, average: Tensors | None = None
+) -> Path:
     """Write `folder/<step>` whole or not at all; return its path."""
     path = folder / str(state.step)
+    files = {"model": weights, "optimizer": memories} | ({} if average is None else {"average": average})
     with replacing_folder(path) as aside:
         # SafetensorError is the writer's word for an I/O error; the caller sees the operating system's.
-        for name, tensors in (("model", weights), ("optimizer", memories)):
+        for name, tensors in files.items():
             save_tensors(tensors, aside / f"{name}.safetensors")
-        hashes = {name: file_hash(aside / name) for name in ("model.safetensors", "optimizer.safetensors")}
+        hashes = {f"{name}.safetensors": file_hash(aside / f"{name}.safetensors") for name in files}
         record = {"format": 1, **dataclasses.asdict(state), "sha256": hashes}
         (aside / "state.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return path
@@ -157,13 +161,25 @@ def load_weights(path: Path) -> Tensors:
     Raises:
         CheckpointError: they are missing, truncated or altered.
     """
+    return _load_one(path, "model")
+
+
+def load_average(path: Path) -> Tensors | None:
+    """Read the average of the weights at a checkpoint, after checking that it has not changed; None: there is none.
+
+    Raises:
+        CheckpointError: it is truncated or altered.
+    """
+    return _load_one(path, "average") if (path / "average.safetensors").exists() else None
+
+
+def _load_one(path: Path, name: str) -> Tensors:
+    file = path / f"{name}.safetensors"
     try:
-        expected = json.loads((path / "state.json").read_text(encoding="utf-8"))["sha256"]["model.safetensors"]
-        if file_hash(path / "model.safetensors") != expected:
-            raise CheckpointError(
-                f"{path / 'model.safetensors'} has changed since it was written (truncated or altered)"
-            )
-        return load_file(path / "model.safetensors")
+        expected = json.loads((path / "state.json").read_text(encoding="utf-8"))["sha256"][file.name]
+        if file_hash(file) != expected:
+            raise CheckpointError(f"{file} has changed since it was written (truncated or altered)")
+        return load_file(file)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"checkpoint {path} cannot be read ({error})") from None
 

@@ -75,6 +75,9 @@ class TrainConfig:
     """Steps between samples; left out: whenever the loss is validated. 0: never."""
     checkpoint_every: int | None = None
     """Steps between checkpoints; left out: whenever the loss is validated."""
+    ema: float = 0.0
+    """Share of the running average of the weights that is kept at each step (0.999: it looks back about a thousand steps).
+    The average is then measured, saved and drawn with, in place of the last weights. 0: no average."""
     patience: int = 0
     """Stop early after this many measurements in a row without a lower validation loss. 0: never."""
     keep_checkpoints: Literal["few", "all"] = "few"
@@ -104,6 +107,8 @@ class TrainConfig:
         for name in ("sample_every", "final_validation_tokens", "patience"):
             if (getattr(self, name) or 0) < 0:
                 raise ConfigError(f"train.{name} is {getattr(self, name)}; expected 0 or more")
+        if not 0 <= self.ema < 1:
+            raise ConfigError(f"train.ema is {self.ema}; expected 0 (no average) up to, but not, 1")
         if self.batch_size % self.accumulate:
             raise ConfigError(
                 f"train.batch_size {self.batch_size} cannot be worked through in train.accumulate {self.accumulate} "

@@ -1,11 +1,11 @@
 """The one training loop: every model in Cutaway is trained here.
 
-    for each step:  batch -> loss -> backward -> clip -> optimizer step
+    for each step:  batch -> loss -> backward -> clip -> optimizer step (-> average of the weights)
     now and then:   validation loss, a sample, a checkpoint
 
-The loop sees only an objective (`base/objective.py`). All state is the weights, the optimizer's memory and a step
-number: batches and random numbers are pure functions of the seed and the step, so a resumed run and an uninterrupted
-one give the same numbers.
+The loop sees only an objective (`base/objective.py`). All state is the weights, their average, the
+optimizer's memory and a step number: batches and random numbers are pure functions of the seed and the step, so a
+resumed run and an uninterrupted one give the same numbers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -31,6 +32,7 @@ from cutaway.train.checkpoint import (
     Tensors,
     TrainState,
     list_checkpoints,
+    load_average,
     load_checkpoint,
     model_tensors,
     optimizer_tensors,
@@ -40,8 +42,10 @@ from cutaway.train.checkpoint import (
 )
 from cutaway.train.config import TrainConfig
 from cutaway.train.distributed import World, check_batch, gradients_synced, whole, wrap
+from cutaway.train.ema import Average
 from cutaway.train.nonfinite import first_nonfinite
 from cutaway.train.optimizers import build_optimizers, rates, set_rates
+from cutaway.train.samples import Samples
 from cutaway.train.snapshots import Snapshots, by_layer
 from cutaway.train.watch import StepEvent, Watcher
 
@@ -100,6 +104,7 @@ class Trainer:
         objective.model.to(world.device)
         self.model = wrap(objective.model, config.sharding, world)
         self.optimizers = build_optimizers(objective.model, config)
+        self.average = Average(objective.model, config.ema) if config.ema else None
         if config.compile == "on":
             self.model.compile()
 
@@ -107,20 +112,30 @@ class Trainer:
         """Go to the last checkpoint, if there is one."""
         checkpoints = list_checkpoints(self.run.checkpoints_folder)
         if checkpoints:
-            self.state, weights, memories = load_checkpoint(checkpoints[-1])
-            restore(self.objective.model, self.optimizers, weights, memories)
+            self.state = self._restore(checkpoints[-1])
+
+    def _restore(self, checkpoint: Path) -> TrainState:
+        state, weights, memories = load_checkpoint(checkpoint)
+        restore(self.objective.model, self.optimizers, weights, memories)
+        if self.average:
+            self.average.load(load_average(checkpoint))
+        return state
 
     def export_best(self) -> None:
         """Write the best weights so far for others to load (every rank must ask)."""
-        folder = self.run.checkpoints_folder
-        last = load_checkpoint(folder / str(self.state.step))
-        best = load_checkpoint(folder / str(self.state.best_step))
-        for (_, weights, memories), wants_export in ((best, True), (last, False)):
-            restore(self.objective.model, self.optimizers, weights, memories)
-            if wants_export:
-                model = self.whole_model()
-                if self.world.is_first:
-                    self.export(model)
+        self._restore(self.run.checkpoints_folder / str(self.state.best_step))
+        with self.averaged():
+            self._export()
+        self._restore(self.run.checkpoints_folder / str(self.state.step))
+
+    def _export(self) -> None:
+        model = self.whole_model()
+        if self.world.is_first:
+            self.export(model)
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """Within the `with` block, the model has the average of its weights, if one is kept."""
+        return self.average.in_place() if self.average else nullcontext()
 
     def train(self) -> Outcome:
         """Run the loop to its end, or until somebody asks it to stop.
@@ -130,7 +145,7 @@ class Trainer:
         """
         first = self.world.is_first
         metrics = JsonLines(self.run.path / "metrics.jsonl", self.state.step) if first else None
-        samples = JsonLines(self.run.path / "samples.jsonl", self.state.step) if first else None
+        samples = Samples(self.run, self.state.step) if first else None
         probe = self.objective.probe
         self.snapshots = Snapshots(self.run.path / "snapshots", probe, self.state.step, first)
         started = time.perf_counter() - self.state.seconds
@@ -161,10 +176,7 @@ class Trainer:
                     is_measured = self.is_measured(self.state.step)
                     if is_measured:
                         validation, is_best = self.validate()
-                        line |= {
-                            "validation_loss": validation.loss_nats,
-                            "bits_per_byte": validation.bits_per_byte,
-                        }
+                        line |= measured(validation)
                         self.watcher.validated(self.state.step, validation, is_best)
                         self.look_inside()
                     if metrics:
@@ -257,6 +269,8 @@ class Trainer:
             ]
             layers["layer_update_norms"] = self._record("updates", moved, parameters)
         self.state.step += 1
+        if self.average:
+            self.average.update(self.state.step)
         self.state.tokens += config.batch_size * self.objective.tokens_per_sequence
         return scale, mean_loss, norm, layers
 
@@ -288,42 +302,47 @@ class Trainer:
 
     def validate(self) -> tuple[Validation, bool]:
         """Measure the held-out loss on the way; return it and whether it is the best so far."""
-        validation = self._measure(self.config.validation_tokens)
+        validation = self.measure(self.config.validation_tokens)
         is_best = validation.loss_nats < self.state.best_loss
         self.state.since_best = 0 if is_best else self.state.since_best + 1
         if is_best:
             self.state.best_loss, self.state.best_step = validation.loss_nats, self.state.step
-            model = self.whole_model()
-            if self.world.is_first:
-                self.export(model)
+            with self.averaged():
+                self._export()
         return validation, is_best
 
     def measure(self, max_tokens: int | None = None) -> Validation:
-        """Measure the weights as they are on all the held-out data, or on about so many tokens of it."""
-        return self._measure(max_tokens)
+        """Measure on all the held-out data, or on about so many tokens of it: the average of the weights where one is kept,
+        with the loss of the weights themselves beside it."""
+        if self.average is None:
+            return self._measure(max_tokens)
+        own = self._measure(max_tokens)
+        with self.averaged():
+            found = self._measure(max_tokens)
+        return dataclasses.replace(found, more=found.more | {"loss_without_ema": own.loss_nats})
 
     def measure_best(self) -> Validation:
-        """Put the best weights in place and measure them thoroughly."""
+        """Measure the best weights thoroughly and leave them in place (their average, where one is kept)."""
         if self.state.best_step != self.state.step:
-            best = self.run.checkpoints_folder / str(self.state.best_step)
-            _, weights, memories = load_checkpoint(best)
-            restore(self.objective.model, self.optimizers, weights, memories)
-        return self._measure(self.config.final_validation_tokens or None)
+            self._restore(self.run.checkpoints_folder / str(self.state.best_step))
+        validation = self.measure(self.config.final_validation_tokens or None)
+        if self.average:
+            self.average.exchange()
+        return validation
 
     def _measure(self, max_tokens: int | None) -> Validation:
         self.model.eval()
         with torch.no_grad(), autocast(self.config.precision, self.world.device):
             return self.objective.validate(self.model, max_tokens)
 
-    def sample(self, samples: JsonLines | None) -> None:
-        """Let the model write, for the watcher and for the record."""
-        model = self.whole_model().eval()
-        if samples is None:
-            return
-        with torch.no_grad():
+    def sample(self, samples: Samples | None) -> None:
+        """Let the model write or paint, for the watcher and for the record."""
+        with self.averaged(), torch.no_grad():
+            model = self.whole_model().eval()
+            if samples is None:
+                return
             sample = self.objective.sample(model, self.state.step)
-        samples.append({"step": self.state.step, "prompt": sample.prompt, "seed": sample.seed, "text": sample.text})
-        self.watcher.sampled(self.state.step, sample.text)
+        self.watcher.sampled(self.state.step, sample.text, samples.append(self.state.step, sample))
 
     def whole_model(self) -> nn.Module:
         """Return the model with all its weights in one place (every rank must ask)."""
@@ -337,9 +356,10 @@ class Trainer:
         """Save where the run is; keep the last checkpoint and the best."""
         weights = model_tensors(self.objective.model)
         memories = optimizer_tensors(self.objective.model, self.optimizers)
+        average = self.average.tensors() if self.average else None
         if self.world.is_first:
             folder = self.run.checkpoints_folder
-            save_checkpoint(folder, self.state, weights, memories)
+            save_checkpoint(folder, self.state, weights, memories, average)
             if self.config.keep_checkpoints == "few":
                 prune(folder, {self.state.step, self.state.best_step})
         self.world.wait()
@@ -349,6 +369,13 @@ class Trainer:
         speed = (n1 - n0) / max(t1 - t0, 1e-9)
         state = self.state
         return StepEvent(state.step, self.total_steps, loss, state.tokens, state.seconds, speed, share, norm)
+
+
+def measured(validation: Validation) -> dict[str, float]:
+    """Return what was measured on held-out data, by the names it has in metrics.jsonl; bits a byte only where there are
+    bytes."""
+    bits = {} if validation.bits_per_byte is None else {"bits_per_byte": validation.bits_per_byte}
+    return {"validation_loss": validation.loss_nats, **bits, **validation.more}
 
 
 def _is_number(value: float) -> bool:

@@ -4,6 +4,7 @@ their way."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from cutaway.base.objective import Validation
 
@@ -59,5 +60,5 @@ class Watcher:
     def validated(self, step: int, validation: Validation, is_best: bool) -> None:
         """See the loss on held-out data."""
 
-    def sampled(self, step: int, text: str) -> None:
-        """Read what the model writes now."""
+    def sampled(self, step: int, text: str, picture: Path | None = None) -> None:
+        """Read what the model writes now, or look at what it paints: a PNG file, and what is asked for on it."""
