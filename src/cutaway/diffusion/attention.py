@@ -1,0 +1,75 @@
+"""Attention without a direction: patches look at all patches, patches at words, words at all words.
+
+    scores[t,s]  = q[t] . k[s] / sqrt(D)        s runs over what there is to read; what the mask hides weighs nothing
+    weights[t,:] = softmax(scores[t,:])
+    z[t]         = sum(s: weights[t,s] * v[s])
+
+The formula of `nn/attention.py` without its order in time. Where nothing may be read at all, z is zero, not the mean of
+nothing. Open, step by step, while somebody listens and where that trains faster; one fused kernel otherwise.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from cutaway.base.tap import is_listening, tap
+
+HIDDEN = -1e30
+"""Added to a score that is not to count: finite, since a softmax over nothing but -infinity is not a number."""
+
+
+def open_mix(
+    q: Float[Tensor, "B T H D"],
+    k: Float[Tensor, "B S H D"],
+    v: Float[Tensor, "B S H D"],
+    mask_BS: Bool[Tensor, "B S"] | None = None,
+    names: tuple[str, str] = ("scores_BHTS", "pattern_BHTS"),
+) -> Float[Tensor, "B T H D"]:
+    """Return the mixture for each position and head, step by step; whoever listens hears each step.
+
+    Args:
+        names: of the scores and of the weights, for who listens.
+    """
+    B, T, H, D = q.shape
+    S = k.shape[1]
+    q_NTD, k_NSD, v_NSD = (x.transpose(1, 2).reshape(B * H, x.shape[1], D) for x in (q, k, v))
+    scores_BHTS = torch.bmm(q_NTD * D**-0.5, k_NSD.transpose(1, 2)).view(B, H, T, S)
+    if mask_BS is not None:
+        scores_BHTS = scores_BHTS.masked_fill(~mask_BS[:, None, None], HIDDEN)
+    weights_BHTS = tap(names[0], scores_BHTS).softmax(dim=-1)
+    if mask_BS is not None:
+        weights_BHTS = weights_BHTS * mask_BS[:, None, None]  # of a row that may read nothing
+    weights_BHTS = tap(names[1], weights_BHTS)
+    z_NTD = torch.bmm(weights_BHTS.view(B * H, T, S).to(v_NSD.dtype), v_NSD)
+    return z_NTD.view(B, H, T, D).transpose(1, 2)
+
+
+def fused_mix(
+    q: Float[Tensor, "B T H D"],
+    k: Float[Tensor, "B S H D"],
+    v: Float[Tensor, "B S H D"],
+    mask_BS: Bool[Tensor, "B S"] | None = None,
+) -> Float[Tensor, "B T H D"]:
+    """Return the same in one kernel."""
+    bias = None
+    if mask_BS is not None:
+        bias = torch.zeros(mask_BS.shape, dtype=q.dtype, device=q.device).masked_fill_(~mask_BS, HIDDEN)[:, None, None]
+        v = v * mask_BS[:, :, None, None]  # so that a row that may read nothing reads zeros
+    z_BHTD = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=bias)
+    return z_BHTD.transpose(1, 2)
+
+
+def mix(
+    q: Float[Tensor, "B T H D"],
+    k: Float[Tensor, "B S H D"],
+    v: Float[Tensor, "B S H D"],
+    mask_BS: Bool[Tensor, "B S"] | None = None,
+    names: tuple[str, str] = ("scores_BHTS", "pattern_BHTS"),
+) -> Float[Tensor, "B T H D"]:
+    """Return the mixture for each position and head: open while somebody listens, else fused."""
+    if is_listening():
+        return open_mix(q, k, v, mask_BS, names)
+    return fused_mix(q, k, v, mask_BS)
