@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from cutaway.base.tap import is_listening, tap
 
@@ -73,3 +73,18 @@ def mix(
     if is_listening():
         return open_mix(q, k, v, mask_BS, names)
     return fused_mix(q, k, v, mask_BS)
+
+
+class SelfAttention(nn.Module):
+    """Attention of tokens among themselves, in all directions, with H heads; one product makes q, k and v."""
+
+    def __init__(self, d_model: int, n_heads: int) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.qkv_proj = nn.Linear(d_model, 3 * d_model)
+        self.o_proj = nn.Linear(d_model, d_model)
+
+    def forward(self, x: Float[Tensor, "B T C"], mask_BT: Bool[Tensor, "B T"] | None = None) -> Float[Tensor, "B T C"]:
+        """Return what the heads together write; what the mask hides is not read."""
+        q_BTHD, k_BTHD, v_BTHD = self.qkv_proj(x).unflatten(-1, (3, self.n_heads, -1)).unbind(2)
+        return self.o_proj(mix(q_BTHD, k_BTHD, v_BTHD, mask_BT).flatten(2))

@@ -4,8 +4,8 @@
     x = x + cross(norm(x), words)                                   where there are words
     x = x + gate_2 * mlp(norm(x) * (1 + scale_2) + shift_2)
 
-Peebles and Xie 2023, arXiv:2212.09748; where words come in: PixArt-alpha, arXiv:2310.00426. One product makes q, k and
-v. Look at `pattern_BHTS`: which patches does a patch look at, at much noise and at little?
+Peebles and Xie 2023, arXiv:2212.09748; where words come in: PixArt-alpha, arXiv:2310.00426.
+Look at `pattern_BHTS`: which patches does a patch look at, at much noise and at little?
 """
 
 from __future__ import annotations
@@ -17,25 +17,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cutaway.base.tap import tap
-from cutaway.diffusion.attention import mix
+from cutaway.diffusion.attention import SelfAttention
 from cutaway.diffusion.cross_attention import CrossAttention, ReadWords
 from cutaway.diffusion.modulation import Modulation, modulated
 from cutaway.nn.mlp import MLP, gelu_tanh
-
-
-class PatchAttention(nn.Module):
-    """Self-attention of patches, in all directions, with H heads."""
-
-    def __init__(self, d_model: int, n_heads: int) -> None:
-        super().__init__()
-        self.n_heads = n_heads
-        self.qkv_proj = nn.Linear(d_model, 3 * d_model)
-        self.o_proj = nn.Linear(d_model, d_model)
-
-    def forward(self, x: Float[Tensor, "B P C"]) -> Float[Tensor, "B P C"]:
-        """Return what the heads together write."""
-        q_BPHD, k_BPHD, v_BPHD = self.qkv_proj(x).unflatten(-1, (3, self.n_heads, -1)).unbind(2)
-        return self.o_proj(mix(q_BPHD, k_BPHD, v_BPHD).flatten(2))
 
 
 class DiTBlock(nn.Module):
@@ -43,7 +28,7 @@ class DiTBlock(nn.Module):
 
     def __init__(self, d_model: int, n_heads: int, d_ff: int, d_words: int) -> None:
         super().__init__()
-        self.attn = PatchAttention(d_model, n_heads)
+        self.attn = SelfAttention(d_model, n_heads)
         self.cross = CrossAttention(d_model, d_words, n_heads) if d_words else None
         self.mlp = MLP(d_model, d_ff, gelu_tanh, bias=True)
 
