@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-import multiprocessing
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -83,24 +84,37 @@ def test_a_cache_that_cannot_be_written_is_done_without(
     assert encoded.train.tokens.tolist() == tokenizer.encode_documents(corpus.train_texts).tolist()
 
 
-def _encode_often(corpus: Corpus, tokenizer: Tokenizer, results: multiprocessing.Queue) -> None:
-    for _ in range(10):
-        encoded = encode_corpus(corpus, tokenizer)
-        for path in (batches.cache_folder() / "tokens").iterdir():
-            path.unlink(missing_ok=True)
-    results.put(int(encoded.train.tokens.astype(np.int64).sum()))
+ENCODE_OFTEN = """
+import sys
+import numpy as np
+from cutaway.text import batches
+from cutaway.text.config import DataConfig
+from cutaway.text.corpus import read_corpus
+from cutaway.text.tokenizer import build_tokenizer
+
+corpus = read_corpus(DataConfig(sys.argv[1], documents="line"))
+tokenizer = build_tokenizer(DataConfig(), corpus)
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(30):
+    encoded = batches.encode_corpus(corpus, tokenizer)
+    for path in (batches.cache_folder() / "tokens").iterdir():
+        path.unlink(missing_ok=True)
+print(int(encoded.train.tokens.astype(np.int64).sum()))
+"""
 
 
-def test_two_processes_may_fill_the_cache_at_once(corpus: Corpus, tokenizer: Tokenizer) -> None:
-    context = multiprocessing.get_context("fork")
-    results = context.Queue()
-    workers = [context.Process(target=_encode_often, args=(corpus, tokenizer, results)) for _ in range(2)]
+def test_two_processes_may_fill_the_cache_at_once(corpus: Corpus, tokenizer: Tokenizer, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", ENCODE_OFTEN, str(tmp_path / "words.txt")]
+    workers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     for worker in workers:
-        worker.start()
-    sums = [results.get(timeout=20) for _ in workers]
+        assert worker.stdout
+        assert worker.stdout.readline() == "ready\n"
     for worker in workers:
-        worker.join()
-        assert worker.exitcode == 0
+        assert worker.stdin
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+    sums = [int(worker.communicate(timeout=60)[0]) for worker in workers]
     assert sums == [int(tokenizer.encode_documents(corpus.train_texts).astype(np.int64).sum())] * 2
 
 

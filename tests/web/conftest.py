@@ -1,20 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from web.browser import CHROMIUM, LATE, chromium
+from web.browser import CHROMIUM, chromium
 
 from cutaway.server.app import APP_FILES
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Try a test once more where the browser did not answer in time: two cores are shared with everything else."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents and not LATE:
-            item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=r"Timeout \d+ms exceeded"))
 
 
 @pytest.fixture(scope="session")
