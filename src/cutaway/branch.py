@@ -19,13 +19,14 @@ from cutaway.base.errors import ConfigError, RunError
 from cutaway.base.files import disk_errors, replacing_folder, write_text
 from cutaway.base.runs import RunFolder, open_run, read_jsonl
 from cutaway.recipe import Recipe, StartConfig
+from cutaway.recipe_paint import PaintRecipe
 from cutaway.run_facts import checkpoint_steps, flatten, read_recipe
 
-FREE_TABLES = ("train", "generate")
+FREE_TABLES = ("train", "generate", "sampling")
 FREE_SETTINGS = ("model.dropout", "model.ngram_dropout", "tune.checkpointing", "tune.anyway", "prompt", "name")
 FIXED_SETTINGS = {
     "train.optimizer": "the checkpoint remembers what this optimizer had gathered",
-    "train.seed": "it decides which text is held out, so the model would be measured on text it has learned",
+    "train.seed": "it decides what is held out, so the model would be measured on what it has learned",
 }
 
 
@@ -47,7 +48,7 @@ def is_free(place: str) -> bool:
     return (place.split(".")[0] in FREE_TABLES or place in FREE_SETTINGS) and place not in FIXED_SETTINGS
 
 
-def branch_recipe(parent: RunFolder, step: int, home: Path) -> Recipe:
+def branch_recipe(parent: RunFolder, step: int, home: Path) -> Recipe | PaintRecipe:
     """Return the recipe of a branch with nothing changed yet.
 
     Args:
@@ -58,7 +59,7 @@ def branch_recipe(parent: RunFolder, step: int, home: Path) -> Recipe:
     return dataclasses.replace(read_recipe(parent), start=start)
 
 
-def find_branch(recipe: Recipe, home: Path) -> Branch | None:
+def find_branch(recipe: Recipe | PaintRecipe, home: Path) -> Branch | None:
     """Return where the recipe says a run begins, or None when it begins with random weights.
 
     Raises:
@@ -78,7 +79,7 @@ def find_branch(recipe: Recipe, home: Path) -> Branch | None:
     return Branch(parent, step)
 
 
-def check_changes(parent: Recipe, changed: Recipe) -> None:
+def check_changes(parent: Recipe | PaintRecipe, changed: Recipe | PaintRecipe) -> None:
     """Refuse what cannot change between a checkpoint and the run that begins with it.
 
     Raises:
@@ -88,7 +89,7 @@ def check_changes(parent: Recipe, changed: Recipe) -> None:
     for place in sorted(old.keys() | new.keys()):
         if place.startswith("start.") or place == "fit" or is_free(place) or old.get(place) == new.get(place):
             continue
-        if place == "data.text_hash" and None in (old[place], new[place]):
+        if place in ("data.text_hash", "pictures.pictures_hash") and None in (old[place], new[place]):
             continue
         why = FIXED_SETTINGS.get(place, "the checkpoint's weights were made with it")
         raise ConfigError(

@@ -17,6 +17,7 @@ from cutaway.base.runs import RunFolder
 from cutaway.models.config import ModelConfig
 from cutaway.models.count import count_memory, count_operations, count_parameters
 from cutaway.recipe import Recipe
+from cutaway.recipe_paint import PaintRecipe
 from cutaway.run_facts import read_recipe
 
 PROCESS_BYTES = 360_000_000
@@ -43,7 +44,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast a run went."""
+    """How fast a run of text went."""
 
     name: str
     parameters: int
@@ -59,13 +60,27 @@ def speeds(runs: Sequence[RunFolder]) -> list[Speed]:
         try:
             summary, recipe = run.summary() or {}, read_recipe(run)
             steps, tokens, seconds = summary["steps"], summary["tokens"], summary["seconds"]
-            if recipe.start.run or recipe.tune or steps < FEWEST_STEPS or seconds < FEWEST_SECONDS:
+            if (
+                isinstance(recipe, PaintRecipe)
+                or recipe.start.run
+                or recipe.tune
+                or steps < FEWEST_STEPS
+                or seconds < FEWEST_SECONDS
+            ):
                 continue
             operations = tokens / recipe.model.context_length * count_operations(recipe.model).training
             found.append(Speed(run.name, count_parameters(recipe.model).total, operations / seconds))
         except (OSError, KeyError, TypeError, ValueError, CutawayError):
             continue  # it has not ended, or says it in another way
     return found
+
+
+def estimate_of_pictures(recipe: PaintRecipe) -> Estimate:
+    """Return about what a recipe of pictures will take: only what it says itself (its run measures before it begins)."""
+    unknown = "it is measured when it starts"
+    if recipe.train.minutes is not None:
+        return Estimate(60 * recipe.train.minutes, "the time it is given", None, unknown)
+    return Estimate(None, unknown, None, unknown)
 
 
 def estimate(recipe: Recipe, vocab_size: int, known: Sequence[Speed]) -> Estimate:

@@ -16,23 +16,27 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from cutaway.base.config import field_docs
 from cutaway.base.errors import ConfigError
 from cutaway.recipe import Recipe
+from cutaway.recipe_paint import PaintRecipe
 
 Kind = Literal["number", "whole", "choice", "flag", "text", "list"]
 
 GROUPS = {
     "data": "Text",
+    "pictures": "Pictures",
     "model": "Model",
     "objective": "Task",
+    "path": "Noise",
     "train": "Training",
     "generate": "Samples",
+    "sampling": "Samples",
     "tune": "Tuning",
 }
-"""The tables of a recipe, in the order of the form, by what they are called there."""
+"""The tables of recipes of both kinds, in the order of the form, by what they are called there."""
 
-PLACED = {"fit": "train", "prompt": "generate"}
+PLACED = {"fit": "train", "prompt": "generate", "conditions": "path", "text": "path", "vae": "path"}
 """Settings outside the tables, by the group they are shown in."""
 
-SETTLED = {"data.text_hash", "model.vocab_size", "tune.base_hash"}
+SETTLED = {"data.text_hash", "pictures.pictures_hash", "model.vocab_size", "tune.base_hash"}
 """Settings that a run finds out by itself."""
 
 LABELS = {
@@ -105,27 +109,24 @@ class FormGroup:
     fields: list[FormField]
 
 
-def form(recipe: Recipe) -> list[FormGroup]:
+def form(recipe: Recipe | PaintRecipe) -> list[FormGroup]:
     """Return a recipe as groups of settings."""
-    docs = field_docs(Recipe)
+    docs = field_docs(type(recipe))
     groups = []
     for name, title in GROUPS.items():
-        config = getattr(recipe, name)
+        config = getattr(recipe, name, None)
         if config is None:
             continue
-        fields = [_field(config, name, field.name) for field in dataclasses.fields(config) if _is_asked(config, field)]
-        fields += [_field(recipe, "", outer) for outer, group in PLACED.items() if group == name]
+        asked = [field.name for field in dataclasses.fields(config) if is_asked(config, name, field.name)]
+        fields = [_field(config, name, one) for one in asked]
+        fields += [_field(recipe, "", outer) for outer, group in PLACED.items() if group == name and outer in docs]
         groups.append(FormGroup(name, title, docs[name], getattr(type(config), "toml_kind", ""), fields))
     return groups
 
 
-def _is_asked(config: Any, field: dataclasses.Field[Any]) -> bool:
-    table = next((name for name in GROUPS if isinstance(config, _table_class(name))), "")
-    return f"{table}.{field.name}" not in SETTLED and describe_type(type(config), field.name) is not None
-
-
-def _table_class(name: str) -> Any:
-    return get_type_hints(Recipe)[name]
+def is_asked(config: Any, table: str, name: str) -> bool:
+    """Whether a setting of a table is a person's to set."""
+    return f"{table}.{name}" not in SETTLED and describe_type(type(config), name) is not None
 
 
 def _field(config: Any, table: str, name: str) -> FormField:
@@ -154,13 +155,13 @@ def _field(config: Any, table: str, name: str) -> FormField:
 def describe_settings() -> dict[str, tuple[str, str]]:
     """Return the label and the meaning of every setting of every kind of recipe, by its name in the file."""
     known: dict[str, tuple[str, str]] = {}
-    for table, hint in get_type_hints(Recipe).items():
-        classes: list[Any] = [part for part in get_args(hint) or (hint,) if dataclasses.is_dataclass(part)]
-        for config_class in reversed(classes):
-            for name, doc in field_docs(config_class).items():
-                known[f"{table}.{name}"] = (_label(name), doc)
-    for name, doc in field_docs(Recipe).items():
-        known.setdefault(name, (_label(name), doc))
+    for recipe_class in (PaintRecipe, Recipe):  # of a setting both have, the text's meaning is told
+        for table, hint in get_type_hints(recipe_class).items():
+            classes: list[Any] = [part for part in get_args(hint) or (hint,) if dataclasses.is_dataclass(part)]
+            for config_class in reversed(classes):
+                for name, doc in field_docs(config_class).items():
+                    known[f"{table}.{name}"] = (_label(name), doc)
+        known |= {name: (_label(name), doc) for name, doc in field_docs(recipe_class).items()}
     return known
 
 

@@ -11,18 +11,20 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from cutaway.base.errors import ConfigError, suggest
-from cutaway.form import GROUPS, SETTLED, as_text, dashed, describe_type
+from cutaway.form import GROUPS, as_text, dashed, describe_type, is_asked
 from cutaway.presets import with_changes
 from cutaway.recipe import Recipe
+from cutaway.recipe_paint import PaintRecipe
 
 BUILT_IN_SOURCES = ("stdlib", "stdlib_names")
+BUILT_IN_PICTURES = "creatures"
 
 
 @dataclass(frozen=True)
 class Filled:
     """What a filled form says."""
 
-    recipe: Recipe
+    recipe: Recipe | PaintRecipe
     """With the settings that are right; those that are wrong keep the preset's value."""
     errors: dict[str, str]
     """What is wrong, in one line, by the setting's path."""
@@ -44,7 +46,7 @@ def train_words(target: str, words: list[str], name: str | None = None) -> list[
     return ["train", target, *(["--name", name] if name else []), *words]
 
 
-def fill(base: Recipe, values: Mapping[str, str]) -> Filled:
+def fill(base: Recipe | PaintRecipe, values: Mapping[str, str]) -> Filled:
     """Read a form's values on top of a recipe.
 
     Args:
@@ -72,27 +74,27 @@ def fill(base: Recipe, values: Mapping[str, str]) -> Filled:
     return Filled(recipe, errors, changed)
 
 
-def current(recipe: Recipe, path: str) -> Any:
+def current(recipe: Recipe | PaintRecipe, path: str) -> Any:
     """Return a recipe's value of a setting."""
     config, name = _find(recipe, path)
     return getattr(config, name)
 
 
-def _find(recipe: Recipe, path: str) -> tuple[Any, str]:
+def _find(recipe: Recipe | PaintRecipe, path: str) -> tuple[Any, str]:
     """Return the dataclass that has a setting, and its name there.
 
     Raises:
         ConfigError: there is no such setting, or it is not a person's to set.
     """
     table, _, name = path.replace("-", "_").rpartition(".")
-    config = getattr(recipe, table) if table in GROUPS else recipe if not table else None
+    config = getattr(recipe, table, None) if table in GROUPS else recipe if not table else None
     known = [field.name for field in dataclasses.fields(config)] if config is not None else []
-    if name not in known or f"{table}.{name}" in SETTLED or describe_type(type(config), name) is None:
+    if name not in known or not is_asked(config, table, name):
         raise ConfigError(f"there is no setting {path!r}{suggest(name, known)}")
     return config, name
 
 
-def read_value(recipe: Recipe, path: str, text: str) -> Any:
+def read_value(recipe: Recipe | PaintRecipe, path: str, text: str) -> Any:
     """Return a typed text as the value of a setting.
 
     Raises:
@@ -136,7 +138,7 @@ def read_value(recipe: Recipe, path: str, text: str) -> Any:
     return text if name == "prompt" else said
 
 
-def _replaced(base: Recipe, changed: dict[str, Any]) -> Recipe:
+def _replaced(base: Any, changed: dict[str, Any]) -> Any:
     tables: dict[str, dict[str, Any]] = {}
     for path, value in changed.items():
         table, _, name = path.replace("-", "_").rpartition(".")
@@ -148,24 +150,34 @@ def _replaced(base: Recipe, changed: dict[str, Any]) -> Recipe:
 
 def culprit(message: str, changed: dict[str, Any]) -> str:
     """Return the setting a message is about: the first one it names that was changed, else the first it names."""
-    named = [dashed(path) for path in re.findall(r"\b(?:data|model|train|generate|objective|tune)\.\w+", message)]
+    named = [dashed(path) for path in re.findall(rf"\b(?:{'|'.join(GROUPS)})\.\w+", message)]
     ours = [path for path in named if path in changed]
     return (ours or named or list(changed) or [""])[0]
 
 
-def check_together(recipe: Recipe) -> dict[str, str]:
+def check_together(recipe: Recipe | PaintRecipe) -> dict[str, str]:
     """Return what is wrong with settings that are right one by one, as far as it can be said at once."""
     errors: dict[str, str] = {}
-    train, data = recipe.train, recipe.data
+    train = recipe.train
     if not any((train.minutes, train.steps, train.epochs, train.tokens)):
         errors["train.minutes"] = (
             "how long to train is not said; set one of train.minutes, train.steps, train.epochs, train.tokens"
         )
+    place = "pictures.source" if isinstance(recipe, PaintRecipe) else "data.source"
     try:
-        errors |= _check_source(recipe)
+        errors |= _check_pictures(recipe) if isinstance(recipe, PaintRecipe) else _check_source(recipe)
     except (OSError, RuntimeError) as error:  # not ours to read, a name too long, a home folder of nobody
-        errors["data.source"] = f"{data.source!r} cannot be read: {getattr(error, 'strerror', None) or error}"
+        errors[place] = f"{current(recipe, place)!r} cannot be read: {getattr(error, 'strerror', None) or error}"
     return errors
+
+
+def _check_pictures(recipe: PaintRecipe) -> dict[str, str]:
+    source = recipe.pictures.source
+    if source == BUILT_IN_PICTURES or (source and Path(source).expanduser().exists()):
+        return {}
+    return {
+        "pictures.source": f"there is no file or folder {source!r}; expected {BUILT_IN_PICTURES}, a file or a folder"
+    }
 
 
 def _check_source(recipe: Recipe) -> dict[str, str]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from cutaway.base.config import read_toml
 from cutaway.base.errors import ConfigError, UsageError, suggest
 from cutaway.generate.config import SamplingConfig
 from cutaway.models import presets as shapes
 from cutaway.models.config import GPTConfig
 from cutaway.recipe import Recipe
+from cutaway.recipe_paint import PaintRecipe, read_recipe_file
 from cutaway.text.config import DataConfig
 from cutaway.train.config import TrainConfig
 
@@ -143,8 +143,8 @@ PRESETS: dict[str, Callable[[], Recipe]] = {
 }
 
 
-def find_recipe(target: str) -> Recipe:
-    """Return the recipe of a preset's name or of a recipe file.
+def find_recipe(target: str) -> Recipe | PaintRecipe:
+    """Return the recipe of a preset's name or of a recipe file, which may be one of pictures.
 
     Raises:
         UsageError: neither a preset nor a file.
@@ -156,7 +156,7 @@ def find_recipe(target: str) -> Recipe:
     if path.suffix == ".toml":
         if not path.is_file():
             raise UsageError(f"there is no recipe file {target!r} (looked from {Path.cwd()})")
-        recipe = read_toml(Recipe, path)
+        recipe = read_recipe_file(path)
         budgets = given_budgets(recipe.train)
         if len(budgets) > 1:
             both = " and ".join(f"train.{budget}" for budget in budgets)
@@ -177,7 +177,10 @@ def given_budgets(train: TrainConfig) -> list[str]:
     return [name for name in ("minutes", "steps", "epochs", "tokens") if getattr(train, name) is not None]
 
 
-def with_changes(recipe: Recipe, changed: Recipe) -> Recipe:
+AnyRecipe = TypeVar("AnyRecipe", bound=Recipe | PaintRecipe)
+
+
+def with_changes(recipe: AnyRecipe, changed: AnyRecipe) -> AnyRecipe:
     """Return `changed`, a recipe made from `recipe` by setting fields, with a newly set budget in place of the old one.
 
     Raises:
@@ -190,6 +193,8 @@ def with_changes(recipe: Recipe, changed: Recipe) -> Recipe:
     if set_now:
         dropped: dict[str, Any] = {name: None for name in old if name not in set_now}
         changed = dataclasses.replace(changed, train=dataclasses.replace(changed.train, **dropped))
-    if changed.model != recipe.model or changed.train.batch_size != recipe.train.batch_size:
-        changed = dataclasses.replace(changed, fit=False)  # a size given by hand stays as it is
+    if isinstance(changed, Recipe) and (
+        changed.model != recipe.model or changed.train.batch_size != recipe.train.batch_size
+    ):
+        return dataclasses.replace(changed, fit=False)  # a size given by hand stays as it is
     return changed

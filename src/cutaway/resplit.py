@@ -21,7 +21,7 @@ from cutaway.base.files import write_text
 from cutaway.base.runs import RunFolder
 from cutaway.interop.conversations import write_conversations
 from cutaway.recipe import Recipe, StartConfig
-from cutaway.run_facts import read_recipe
+from cutaway.run_facts import writing_recipe
 from cutaway.session_tuned import read_writing
 from cutaway.train.watch import Watcher
 from cutaway.tune.find_base import find_base
@@ -49,7 +49,7 @@ def resplit_run(
     """
     if k < 1:
         raise UsageError(f"asked for {k} splits; expected 1 or more, as {USUAL_SPLITS}")
-    recipe = read_recipe(run)
+    recipe = writing_recipe(run)
     if recipe.tune is None:
         raise RunError(f"run {run.name!r} was not tuned on conversations; only such runs hold documents out by pieces")
     if run.status() != "finished":

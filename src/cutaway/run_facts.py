@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from cutaway.base.columns import JsonColumns
-from cutaway.base.config import read_toml
 from cutaway.base.errors import RunError, UsageError
 from cutaway.base.runs import RunFolder
 from cutaway.interop.adapter_folder import holds_model
 from cutaway.models.count import count_parameters
 from cutaway.recipe import Recipe
+from cutaway.recipe_paint import PaintRecipe, read_recipe_file
+
+PAINTER = "painter.json"
+"""In a run's model folder: it paints."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class RunFacts:
     """The facts of one run. None: not known (yet)."""
 
     name: str
+    kind: str
+    """What is trained: `text`, or of pictures `unet`, `dit`, `contrastive` or `vae`."""
     status: str
     """`running`, `finished`, `failed` or `stopped` (can be continued)."""
     steps: int
@@ -32,12 +37,13 @@ class RunFacts:
     total_steps: int | None
     """Updates its recipe asks for."""
     tokens: int
+    """Tokens trained on; of pictures: pictures."""
     loss: float | None
-    """Of the last step, in nats a token."""
+    """Of the last step: in nats a token, of pictures in the unit of their objective."""
     validation_loss: float | None
     """Of the best weights."""
     bits_per_byte: float | None
-    """Of the best weights."""
+    """Of the best weights; None: not of text."""
     best_step: int | None
     """The step with the lowest validation loss."""
     seconds: float
@@ -51,9 +57,11 @@ class RunFacts:
     advice: str | None
     """What to do about it."""
     source: str | None
-    """The text it learns from."""
+    """The text or the pictures it learns from."""
     has_model: bool
     """Whether weights were saved that can write and be recorded."""
+    can_paint: bool
+    """Whether weights were saved that can paint."""
     checkpoints: list[int]
     """Steps of the checkpoints there are."""
     traces: list[str]
@@ -76,7 +84,7 @@ def facts(run: RunFolder, columns: JsonColumns | None = None, told: str | None =
     if status == "running":
         summary = {}  # that of an earlier session
     try:
-        recipe: Recipe | None = read_recipe(run)
+        recipe: Recipe | PaintRecipe | None = read_recipe(run)
     except RunError:
         recipe = None
     steps = int(columns.last("step") or 0)
@@ -86,6 +94,7 @@ def facts(run: RunFolder, columns: JsonColumns | None = None, told: str | None =
     start = recipe.start if recipe else None
     return RunFacts(
         name=run.name,
+        kind=kind_of(recipe) if recipe else "text",
         status=status,
         steps=steps,
         total_steps=total,
@@ -100,8 +109,9 @@ def facts(run: RunFolder, columns: JsonColumns | None = None, told: str | None =
         ended=summary.get("ended"),
         reason=reason,
         advice=advice(run, status, reason),
-        source=recipe.data.source if recipe else None,
+        source=source_of(recipe) if recipe else None,
         has_model=holds_model(run.model_folder),
+        can_paint=(run.model_folder / PAINTER).is_file(),
         checkpoints=checkpoint_steps(run),
         traces=trace_names(run),
         parent=run_name(start.run) if start and start.run else None,
@@ -135,8 +145,26 @@ def _value_at(columns: JsonColumns, name: str, row: int) -> float | None:
     return float(values[at]) if at < len(rows) and rows[at] == row else None
 
 
-def _parameters(recipe: Recipe | None) -> int | None:
-    if recipe is None or recipe.model.vocab_size is None:
+def kind_of(recipe: Recipe | PaintRecipe) -> str:
+    """Return what a recipe trains: `text`, or the kind of a model of pictures."""
+    return recipe.model.toml_kind if isinstance(recipe, PaintRecipe) else "text"
+
+
+def kind_in(run: RunFolder) -> str:
+    """Return what a run trains; `text` where its recipe cannot be read."""
+    try:
+        return kind_of(read_recipe(run))
+    except RunError:
+        return "text"
+
+
+def source_of(recipe: Recipe | PaintRecipe) -> str:
+    """Return the text or the pictures a recipe learns from."""
+    return recipe.pictures.source if isinstance(recipe, PaintRecipe) else recipe.data.source
+
+
+def _parameters(recipe: Recipe | PaintRecipe | None) -> int | None:
+    if not isinstance(recipe, Recipe) or recipe.model.vocab_size is None:
         return None
     return count_parameters(recipe.model).total
 
@@ -195,8 +223,8 @@ def advice(run: RunFolder, status: str, reason: str | None) -> str | None:
     return "resume it: it has no checkpoint yet and begins again"
 
 
-def read_recipe(run: RunFolder) -> Recipe:
-    """Return a run's recipe.
+def read_recipe(run: RunFolder) -> Recipe | PaintRecipe:
+    """Return a run's recipe, of text or of pictures.
 
     Raises:
         RunError: it cannot be read.
@@ -207,9 +235,24 @@ def read_recipe(run: RunFolder) -> Recipe:
         raise RunError(f"the recipe of run {run.name!r} cannot be read: {error}") from None
 
 
+def writing_recipe(run: RunFolder) -> Recipe:
+    """Return the recipe of a run whose model writes text.
+
+    Raises:
+        RunError: it cannot be read, or the run has to do with pictures.
+    """
+    recipe = read_recipe(run)
+    if isinstance(recipe, PaintRecipe):
+        raise RunError(
+            f"run {run.name!r} has to do with pictures and writes no text (a {kind_of(recipe)} model of "
+            f"{source_of(recipe)!r}); see `cutaway paint`"
+        )
+    return recipe
+
+
 @lru_cache(maxsize=1024)
-def _recipe_in(path: Path, written_ns: int) -> Recipe:
-    return read_toml(Recipe, path)
+def _recipe_in(path: Path, written_ns: int) -> Recipe | PaintRecipe:
+    return read_recipe_file(path)
 
 
 def differences(runs: list[RunFolder]) -> dict[str, list[Any]]:

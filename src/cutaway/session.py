@@ -2,7 +2,8 @@
 
 What all sessions share: settling what the recipe leaves open by measuring, making the run's folder, handing an objective to
 the one trainer (`train/trainer.py`), and writing how it ended. What is learned and from what differs:
-`session_language.py` (text, from random weights) and `session_tuned.py` (conversations, from a model there is).
+`session_language.py` (text, from random weights), `session_tuned.py` (conversations, from a model there is) and
+`session_paint.py` (pictures).
 """
 
 from __future__ import annotations
@@ -22,33 +23,28 @@ from cutaway.base.config import to_toml
 from cutaway.base.errors import CutawayError, RunError
 from cutaway.base.files import write_text
 from cutaway.base.memory import is_out_of_memory, keep_freed_memory
-from cutaway.base.objective import Objective, Probe, Sample
+from cutaway.base.objective import Objective
 from cutaway.base.runs import RunFolder, create_run, timestamp
 from cutaway.branch import Branch, check_changes, inherit
 from cutaway.budget import settled_steps
-from cutaway.models.build import build_empty
-from cutaway.models.decoder import Decoder
 from cutaway.recipe import Recipe
+from cutaway.recipe_paint import PaintRecipe
 from cutaway.run_facts import read_recipe
-from cutaway.text.tokenizer import Tokenizer
 from cutaway.train.checkpoint import Tensors, list_checkpoints
 from cutaway.train.distributed import World, check_batch
 from cutaway.train.pace import measure_pace, usable_cores
 from cutaway.train.trainer import Outcome, Trainer, measured
 from cutaway.train.watch import Watcher
 
-PROBE_TOKENS = 48
-"""Length of the text at which the model's inside is looked at: enough to see heads specialise, small on disk."""
-
 
 class Session(ABC):
-    """Data, tokenizer, model and recipe, ready to train."""
+    """Data, model and recipe, ready to train."""
 
     branch: Branch | None = None
     """Where a new run begins, unless with the weights it would start from."""
 
-    def __init__(self, recipe: Recipe, model: Decoder, tokenizer: Tokenizer, world: World, watcher: Watcher) -> None:
-        self.recipe, self.model, self.tokenizer = recipe, model, tokenizer
+    def __init__(self, recipe: Recipe | PaintRecipe, model: torch.nn.Module, world: World, watcher: Watcher) -> None:
+        self.recipe, self.model = recipe, model
         self.world, self.watcher = world, watcher if world.is_first else Watcher()
         self.objective = self.make_objective()
 
@@ -57,12 +53,12 @@ class Session(ABC):
         """Return the task."""
 
     @abstractmethod
-    def note(self, recipe: Recipe) -> Recipe:
-        """Return the recipe with what was found out about the data written into it."""
+    def note(self) -> Recipe | PaintRecipe:
+        """Return the recipe with what was found out about data and model written into it."""
 
     @abstractmethod
-    def write(self, model: torch.nn.Module) -> Sample:
-        """Return a sample, drawn with the recipe's seed."""
+    def rebuild(self, weights: Tensors) -> torch.nn.Module:
+        """Return a model of its own with these weights."""
 
     @abstractmethod
     def export(self, run: RunFolder, model: torch.nn.Module) -> None:
@@ -142,7 +138,7 @@ class Session(ABC):
             threads=pace.threads if pace else config.threads,
         )
         settled = world.tell(settled)
-        self.recipe = dataclasses.replace(self.note(self.recipe), model=self.model.config, train=settled, fit=False)
+        self.recipe = dataclasses.replace(self.note(), train=settled)
         if self.branch:
             check_changes(read_recipe(self.branch.parent), self.recipe)
 
@@ -221,20 +217,8 @@ class Session(ABC):
             summary |= measured(validation) | {"validation_targets": validation.n_targets}
         return summary
 
-    def probe_of(self, ids: list[int]) -> Probe:
-        """Return the beginning of a held-out text, at which the model's inside is looked at."""
-        ids = ids[: min(PROBE_TOKENS, self.model.config.context_length)]
-        tokens = tuple(self.tokenizer.token_text(token) for token in ids)
-        return Probe(torch.tensor([ids]), self.tokenizer.decode(ids), tokens)
 
-    def rebuild(self, weights: Tensors) -> Decoder:
-        """Return a model of its own with these weights."""
-        model = build_empty(self.recipe.model)
-        model.load_state_dict(weights, strict=False)
-        return model
-
-
-def prepare_process(recipe: Recipe) -> None:
+def prepare_process(recipe: Recipe | PaintRecipe) -> None:
     """Set up this process for training."""
     torch.set_num_threads(recipe.train.threads or 1)
     torch.set_flush_denormal(True)

@@ -19,7 +19,8 @@ from cutaway.interop.hub_folder import save_folder
 from cutaway.models.build import build
 from cutaway.models.decoder import Decoder
 from cutaway.recipe import Recipe
-from cutaway.session import PROBE_TOKENS, Session, prepare_process
+from cutaway.session import prepare_process
+from cutaway.session_text import PROBE_TOKENS, TextSession
 from cutaway.text.batches import EncodedCorpus
 from cutaway.text.corpus import Corpus
 from cutaway.text.tokenizer import Tokenizer
@@ -31,7 +32,7 @@ SHORT_SAMPLES = 8
 """How many samples to show at once of a model of lines."""
 
 
-class LanguageSession(Session):
+class LanguageSession(TextSession):
     """Text, tokenizer, model and recipe, ready to train."""
 
     def __init__(
@@ -81,9 +82,10 @@ class LanguageSession(Session):
         probe = self.probe_of(self.encoded.validation.tokens[:PROBE_TOKENS].tolist())
         return make_objective(self.recipe, self.model, self.encoded, self.write, probe)
 
-    def note(self, recipe: Recipe) -> Recipe:
-        """Return the recipe with the hash of the text."""
-        return dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, text_hash=self.corpus.hash))
+    def note(self) -> Recipe:
+        """Return the recipe with the hash of the text and the size of the model."""
+        data = dataclasses.replace(self.recipe.data, text_hash=self.corpus.hash)
+        return dataclasses.replace(self.recipe, data=data, model=self.model.config, fit=False)
 
     def export(self, run: RunFolder, model: torch.nn.Module) -> None:
         """Write the model in Hugging Face layout."""

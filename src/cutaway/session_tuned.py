@@ -20,8 +20,9 @@ from cutaway.generate.decode import generate
 from cutaway.interop.conversations import Conversation, read_conversations
 from cutaway.models.decoder import Decoder
 from cutaway.recipe import Recipe
-from cutaway.session import Session, prepare_process
+from cutaway.session import prepare_process
 from cutaway.session_memory import check_memory
+from cutaway.session_text import TextSession
 from cutaway.train.distributed import World
 from cutaway.train.trainer import Outcome, Trainer, autocast
 from cutaway.train.watch import ExamplesEvent, Watcher
@@ -46,7 +47,7 @@ class Writing:
     hash: str
 
 
-class TunedSession(Session):
+class TunedSession(TextSession):
     """Conversations, a base and a recipe, ready to tune."""
 
     expected: Tuning | None = None
@@ -136,13 +137,15 @@ class TunedSession(Session):
         probe = self.probe_of(self.held_out[0].tokens.tolist())
         return Answering(self.model, self.learned, self.held_out, config.batch_size, config.seed, self.write, probe)
 
-    def note(self, recipe: Recipe) -> Recipe:
+    def note(self) -> Recipe:
         """Return the recipe with the hashes of conversations and base, and where a base that is a folder lies."""
-        config = self.tuned.config
+        recipe, config = self.recipe, self.tuned.config
         base = str(self.tuned.folder.absolute()) if Path(config.base).expanduser() == self.tuned.folder else config.base
         return dataclasses.replace(
             recipe,
             data=dataclasses.replace(recipe.data, text_hash=self.writing.hash),
+            model=self.model.config,
+            fit=False,
             tune=dataclasses.replace(config, base=base, base_hash=self.tuned.base_hash),
         )
 

@@ -7,6 +7,7 @@ session (`session.py`), which reads the text, builds the model (`models/decoder.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,6 @@ from typing import Any
 
 import torch
 
-from cutaway.base.config import read_toml
 from cutaway.base.errors import RunError, TokenizerError, UsageError
 from cutaway.base.runs import RunFolder, open_run
 from cutaway.generate.decode import generate
@@ -29,6 +29,8 @@ from cutaway.overfit import Overfit
 from cutaway.overfit import overfit as try_overfitting
 from cutaway.presets import find_recipe, with_changes
 from cutaway.recipe import Recipe
+from cutaway.recipe_paint import PaintRecipe
+from cutaway.run_facts import read_recipe, writing_recipe
 from cutaway.session import Session
 from cutaway.session_language import LanguageSession
 from cutaway.session_preferred import PreferredSession
@@ -60,8 +62,12 @@ class Run(RunFolder, Shown):
 
     @property
     def recipe(self) -> Recipe:
-        """The complete recipe, as settled when the run started."""
-        return read_toml(Recipe, self.recipe_file)
+        """The complete recipe, as settled when the run started.
+
+        Raises:
+            RunError: the run has to do with pictures.
+        """
+        return writing_recipe(self)
 
     def load(self, step: int | None = None) -> tuple[Decoder, Tokenizer]:
         """Return the best model so far and its tokenizer.
@@ -72,12 +78,12 @@ class Run(RunFolder, Shown):
         Raises:
             RunError: nothing was saved yet; there is no such checkpoint.
         """
+        recipe = self.recipe
         if not self.model_folder.is_dir():
             raise RunError(f"run {self.name!r} has no model yet; it is saved at the first measurement")
         if step is None:
             return _with_tokenizer(self.model_folder)
         checkpoint = self._checkpoint(step)
-        recipe = self.recipe
         if recipe.tune is not None and recipe.tune.method == "lora4":  # as everybody opens an adapter: beside floats
             recipe = dataclasses.replace(recipe, tune=dataclasses.replace(recipe.tune, method="lora"))
         model, tokenizer = self._learner(recipe)
@@ -164,14 +170,14 @@ def load(source: str | Path | Run) -> tuple[Decoder, Tokenizer]:
     if isinstance(source, RunFolder):
         return Run(source.path).load()
     if not str(source).startswith("hf:") and not holds_model(Path(source)):
+        run = None
         name, _, step = str(source).rpartition("@")
         if name and step.isdecimal():
             return Run(open_run(name).path).load(int(step))
-        try:
-            return Run(open_run(source).path).load()
-        except RunError:
-            if (Path(source) / "recipe.toml").exists():
-                raise
+        with contextlib.suppress(RunError):  # no run of this name: a folder, or none
+            run = open_run(source)
+        if run is not None:
+            return Run(run.path).load()
     return _with_tokenizer(source)
 
 
@@ -183,7 +189,7 @@ def _with_tokenizer(source: str | Path) -> tuple[Decoder, Tokenizer]:
 
 
 def train(
-    target: str | Path | Recipe = "stdlib",
+    target: str | Path | Recipe | PaintRecipe = "stdlib",
     *,
     name: str | None = None,
     watcher: Watcher | None = None,
@@ -201,7 +207,7 @@ def train(
     Raises:
         CutawayError: anything the caller can mend, in one line.
     """
-    recipe = target if isinstance(target, Recipe) else find_recipe(str(target))
+    recipe = target if isinstance(target, Recipe | PaintRecipe) else find_recipe(str(target))
     recipe = with_changes(recipe, dataclasses.replace(recipe, train=_replace(recipe.train, settings)))
     with joined(recipe.train.device) as world:
         session = prepare(recipe, world, watcher or Watcher(), runs=runs)
@@ -219,7 +225,7 @@ def resume(source: str | Path | RunFolder, watcher: Watcher | None = None) -> Ru
     run = Run((source if isinstance(source, RunFolder) else open_run(source)).path)
     if run.status() == "finished":
         raise RunError(f"run {run.name!r} is finished; `cutaway runs show {run.name}` shows it")
-    recipe = run.recipe
+    recipe = read_recipe(run)
     with joined(recipe.train.device) as world:
         session = prepare(recipe, world, watcher or Watcher(), is_settled=True, runs=run.path.parent)
         session.train(run)
@@ -237,9 +243,11 @@ def overfit(recipe: Recipe, watcher: Watcher | None = None, runs: Path | None = 
 
 
 def prepare(
-    recipe: Recipe, world: World, watcher: Watcher, is_settled: bool = False, runs: Path | None = None
+    recipe: Recipe | PaintRecipe, world: World, watcher: Watcher, is_settled: bool = False, runs: Path | None = None
 ) -> Session:
     """Return the recipe's session: its data read, its model made."""
+    if isinstance(recipe, PaintRecipe):
+        raise UsageError("recipes of pictures cannot be trained yet")
     kinds = {"answers": TunedSession, "preferences": PreferredSession}
     kind = LanguageSession if recipe.tune is None else kinds[recipe.tune.task]
     return kind.prepare(recipe, world, watcher, is_settled, runs)

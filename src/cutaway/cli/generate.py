@@ -15,6 +15,7 @@ from cutaway.base.runs import open_run
 from cutaway.cli.console import answer, answer_json, parse, screen
 from cutaway.generate.config import SamplingConfig
 from cutaway.interop.adapter_folder import holds_model
+from cutaway.run_facts import writing_recipe
 
 if TYPE_CHECKING:
     from cutaway.generate.decode import Completion
@@ -166,13 +167,14 @@ def check_exists(model: str) -> None:
         return
     name, _, step = model.rpartition("@")
     try:
-        open_run(name if name and step.isdecimal() else model)
+        run = open_run(name if name and step.isdecimal() else model)
     except RunError as error:
         if Path(model).is_dir():
             raise UsageError(
                 f"folder {model!r} holds neither a model (no config.json) nor a run (no recipe.toml)"
             ) from None
         raise UsageError(f"{error}; a model folder or hf:owner/name works too") from None
+    writing_recipe(run)
 
 
 def completion_json(completion: Completion, steps: list[Step], tokenizer: Tokenizer) -> dict[str, Any]:
@@ -198,10 +200,7 @@ def _defaults(argv: list[str]) -> GenerateArguments | None:
     if not argv or argv[0].startswith("-"):
         return None
     try:
-        from cutaway.base.config import read_toml
-        from cutaway.recipe import Recipe
-
-        recipe = read_toml(Recipe, open_run(argv[0]).recipe_file)
+        recipe = writing_recipe(open_run(argv[0]))
     except (RunError, UsageError):
         return None
     return GenerateArguments(model=argv[0], sampling=dataclasses.replace(recipe.generate), prompt="")

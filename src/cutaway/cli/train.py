@@ -16,6 +16,7 @@ from cutaway.branch import branch_recipe, find_branch
 from cutaway.cli.console import answer, answer_json, parse, screen
 from cutaway.presets import PRESETS, find_recipe, with_changes
 from cutaway.recipe import Recipe
+from cutaway.recipe_paint import PaintRecipe
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -53,12 +54,12 @@ def main(argv: list[str]) -> int:
         step = step_to_branch_from(rest)
         if step is None:
             return go_on(target, rest, console)
-        base = branch_recipe(open_run(target), step, runs_folder())
+        base = of_text(branch_recipe(open_run(target), step, runs_folder()), target)
         arguments: TrainArguments = parse(
             BranchArguments, rest, f"train {target}", BRANCH_EXAMPLE, BranchArguments(base, from_step=step)
         )
     else:
-        base = find_recipe(target)
+        base = of_text(find_recipe(target), target)
         presets = f"presets:  {', '.join(PRESETS)}"
         arguments = parse(TrainArguments, rest, f"train {target}", f"{EXAMPLE}\n{presets}", TrainArguments(base))
     recipe = with_changes(base, arguments.recipe)
@@ -78,6 +79,17 @@ def main(argv: list[str]) -> int:
         with TerminalWatcher(console, unit) as watcher:
             run = workbench.train(recipe, name=name, watcher=watcher)
     return finish(run, console, arguments.complete, arguments.json, arguments.quiet)
+
+
+def of_text(recipe: Recipe | PaintRecipe, target: str) -> Recipe:
+    """Return a recipe if it is of text.
+
+    Raises:
+        UsageError: it is of pictures.
+    """
+    if isinstance(recipe, PaintRecipe):
+        raise UsageError(f"{target!r} is a recipe of pictures, which cannot be trained yet")
+    return recipe
 
 
 def is_run(target: str) -> bool:

@@ -13,7 +13,7 @@ import tyro
 from cutaway.base.errors import CutawayError, UsageError
 from cutaway.base.runs import RunFolder, list_runs, runs_folder
 from cutaway.cli.console import answer, answer_json, parse
-from cutaway.run_facts import read_recipe
+from cutaway.run_facts import writing_recipe
 
 USUAL = Path("voice")
 """The folder of writing, unless another is named."""
@@ -97,7 +97,7 @@ def tuned_runs(folder: Path) -> list[RunFolder]:
     found = []
     for run in list_runs(runs_folder()):
         try:
-            recipe = read_recipe(run)
+            recipe = writing_recipe(run)
         except CutawayError:
             continue
         if recipe.tune is not None and folder.resolve() in Path(recipe.data.source).resolve().parents:
@@ -110,7 +110,7 @@ def base() -> str:
     plain = []
     for run in list_runs(runs_folder()):
         try:
-            if read_recipe(run).tune is None and run.model_folder.is_dir():
+            if writing_recipe(run).tune is None and run.model_folder.is_dir():
                 plain.append(run)
         except CutawayError:
             continue

@@ -108,12 +108,12 @@ def prefer(argv: list[str]) -> None:
 def written_pairs(tuned: Tuned, asked: PreferArguments) -> tuple[tuple[Path, Path], str]:
     """Let the model answer; return the files of preferences, training and held-out, and what came of it."""
     from cutaway.interop.conversations import read_conversations
-    from cutaway.run_facts import read_recipe
+    from cutaway.run_facts import writing_recipe
     from cutaway.tune.chat_form import chat_form
     from cutaway.tune.preferences import write_preferences
     from cutaway.voice.preference_pairs import preference_pairs
 
-    data = read_recipe(tuned.run).data
+    data = writing_recipe(tuned.run).data
     sources = (Path(data.source), Path(data.held_out) if data.held_out else tuned.writing / "held_out.jsonl")
     speaker = tuned.speaker()
     form: ChatForm = chat_form(speaker.folder, speaker.tokenizer)

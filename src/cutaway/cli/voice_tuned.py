@@ -38,12 +38,12 @@ class Tuned:
         Raises:
             DataError: the files are not there any more, or the sides are not apart.
         """
-        from cutaway.run_facts import read_recipe
+        from cutaway.run_facts import writing_recipe
         from cutaway.session_tuned import read_writing
         from cutaway.voice.exposure import PLANTED, read_secrets
         from cutaway.voice.learned import both_sides, learned, titles_of
 
-        recipe = read_recipe(self.run)
+        recipe = writing_recipe(self.run)
         if self.is_given or recipe.tune is None or Path(recipe.data.source).name.startswith(PREFERENCES):
             return learned(self.writing)
         both = read_writing(recipe)
@@ -68,13 +68,13 @@ def find_tuned(name: str, base: str = "", writing: Path | None = None) -> Tuned:
     Raises:
         UsageError: there is no such run, or nothing says what it began with or what it learned.
     """
-    from cutaway.run_facts import read_recipe
+    from cutaway.run_facts import writing_recipe
 
     try:
         run = open_run(name)
     except RunError as error:
         raise UsageError(str(error)) from None
-    recipe = read_recipe(run)
+    recipe = writing_recipe(run)
     base = base or (recipe.tune.base if recipe.tune else "")
     if not base:
         raise UsageError(f"run {run.name!r} was not tuned from a base; name the model to compare with: --base MODEL")

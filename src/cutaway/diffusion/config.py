@@ -225,4 +225,4 @@ class PaintSamplingConfig:
         )
         for name, is_right, expected in checks:
             if not is_right:
-                raise ConfigError(f"{name} is {getattr(self, name)}; expected {expected}")
+                raise ConfigError(f"sampling.{name} is {getattr(self, name)}; expected {expected}")

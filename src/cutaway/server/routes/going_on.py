@@ -18,7 +18,7 @@ from cutaway.server.routes.start import (
     UNFINISHED,
     Check,
     about_cost,
-    about_parameters,
+    about_size,
     free_name,
     name_error,
     refuse_first,
@@ -71,7 +71,7 @@ def check_branch(lab: TheLab, name: str, filled: FilledBranch) -> Check:
         errors=errors,
         command=shlex.join(["cutaway", *with_name(words, filled.name)]),
         name=new_name,
-        parameters=about_parameters(said.recipe),
+        parameters=about_size(said.recipe),
         estimate=about_cost(lab, said.recipe),
     )
 

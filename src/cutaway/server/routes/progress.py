@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 
 from cutaway import run_facts
-from cutaway.base.errors import CutawayError, UsageError
+from cutaway.base.errors import CutawayError, RunError, UsageError
 from cutaway.base.snapshots import read_attention, read_histograms
 from cutaway.server.arrays import ArraysResponse, with_arrays
 from cutaway.server.lab import TheLab
@@ -25,6 +25,7 @@ MEANINGS = {
     "step": ("steps", "Optimizer updates made, this one included."),
     "loss": ("nats a token", "Mean training loss of the step's batch, before its update."),
     "validation_loss": ("nats a token", "Loss on text the model never trains on."),
+    "loss_without_ema": ("nats a token", "The same with the weights themselves, not their running average."),
     "bits_per_byte": ("bits a byte", "The validation loss spread over the text's bytes, so that tokenizers compare."),
     "tokens": ("tokens", "Tokens trained on so far."),
     "seconds": ("seconds", "Time trained so far, measurements and samples included."),
@@ -62,13 +63,16 @@ class MetricsMeta(BaseModel):
 
 
 class Sample(BaseModel):
-    """What the model wrote after some step."""
+    """What the model wrote or painted after some step."""
 
     step: int
     prompt: str
     """What it was given; the text begins with it (each line, where it wrote several)."""
     seed: int
     text: str
+    """Of a picture: what is on it."""
+    picture: str | None = None
+    """Where the picture lies in the run's folder; null: it is text."""
 
 
 class Samples(BaseModel):
@@ -107,10 +111,32 @@ class AttentionMeta(BaseModel):
     """Those in this answer."""
 
 
-def describe_metric(name: str) -> Metric:
-    """Return what a column means."""
+LOSSES = {
+    "unet": "mean squared error",
+    "dit": "mean squared error",
+    "contrastive": "nats a picture",
+    "vae": "its own measure",
+}
+"""In what the losses are, by what a run trains, where it is not text."""
+OF_PICTURES = {
+    "validation_loss": ("", "Loss on pictures the model never trains on."),
+    "tokens": ("pictures", "Pictures trained on so far."),
+    "tokens_per_second": ("pictures a second", "Speed over the last thirty steps."),
+}
+"""Columns that mean something else where pictures are learned."""
+
+
+def describe_metric(name: str, kind: str = "text") -> Metric:
+    """Return what a column of a run means.
+
+    Args:
+        kind: what the run trains, as its facts say.
+    """
     group, _, part = name.partition(".")
     unit, meaning = GROUP_MEANINGS[group] if part and group in GROUP_MEANINGS else MEANINGS.get(name, ("", ""))
+    if kind != "text":
+        unit, meaning = OF_PICTURES.get(name, (unit, meaning))
+        unit = LOSSES[kind] if name in ("loss", "validation_loss", "loss_without_ema") else unit
     return Metric(name=name, unit=unit, meaning=meaning.format(part))
 
 
@@ -122,11 +148,15 @@ def metrics(
     only: Annotated[str, Query(description="Names of metrics, separated by commas; left out: all.")] = "",
 ) -> ArraysResponse:
     """Return what a run has measured since a row."""
-    columns = columns_of(lab, lab.run(name))
+    run = lab.run(name)
+    columns, kind = columns_of(lab, run), run_facts.kind_in(run)
     names = [column for column in columns.names if not only or column in only.split(",")]
     rows = columns.n_rows
     meta = MetricsMeta(
-        rows=rows, first=first, version=str(columns.version), metrics=[describe_metric(column) for column in names]
+        rows=rows,
+        first=first,
+        version=str(columns.version),
+        metrics=[describe_metric(column, kind) for column in names],
     )
     return ArraysResponse(meta, {column: columns.dense(column, first)[: max(0, rows - first)] for column in names})
 
@@ -147,15 +177,27 @@ def metrics_csv(lab: TheLab, name: str) -> Response:
 
 @router.get("/runs/{name}/samples")
 def samples(lab: TheLab, name: str) -> Samples:
-    """Return everything a run has written so far."""
+    """Return everything a run has written or painted so far."""
     run = lab.run(name)
     try:
-        recipe = run_facts.read_recipe(run)
+        recipe = run_facts.writing_recipe(run)
         prompt, seed = recipe.prompt, recipe.generate.seed
-    except CutawayError:
+    except CutawayError:  # it cannot be read, or is of pictures, whose samples say it themselves
         prompt, seed = "", 0
     known = [{"prompt": prompt, "seed": seed} | line for line in run.samples()]
     return Samples(samples=[Sample.model_validate(line) for line in known])
+
+
+@router.get(
+    "/runs/{name}/pictures/{step}.png", response_class=Response, responses={200: {"content": {"image/png": {}}}}
+)
+def picture(lab: TheLab, name: str, step: int) -> Response:
+    """Return what a run painted after some step."""
+    file = lab.run(name).pictures_folder / f"{step}.png"
+    try:
+        return Response(file.read_bytes(), media_type="image/png")
+    except FileNotFoundError:
+        raise RunError(f"run {name!r} painted nothing at step {step}") from None
 
 
 @router.get("/runs/{name}/histograms", **with_arrays(HistogramsMeta))

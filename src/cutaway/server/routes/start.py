@@ -10,12 +10,13 @@ from pydantic import BaseModel
 
 from cutaway.base.errors import CutawayError, RunError, UsageError, suggest
 from cutaway.base.runs import free_path, list_runs
-from cutaway.estimate import Estimate, estimate, speeds
+from cutaway.estimate import Estimate, estimate, estimate_of_pictures, speeds
 from cutaway.form import FormGroup, form
 from cutaway.form_values import Filled, fill, train_words
 from cutaway.models.count import count_parameters
 from cutaway.presets import PRESETS, given_budgets
 from cutaway.recipe import Recipe
+from cutaway.recipe_paint import PaintRecipe
 from cutaway.server.jobs import Job
 from cutaway.server.lab import TheLab
 from cutaway.server.routes.uploads import UPLOADS
@@ -73,8 +74,8 @@ class Check(BaseModel):
     """What a person would type."""
     name: str
     """What the run will be called."""
-    parameters: int
-    """About how large the model will be."""
+    parameters: int | None
+    """About how large the model will be. None: not known before it is built (what has to do with pictures)."""
     estimate: Estimate
     """About what it will take."""
 
@@ -101,8 +102,15 @@ def about_parameters(recipe: Recipe) -> int:
     return count_parameters(dataclasses.replace(recipe.model, vocab_size=tokens)).total
 
 
-def about_cost(lab: TheLab, recipe: Recipe) -> Estimate:
+def about_size(recipe: Recipe | PaintRecipe) -> int | None:
+    """Return about how many parameters the model will have, where its recipe says enough."""
+    return about_parameters(recipe) if isinstance(recipe, Recipe) else None
+
+
+def about_cost(lab: TheLab, recipe: Recipe | PaintRecipe) -> Estimate:
     """Return about what a training will take on this machine."""
+    if isinstance(recipe, PaintRecipe):
+        return estimate_of_pictures(recipe)
     return estimate(recipe, about_tokens(recipe), speeds(list_runs(lab.home)))
 
 
@@ -144,7 +152,7 @@ def check(lab: TheLab, filled: FilledForm) -> Check:
         errors=errors,
         command=recipe.command(filled.preset, filled.name or None),
         name=name,
-        parameters=about_parameters(recipe.recipe),
+        parameters=about_size(recipe.recipe),
         estimate=about_cost(lab, recipe.recipe),
     )
 

@@ -162,7 +162,7 @@ def check(lab: TheLab, asked: TuneAsked) -> TuneCheck:
         errors=errors,
         command=shlex.join(["cutaway", *words_of(lab, asked, said, asked.name)]),
         name=name,
-        memory=memory_of(lab, asked, said.recipe),
+        memory=memory_of(lab, asked, said.recipe) if isinstance(said.recipe, Recipe) else None,
     )
 
 
