@@ -127,7 +127,7 @@ REFUSED = [
     (["--model.n-layers", "3"], "model.n_layers is 3 but was 2"),
     (["--data.source", "other.txt"], "data.source"),
     (["--train.optimizer", "adamw"], "the checkpoint remembers"),
-    (["--train.seed", "1"], "it decides which text is held out"),
+    (["--train.seed", "1"], "it decides what is held out"),
     (["--train.steps", "10"], "expected more"),
     (["--from-step", "7"], "it has those of step 5, 10, 15, 20"),
     (["--from-step", "x"], "--from-step is 'x'"),
