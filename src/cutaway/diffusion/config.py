@@ -42,6 +42,8 @@ class UNetConfig:
     """Edge of what it denoises (pixels, or places of a latent)."""
     channels: int = 3
     """Channels of what it denoises."""
+    patch: int = 1
+    """Edge of the squares of pixels that it reads as one place with more channels. 2: a quarter of the work."""
     width: int = 48
     """Channels of the finest level."""
     multipliers: tuple[int, ...] = (1, 2, 2)
@@ -58,6 +60,26 @@ class UNetConfig:
     """Width of the words it can be told; 0: none."""
     dropout: float = 0.0
     """Share of activations zeroed at random while training."""
+
+    def __post_init__(self) -> None:
+        if self.patch < 1 or self.size % (self.patch * 2 ** (len(self.multipliers) - 1)):
+            raise ConfigError(
+                f"model.size {self.size}, in patches of {self.patch}, cannot be halved {len(self.multipliers) - 1} times; "
+                "give model.multipliers fewer levels, or another size or patch"
+            )
+        looking = [m for m, edge in zip(self.multipliers, self.edges, strict=True) if edge <= self.attention_from]
+        if any(self.width * multiplier % self.n_heads for multiplier in looking):
+            raise ConfigError(f"model.n_heads {self.n_heads} does not divide the channels of a level with attention")
+        if self.d_words and not looking:
+            raise ConfigError(
+                f"words are read with attention, and no level has an edge of {self.attention_from} or less; "
+                f"give model.attention_from {self.edges[-1]} or more"
+            )
+
+    @property
+    def edges(self) -> tuple[int, ...]:
+        """Edge of each level, in places, finest first."""
+        return tuple(self.size // self.patch // 2**i for i in range(len(self.multipliers)))
 
 
 @dataclass(frozen=True)
