@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from cutaway.base.errors import UsageError
-from cutaway.diffusion.picture_files import GAP, from_uint8, grid, to_uint8, write_gif, write_png
+from cutaway.diffusion.picture_files import GAP, from_uint8, gif_bytes, grid, png_bytes, to_uint8, write_picture
 
 
 def pictures(count: int, height: int = 5, width: int = 7, colours: int = 3, seed: int = 0) -> np.ndarray:
@@ -54,14 +54,14 @@ def test_grid_is_nearly_square(count: int, columns: int) -> None:
 @pytest.mark.parametrize("colours", [1, 3])
 def test_png_holds_the_numbers(tmp_path: Path, colours: int) -> None:
     given = pictures(2, colours=colours)
-    write_png(tmp_path / "new" / "two.png", given, scale=1)
+    write_picture(tmp_path / "new" / "two.png", png_bytes(given, scale=1))
     read = np.asarray(Image.open(tmp_path / "new" / "two.png")).reshape(5, -1, colours)
     assert np.array_equal(read, grid(given, scale=1))
 
 
 def test_gif_goes_on_and_holds_the_last(tmp_path: Path) -> None:
     shades = [np.full((2, 4, 4, 3), 40 * i, dtype=np.uint8) for i in range(6)]
-    write_gif(tmp_path / "turn.gif", shades, scale=2, seconds=1, held_seconds=3)
+    write_picture(tmp_path / "turn.gif", gif_bytes(shades, scale=2, seconds=1, held_seconds=3))
     with Image.open(tmp_path / "turn.gif") as gif:
         assert gif.n_frames == 6
         assert gif.info["loop"] == 0
@@ -74,32 +74,34 @@ def test_gif_goes_on_and_holds_the_last(tmp_path: Path) -> None:
 
 
 def test_gif_of_one_frame_and_of_one_colour(tmp_path: Path) -> None:
-    write_gif(tmp_path / "one.gif", [pictures(1, colours=1)])
+    write_picture(tmp_path / "one.gif", gif_bytes([pictures(1, colours=1)]))
     with Image.open(tmp_path / "one.gif") as gif:
         assert gif.n_frames == 1
 
 
 def test_bad_input_says_so(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"ends in \.png"):
-        write_png(tmp_path / "cat.jpg", pictures(1))
+        write_picture(tmp_path / "cat.jpg", png_bytes(pictures(1)))
     with pytest.raises(UsageError, match=r"ends in \.gif"):
-        write_gif(tmp_path / "cat.png", [pictures(1)])
+        write_picture(tmp_path / "cat.png", gif_bytes([pictures(1)]))
     with pytest.raises(UsageError, match="no frame"):
-        write_gif(tmp_path / "cat.gif", [])
+        gif_bytes([])
     with pytest.raises(UsageError, match="no picture"):
-        write_png(tmp_path / "cat.png", pictures(0))
+        png_bytes(pictures(0))
 
 
 def test_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "cat.png"
-    write_png(path, pictures(1))
+    write_picture(path, png_bytes(pictures(1)))
     before = path.read_bytes()
 
-    def fail(self: Image.Image, *args: object, **kwargs: object) -> None:
+    def half(self: Path, content: bytes) -> None:
+        with self.open("wb") as file:
+            file.write(content[: len(content) // 2])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Image.Image, "save", fail)
+    monkeypatch.setattr(Path, "write_bytes", half)
     with pytest.raises(KeyboardInterrupt):
-        write_png(path, pictures(1, seed=1))
+        write_picture(path, png_bytes(pictures(1, seed=1)))
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

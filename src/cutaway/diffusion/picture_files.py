@@ -7,6 +7,7 @@ are written aside and renamed: there is never half a picture.
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -67,43 +68,31 @@ def grid(
     return sheet
 
 
-def write_png(
-    path: Path,
-    pictures_BYXC: UInt8[np.ndarray, "B Y X C"],
-    columns: int | None = None,
-    scale: int | None = None,
-) -> None:
-    """Write a grid of pictures.
-
-    Raises:
-        UsageError: the name does not end in .png.
-        CutawayError: the disk refused.
-    """
-    _check_ending(path, ".png")
-    image = _image(grid(pictures_BYXC, columns, scale))
-    with replacing_file(path) as aside:
-        image.save(aside, format="PNG", optimize=True)
+def png_bytes(
+    pictures_BYXC: UInt8[np.ndarray, "B Y X C"], columns: int | None = None, scale: int | None = None
+) -> bytes:
+    """Return a grid of pictures as a PNG file's bytes."""
+    file = io.BytesIO()
+    _image(grid(pictures_BYXC, columns, scale)).save(file, format="PNG", optimize=True)
+    return file.getvalue()
 
 
-def write_gif(
-    path: Path,
+def gif_bytes(
     frames: Sequence[UInt8[np.ndarray, "B Y X C"]],
     columns: int | None = None,
     scale: int | None = None,
     seconds: float = 2.0,
     held_seconds: float = 2.0,
-) -> None:
-    """Write grids of the same pictures one after the other, again and again.
+) -> bytes:
+    """Return grids of the same pictures one after the other, again and again, as a GIF file's bytes.
 
     Args:
         seconds: of all frames but the last.
         held_seconds: of the last.
 
     Raises:
-        UsageError: no frame, or the name does not end in .gif.
-        CutawayError: the disk refused.
+        UsageError: there is no frame.
     """
-    _check_ending(path, ".gif")
     if not frames:
         raise UsageError("there is no frame to show")
     from PIL import Image
@@ -115,13 +104,23 @@ def write_gif(
     # GIF counts in hundredths of a second, and browsers slow anything under two of them
     each = max(20, round(100 * seconds / max(1, len(rest))) * 10)
     durations = [each] * len(rest) + [round(100 * held_seconds) * 10]
-    with replacing_file(path) as aside:
-        first.save(aside, format="GIF", save_all=True, append_images=rest, duration=durations, loop=0, optimize=False)
+    file = io.BytesIO()
+    first.save(file, format="GIF", save_all=True, append_images=rest, duration=durations, loop=0, optimize=False)
+    return file.getvalue()
 
 
-def _check_ending(path: Path, ending: str) -> None:
+def write_picture(path: Path, content: bytes) -> None:
+    """Write the bytes of a PNG or GIF file, whole or not at all.
+
+    Raises:
+        UsageError: the name does not end as such a file's must.
+        CutawayError: the disk refused.
+    """
+    ending = ".gif" if content.startswith(b"GIF") else ".png"
     if path.suffix.lower() != ending:
         raise UsageError(f"{path} cannot be written: expected a name that ends in {ending}")
+    with replacing_file(path) as aside:
+        aside.write_bytes(content)
 
 
 def _image(sheet_YXC: UInt8[np.ndarray, "Y X C"]) -> Image:
