@@ -48,7 +48,7 @@ class Posterior:
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(act(conv(act(x)))), which is the identity before training."""
+    """x + conv(relu(conv(relu(x)))), which is the identity before training."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Float[Tensor, "B C Y X"]) -> Float[Tensor, "B C Y X"]:
         """Return the changed map."""
-        return x + self.out_conv(F.silu(self.in_conv(F.silu(x))))
+        return x + self.out_conv(F.relu(self.in_conv(F.relu(x))))
 
 
 class Encoder(nn.Module):
@@ -84,7 +84,7 @@ class Encoder(nn.Module):
         h_BCYX = self.in_conv(self.unshuffle(x))
         for i, level in enumerate(self.levels):
             h_BCYX = tap(f"level{i}_BCYX", level(h_BCYX))
-        mean_BCYX, log_variance_BCYX = self.out_conv(F.silu(h_BCYX)).float().chunk(2, dim=1)
+        mean_BCYX, log_variance_BCYX = self.out_conv(F.relu(h_BCYX)).float().chunk(2, dim=1)
         return Posterior(
             tap("mean_BCYX", mean_BCYX), tap("log_variance_BCYX", log_variance_BCYX.clamp(*LOG_VARIANCE_LIMITS))
         )
@@ -112,7 +112,7 @@ class Decoder(nn.Module):
         h_BCYX = self.in_conv(z)
         for i, level in enumerate(self.levels):
             h_BCYX = tap(f"level{i}_BCYX", level(h_BCYX))
-        return self.shuffle(self.out_conv(F.silu(h_BCYX)).float())
+        return self.shuffle(self.out_conv(F.relu(h_BCYX)).float())
 
 
 class VAE(nn.Module):

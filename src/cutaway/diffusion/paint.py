@@ -1,0 +1,140 @@
+"""Painting: from noise to pictures, and every picture on the way.
+
+`paint` is the whole of it: prompts (or labels) and settings in, uint8 pictures out. `denoised` is the part that the other
+ways to begin share: from a drawing (`redraw.py`), around a part that stays (`inpaint.py`), between two (`between.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from cutaway.base.errors import UsageError
+from cutaway.diffusion.config import PaintSamplingConfig
+from cutaway.diffusion.guidance import Guided, Parts
+from cutaway.diffusion.painter import Asked, Painter, Told
+from cutaway.diffusion.sampler import Mend, Step, draw, even_times
+
+OnStep = Callable[[int, Step], None]
+"""Is told the number of each step, from 1, and the step."""
+
+
+@dataclass(frozen=True)
+class Painted:
+    """Pictures and what made them."""
+
+    pictures: UInt8[np.ndarray, "B Y X C"]
+    asked: tuple[str | int, ...]
+    """Of each picture."""
+    seeds: tuple[int, ...]
+    """Of each picture's noise."""
+    unknown: tuple[tuple[str, ...], ...]
+    """Words of each prompt that the text encoder never saw."""
+    frames: tuple[UInt8[np.ndarray, "B Y X C"], ...] = ()
+    """From noise to picture, the beginning and every step; empty unless asked for."""
+
+
+def paint(
+    painter: Painter,
+    asked: Asked,
+    config: PaintSamplingConfig,
+    seeds: Sequence[int] | None = None,
+    on_step: OnStep | None = None,
+    keep_frames: bool = False,
+    allow_empty: bool = False,
+    listen: Callable[[Parts], None] | None = None,
+) -> Painted:
+    """Paint what is asked for.
+
+    Args:
+        asked: one prompt or label for all `config.n` pictures, or one for each picture.
+        seeds: one for each picture; left out: `config.seed`, `config.seed` + 1, ...
+        allow_empty: whether an empty prompt may stand for "anything".
+        listen: is given conditional, unconditional and guided prediction of every step.
+
+    Raises:
+        UsageError: nothing of what is asked for is known, or the numbers of prompts and seeds differ.
+    """
+    asked, seeds = one_each(asked, config, seeds)
+    told = painter.told(asked, config.negative, allow_empty)
+    frames = Frames(painter) if keep_frames else None
+    noise_BCYX = painter.noise(seeds)
+    x_BCYX = denoised(painter, told, noise_BCYX, config, on_step=both(on_step, frames), listen=listen)
+    pictures = painter.to_pictures(x_BCYX)
+    kept = (painter.to_pictures(noise_BCYX), *frames.kept) if frames else ()
+    return Painted(pictures, tuple(asked), tuple(seeds), told.unknown, kept)
+
+
+def one_each(
+    asked: Asked, config: PaintSamplingConfig, seeds: Sequence[int] | None
+) -> tuple[list[str] | list[int], list[int]]:
+    """Return what is asked of each picture, and each one's seed.
+
+    Raises:
+        UsageError: nothing was asked for, or the numbers of prompts and seeds differ.
+    """
+    if isinstance(asked, str):
+        raise UsageError(f"a list of prompts is expected, not the text {asked!r}")
+    if not asked:
+        raise UsageError("nothing was asked for; give a prompt or a label")
+    count = len(seeds) if seeds is not None else len(asked) if len(asked) > 1 else config.n
+    every = list(asked) * count if len(asked) == 1 else list(asked)
+    if len(every) != count:
+        raise UsageError(f"{len(every)} prompts and {count} seeds were given; expected as many")
+    return every, list(seeds) if seeds is not None else [config.seed + i for i in range(count)]  # type: ignore[return-value]
+
+
+@torch.no_grad()
+def denoised(
+    painter: Painter,
+    told: Told,
+    x: Float[Tensor, "B C Y X"],
+    config: PaintSamplingConfig,
+    start: float = 0.0,
+    mend: Mend | None = None,
+    on_step: OnStep | None = None,
+    listen: Callable[[Parts], None] | None = None,
+) -> Float[Tensor, "B C Y X"]:
+    """Return what becomes of `x` from time `start` to 1.
+
+    Args:
+        start: the share of the way that `x` has come; so much fewer steps are made.
+        mend: what is done to x after every step.
+    """
+    painter.denoiser.eval()
+    interval = (config.guidance_from, config.guidance_to)
+    predict = Guided(painter.denoiser, told.condition, told.nothing, config.guidance, interval, listen)
+    times = even_times(painter.path, max(1, round(config.steps * (1 - start))), start)
+    for number, step in enumerate(draw(predict, x, painter.path, config.sampler, times, mend), 1):
+        x = step.x
+        if on_step:
+            on_step(number, step)
+    return x
+
+
+class Frames:
+    """Keeps every step as pictures."""
+
+    def __init__(self, painter: Painter) -> None:
+        self.painter = painter
+        self.kept: list[UInt8[np.ndarray, "B Y X C"]] = []
+
+    def __call__(self, number: int, step: Step) -> None:
+        """Keep a step."""
+        self.kept.append(self.painter.to_pictures(step.x))
+
+
+def both(first: OnStep | None, second: OnStep | None) -> OnStep | None:
+    """Return what tells both of them."""
+    told = [one for one in (first, second) if one]
+
+    def on_step(number: int, step: Step) -> None:
+        for one in told:
+            one(number, step)
+
+    return on_step if told else None
