@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -29,11 +29,8 @@ from cutaway.base.seed import torch_generator
 Shape = Literal["moons", "ring", "spiral", "corners"]
 
 
-class Field(Protocol):
-    """An arrow at every place and time."""
-
-    def __call__(self, x: Float[Tensor, "N 2"], t: float) -> Float[Tensor, "N 2"]:
-        """Return the velocities."""
+Field = Callable[[Tensor, float], Tensor]
+"""An arrow at every place `N 2` at a time."""
 
 
 def shape_points(shape: Shape, count: int, seed: int = 0) -> Float[Tensor, "N 2"]:
