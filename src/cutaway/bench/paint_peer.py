@@ -46,6 +46,7 @@ def diffusers_dit(ours: DiT) -> nn.Module:
         sample_size=config.size,
         patch_size=config.patch,
         num_embeds_ada_norm=config.n_labels,
+        activation_fn="gelu",
         norm_eps=EPS,
     )
     theirs.load_state_dict(carried_over(ours), strict=False)

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from cutaway.base.tap import tap
-from cutaway.diffusion.attention import mix
+from cutaway.diffusion.attention import hiding, mix
 from cutaway.diffusion.modulation import EPS
 
 NAMES = ("cross.scores_BHPT", "cross.weights_BHPT")
@@ -28,7 +28,7 @@ class ReadWords(NamedTuple):
 
     k_BTHD: Tensor
     v_BTHD: Tensor
-    mask_BT: Tensor | None
+    hidden_B11T: Tensor | None
 
 
 class CrossAttention(nn.Module):
@@ -44,10 +44,12 @@ class CrossAttention(nn.Module):
     def read(self, words: Float[Tensor, "B T _"], mask_BT: Bool[Tensor, "B T"] | None) -> ReadWords:
         """Return keys and values of the words."""
         k_BTHD, v_BTHD = self.kv_proj(words).unflatten(-1, (2, self.n_heads, -1)).unbind(2)
-        return ReadWords(k_BTHD, v_BTHD, mask_BT)
+        if mask_BT is None:
+            return ReadWords(k_BTHD, v_BTHD, None)
+        return ReadWords(k_BTHD, v_BTHD * mask_BT[:, :, None, None], hiding(mask_BT, k_BTHD.dtype))
 
     def forward(self, x: Float[Tensor, "B P C"], words: ReadWords) -> Float[Tensor, "B P C"]:
         """Return what the words add to each patch."""
         q_BPHD = self.q_proj(F.layer_norm(x, x.shape[-1:], eps=EPS)).unflatten(-1, (self.n_heads, -1))
-        z_BPHD = mix(q_BPHD, words.k_BTHD, words.v_BTHD, words.mask_BT, NAMES)
+        z_BPHD = mix(q_BPHD, words.k_BTHD, words.v_BTHD, words.hidden_B11T, NAMES)
         return tap("cross.out_BPC", self.o_proj(z_BPHD.flatten(2)))

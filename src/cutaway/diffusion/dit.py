@@ -11,6 +11,8 @@ block is the identity.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -20,7 +22,8 @@ from cutaway.diffusion.condition import Condition
 from cutaway.diffusion.config import DiTConfig
 from cutaway.diffusion.cross_attention import CrossAttention, ReadWords
 from cutaway.diffusion.dit_block import DiTBlock
-from cutaway.diffusion.modulation import Modulations, modulated
+from cutaway.diffusion.dit_ready import ReadyDiT
+from cutaway.diffusion.modulation import AllModulations, Modulations, modulated
 from cutaway.diffusion.patches import from_patches, sine_positions, to_patches
 from cutaway.diffusion.time_embedding import TimeEmbedding
 
@@ -71,14 +74,26 @@ class DiT(nn.Module):
             ShapeError: pictures of another size than the model's, or words of another width.
         """
         condition = condition or Condition()
-        self._check(x_BCYX, condition)
-        modulations, (shift_B1C, scale_B1C) = self.modulations(self.steering(t_B, condition))
+        self.check(x_BCYX, condition)
+        return self.denoise(x_BCYX, self.modulations(self.steering(t_B, condition)), self.read(condition))
+
+    def denoise(
+        self, x_BCYX: Float[Tensor, "B C Y X"], modulations: AllModulations, words: Sequence[ReadWords | None]
+    ) -> Float[Tensor, "B C Y X"]:
+        """Return the answer, given what time and condition have made: modulations, and words as each block reads them."""
         x = self.patch_embedding(to_patches(x_BCYX, self.config.patch)) + self.positions_PC
         x = tap("embed_BPC", x)
-        for block, parts in zip(self.blocks, modulations, strict=True):
-            x = block(x, parts, self.read(block, condition))
-        x = tap("final_norm_BPC", modulated(x, shift_B1C, scale_B1C))
+        for block, parts, read in zip(self.blocks, modulations.blocks, words, strict=True):
+            x = block(x, parts, read)
+        x = tap("final_norm_BPC", modulated(x, modulations.shift_B1C, modulations.scale_B1C))
         return from_patches(self.output_proj(x), self.config.patch, self.config.channels)
+
+    def ready(self, condition: Condition) -> Callable[[Tensor, Tensor], Tensor]:
+        """Return the model, told what to paint, to be called with x and times: faster, for a drawing of many steps.
+
+        Its weights are those of this moment, rounded to bfloat16 once if this is called under autocast.
+        """
+        return ReadyDiT(self, condition)
 
     def steering(self, t_B: Float[Tensor, " B"], condition: Condition) -> Float[Tensor, "B C"]:
         """Return the vector of time, label and sentence that steers every block."""
@@ -93,14 +108,18 @@ class DiT(nn.Module):
             vector_BC = vector_BC + self.pooled_proj(condition.pooled_BE)
         return tap("steering_BC", vector_BC)
 
-    def read(self, block: nn.Module, condition: Condition) -> ReadWords | None:
-        """Return the words as a block reads them; None where there are none, or the model reads none."""
-        cross = block.cross
-        if not isinstance(cross, CrossAttention) or condition.words_BTD is None:
-            return None
-        return cross.read(condition.words_BTD, condition.mask_BT)
+    def read(self, condition: Condition) -> list[ReadWords | None]:
+        """Return the words as each block reads them; None where there are none, or the model reads none."""
+        words_BTD, crosses = condition.words_BTD, [block.cross for block in self.blocks]
+        return [
+            cross.read(words_BTD, condition.mask_BT)
+            if isinstance(cross, CrossAttention) and words_BTD is not None
+            else None
+            for cross in crosses
+        ]
 
-    def _check(self, x_BCYX: Tensor, condition: Condition) -> None:
+    def check(self, x_BCYX: Tensor, condition: Condition) -> None:
+        """Raise if pictures or words have the wrong shape."""
         expected = (self.config.channels, self.config.size, self.config.size)
         if tuple(x_BCYX.shape[1:]) != expected:
             raise ShapeError(f"pictures of shape {tuple(x_BCYX.shape[1:])} were given; the model paints {expected}")

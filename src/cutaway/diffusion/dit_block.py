@@ -20,7 +20,7 @@ from cutaway.base.tap import tap
 from cutaway.diffusion.attention import SelfAttention
 from cutaway.diffusion.cross_attention import CrossAttention, ReadWords
 from cutaway.diffusion.modulation import Modulation, modulated
-from cutaway.nn.mlp import MLP, gelu_tanh
+from cutaway.nn.mlp import MLP, gelu
 
 
 class DiTBlock(nn.Module):
@@ -30,7 +30,7 @@ class DiTBlock(nn.Module):
         super().__init__()
         self.attn = SelfAttention(d_model, n_heads)
         self.cross = CrossAttention(d_model, d_words, n_heads) if d_words else None
-        self.mlp = MLP(d_model, d_ff, gelu_tanh, bias=True)
+        self.mlp = MLP(d_model, d_ff, gelu, bias=True)
 
     def forward(
         self, x: Float[Tensor, "B P C"], parts: Sequence[Modulation], words: ReadWords | None

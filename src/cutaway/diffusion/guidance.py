@@ -54,6 +54,7 @@ class Guided:
     ) -> None:
         self.model, self.told, self.nothing = model, told, nothing
         self.scale, self.interval, self.listen = scale, interval, listen
+        self._ready: dict[str, Callable[[Tensor, Tensor], Tensor]] = {}
 
     def __call__(self, x: Tensor, t: Float[Tensor, " B"]) -> Tensor:
         """Return the guided prediction; `t` is one time for all rows."""
@@ -65,8 +66,18 @@ class Guided:
     def _ask(self, x: Tensor, t: Tensor) -> Parts:
         now = float(t[0])
         if self.scale == 1 or not self.interval[0] <= now <= self.interval[1]:
-            conditional = self.model(x, t, self.told)
+            conditional = self._ask_about("told", x, t)
             return Parts(now, conditional, None, conditional)
-        both = self.model(torch.cat([x, x]), torch.cat([t, t]), self.told.beside(self.nothing))
+        both = self._ask_about("both", torch.cat([x, x]), torch.cat([t, t]))
         conditional, unconditional = both.chunk(2)
         return Parts(now, conditional, unconditional, torch.lerp(unconditional, conditional, self.scale))
+
+    def _ask_about(self, what: str, x: Tensor, t: Tensor) -> Tensor:
+        """Ask the model; one that can get ready for a condition does so once."""
+        if what not in self._ready:
+            condition = self.told if what == "told" else self.told.beside(self.nothing)
+            get_ready = getattr(self.model, "ready", None)
+            if get_ready is None or torch.is_grad_enabled():
+                return self.model(x, t, condition)
+            self._ready[what] = get_ready(condition)
+        return self._ready[what](x, t)

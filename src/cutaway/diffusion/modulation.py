@@ -29,6 +29,14 @@ class Modulation(NamedTuple):
     gate_B1C: Tensor
 
 
+class AllModulations(NamedTuple):
+    """Of every block's parts, and of the output."""
+
+    blocks: list[list[Modulation]]
+    shift_B1C: Tensor
+    scale_B1C: Tensor
+
+
 def modulated(x: Float[Tensor, "B P C"], shift: Float[Tensor, "B 1 C"], scale: Float[Tensor, "B 1 C"]) -> Tensor:
     """Return norm(x) * (1 + scale) + shift."""
     return torch.addcmul(shift, F.layer_norm(x, x.shape[-1:], eps=EPS), 1 + scale)
@@ -51,8 +59,8 @@ class Modulations(nn.Module):
         )
         self.output = nn.Linear(width, 2 * width)
 
-    def forward(self, vector: Float[Tensor, "B C"]) -> tuple[list[list[Modulation]], tuple[Tensor, Tensor]]:
-        """Return for every block the modulations of its parts, and the output's shift and scale."""
+    def forward(self, vector: Float[Tensor, "B C"]) -> AllModulations:
+        """Return the modulations."""
         bent_B1C = F.silu(vector)[:, None]
         projected = [projection(bent_B1C) for projection in self.projections]
         if self.tables:
@@ -62,4 +70,4 @@ class Modulations(nn.Module):
             parts = numbers.chunk(3 * self.n_parts, dim=-1)
             blocks.append([Modulation(*parts[3 * i : 3 * i + 3]) for i in range(self.n_parts)])
         shift_B1C, scale_B1C = self.output(bent_B1C).chunk(2, dim=-1)
-        return blocks, (shift_B1C, scale_B1C)
+        return AllModulations(blocks, shift_B1C, scale_B1C)
