@@ -48,6 +48,23 @@ def test_muon_refuses_what_is_no_matrix() -> None:
         Muon([nn.Parameter(torch.zeros(3))])
 
 
+def test_muon_takes_a_convolution_for_a_matrix() -> None:
+    torch.manual_seed(0)
+    kernel = nn.Parameter(torch.randn(24, 6, 3, 3).to(memory_format=torch.channels_last))
+    matrix = nn.Parameter(kernel.detach().flatten(1).clone())
+    for parameter in (kernel, matrix):
+        optimizer = Muon([parameter], lr=0.02, weight_decay=0.1)
+        for step in range(3):
+            gradient = torch.randn(24, 54, generator=torch.Generator().manual_seed(step))
+            parameter.grad = gradient.view(parameter.shape)
+            optimizer.step()
+    assert torch.equal(kernel.detach().flatten(1), matrix.detach())
+    model = nn.Sequential(nn.Conv2d(3, 6, 3), nn.GroupNorm(2, 6))
+    muon = build_optimizers(model, TrainConfig())[0]
+    assert isinstance(muon, Muon)
+    assert [p.shape for group in muon.param_groups for p in group["params"]] == [(6, 3, 3, 3)]
+
+
 def test_row_adagrad_sparse_equals_dense_equals_formula() -> None:
     torch.manual_seed(0)
     tables = [nn.Parameter(torch.randn(31, 6, dtype=torch.float64)) for _ in range(2)]

@@ -12,7 +12,7 @@ from toy import ALONE, StopAt, ToyObjective, config, run_in, train
 from cutaway.base.errors import CheckpointError, CutawayError, NonFiniteError
 from cutaway.base.objective import Validation
 from cutaway.base.runs import read_jsonl
-from cutaway.train.checkpoint import list_checkpoints, load_checkpoint
+from cutaway.train.checkpoint import list_checkpoints, load_checkpoint, model_tensors, optimizer_tensors, restore
 from cutaway.train.trainer import Trainer
 
 
@@ -250,3 +250,19 @@ def test_of_a_model_part_of_which_rests_only_the_rest_is_kept_and_moves(tmp_path
     assert numbers(tmp_path / "whole") == numbers(tmp_path / "parts")
     with pytest.raises(CheckpointError, match="another model"):
         train(tmp_path / "parts", ToyObjective())
+
+
+def test_what_an_optimizer_remembers_comes_back_in_the_weights_order_of_memory() -> None:
+    """A fused optimizer takes the numbers as they lie; of a convolution with channels last they lie otherwise."""
+    torch.manual_seed(0)
+    models = [torch.nn.Conv2d(6, 4, 3).to(memory_format=torch.channels_last) for _ in range(2)]
+    optimizers = [torch.optim.AdamW(model.parameters(), fused=True) for model in models]
+    models[0](torch.randn(3, 6, 5, 5)).square().mean().backward()
+    optimizers[0].step()
+    memories = {key: value.contiguous() for key, value in optimizer_tensors(models[0], optimizers[:1]).items()}
+    restore(models[1], optimizers[1:], model_tensors(models[0]), memories)
+    for model, optimizer in zip(models, optimizers, strict=True):
+        model.zero_grad()
+        model(torch.ones(3, 6, 5, 5)).square().mean().backward()
+        optimizer.step()
+    assert torch.equal(models[0].weight, models[1].weight)

@@ -105,7 +105,12 @@ def restore(model: nn.Module, optimizers: Iterable[torch.optim.Optimizer], weigh
             raise CheckpointError(f"the checkpoint is of another model: it remembers {name!r}, which is not here")
         parameter = parameters[name]
         is_spread = value.shape == parameter.shape
-        owner[parameter].state[parameter][what] = like(value, parameter) if is_spread else value.clone()
+        if is_spread:
+            # In the parameter's own order of memory (channels may come last): fused optimizers walk through both alike.
+            remembered = torch.empty_like(parameter, dtype=value.dtype).copy_(like(value, parameter))
+        else:
+            remembered = value.clone()
+        owner[parameter].state[parameter][what] = remembered
 
 
 def save_checkpoint(

@@ -3,7 +3,8 @@
 - Muon for hidden matrices (Jordan et al. 2024, kellerjordan.github.io/posts/muon): momentum, then the nearest orthogonal
   matrix, so that every direction of a matrix moves equally far:
       m <- mu m + (1 - mu) g;   u = (1 - mu) g + mu m;   W <- (1 - lr wd) W - lr sqrt(max(1, rows / columns)) U V^T
-  where u = U S V^T. U V^T comes from a few matrix products (`orthogonalize`), never from a decomposition.
+  where u = U S V^T. U V^T comes from a few matrix products (`orthogonalize`), never from a decomposition. A convolution's
+  weights are a matrix with a row for every channel that it writes.
 - AdamW (Loshchilov and Hutter 2017, arXiv:1711.05101) for token and position tables, gains and the head.
 - Row-wise AdaGrad (Naumov et al. 2019, arXiv:1906.00091) for n-gram tables, where a step touches few of very many rows:
       v_r <- v_r + mean(g_r^2);   W_r <- W_r - lr g_r / sqrt(v_r)
@@ -76,7 +77,7 @@ class Muon(Optimizer):
         self.coefficients, self.dtype = coefficients, dtype
         for group in self.param_groups:
             for parameter in group["params"]:
-                if parameter.ndim != 2:
+                if parameter.ndim < 2:
                     raise ValueError(f"Muon takes matrices, not shape {tuple(parameter.shape)}; give it to AdamW")
 
     @torch.no_grad()
@@ -98,10 +99,10 @@ class Muon(Optimizer):
                 self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
         buffers = [self.state[parameter]["momentum_buffer"] for parameter in parameters]
         torch._foreach_lerp_(buffers, grads, 1 - group["momentum"])
-        updates_BXY = torch.stack([whole(u) for u in torch._foreach_lerp(grads, buffers, group["momentum"])])
+        updates_BXY = torch.stack([whole(u).flatten(1) for u in torch._foreach_lerp(grads, buffers, group["momentum"])])
         turned_BXY = orthogonalize(updates_BXY, self.coefficients, self.dtype).to(parameters[0].dtype)
-        changes = [like(turned, p) for turned, p in zip(turned_BXY, parameters, strict=True)]
-        rows, columns = parameters[0].shape
+        changes = [like(turned.view(p.shape), p) for turned, p in zip(turned_BXY, parameters, strict=True)]
+        rows, columns = updates_BXY.shape[1:]
         if group["weight_decay"]:
             torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
         torch._foreach_add_(weights, changes, alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)
@@ -156,7 +157,7 @@ def build_optimizers(model: nn.Module, config: TrainConfig) -> list[Optimizer]:
         if isinstance(module, NGramEmbedding):
             module.sparse_gradient = not torch.distributed.is_initialized()  # ranks average dense gradients only
             tables.append(parameter)
-        elif isinstance(module, nn.Linear) and parameter.ndim == 2 and not name.endswith("lm_head.weight"):
+        elif isinstance(module, nn.Linear | nn.Conv2d) and parameter.ndim >= 2 and not name.endswith("lm_head.weight"):
             hidden.append(parameter)
         else:
             (matrices if parameter.ndim >= 2 else rest).append(parameter)
