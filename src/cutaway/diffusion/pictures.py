@@ -1,16 +1,36 @@
-"""Pictures to train on: what every source of them, drawn or read from files, hands to an objective.
+"""Pictures to train on: an endless stream of captioned drawings, or what lies in a file or folder.
 
-`batch(first, count)` is a pure function of its arguments and the seed, so the position in the data is one number.
-`held_out` is for measuring the loss.
+Whatever the source, `batch(first, count)` is a pure function of its arguments and the seed, so the position in the
+data is one number. `held_out` is for measuring the loss: of drawings, fresh ones from another seed (combinations that
+training sees; the combinations it never sees are for the judge, in `scene_stream.held_out_scenes`), of files, pictures
+set aside.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from jaxtyping import Float, Int
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from numpy import ndarray
 from torch import Tensor
+
+from cutaway.base.errors import DataError
+from cutaway.base.files import content_hash
+from cutaway.base.seed import derive
+from cutaway.diffusion.captions import caption
+from cutaway.diffusion.config import PicturesConfig
+from cutaway.diffusion.counted import uniforms
+from cutaway.diffusion.draw import N_CHANCES, draw
+from cutaway.diffusion.scene import KINDS, Scene
+from cutaway.diffusion.scene_stream import training_scenes
+
+_DRAWINGS = "creatures 1"
+"""Changed whenever the same seed would draw something else."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +48,33 @@ class PictureBatch:
 class Pictures(Protocol):
     """Pictures of one size, with captions, and labels where there are any."""
 
-    size: int
-    channels: int
-    n_labels: int
-    names: tuple[str, ...]
-    hash: str
-    count: int | None
-    """How many there are to train on before they repeat; None: endless."""
-    notes: tuple[str, ...]
-    """What a person should know: files skipped, pictures cut, captions missing; one line each."""
+    @property
+    def size(self) -> int:
+        """Edge in pixels."""
+
+    @property
+    def channels(self) -> int:
+        """1: grey, 3: in colour."""
+
+    @property
+    def n_labels(self) -> int:
+        """How many classes the labels name; 0: there are none."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the classes."""
+
+    @property
+    def hash(self) -> str:
+        """The same only for the same pictures."""
+
+    @property
+    def count(self) -> int | None:
+        """How many there are to train on before they repeat; None: endless."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know: files skipped, pictures cut, captions missing; one line each."""
 
     def batch(self, first: int, count: int) -> PictureBatch:
         """Return pictures first .. first+count-1 of the endless training stream."""
@@ -44,3 +82,71 @@ class Pictures(Protocol):
     @property
     def held_out(self) -> PictureBatch:
         """Pictures never trained on."""
+
+
+def to_x(picture_BYXC: UInt8[ndarray, "B Y X C"]) -> Float[Tensor, "B C Y X"]:
+    """Return uint8 pictures as a model sees them, in [-1, 1]."""
+    x_BCYX = torch.from_numpy(np.ascontiguousarray(picture_BYXC.transpose(0, 3, 1, 2)))
+    return x_BCYX.to(torch.float32).mul_(2 / 255).sub_(1)
+
+
+class Creatures:
+    """Our own captioned drawings; the label is the kind of the creature named first."""
+
+    channels = 3
+    n_labels = len(KINDS)
+    names: tuple[str, ...] = KINDS
+    count = None
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, size: int, n_held_out: int, seed: int) -> None:
+        self.size = size
+        self._n_held_out = n_held_out
+        self._seed = seed
+        self.hash = content_hash([_DRAWINGS, str(size), str(seed)])
+
+    def scenes(self, first: int, count: int) -> list[Scene]:
+        """Return what drawings first .. first+count-1 of the training stream show."""
+        return training_scenes(derive(self._seed, "training"), first, count)
+
+    def batch(self, first: int, count: int) -> PictureBatch:
+        """Draw pictures first .. first+count-1 of the training stream."""
+        return picture_batch(self.scenes(first, count), self.size, derive(self._seed, "training"), first)
+
+    @cached_property
+    def held_out(self) -> PictureBatch:
+        """Fresh drawings with another seed, of combinations that training sees."""
+        seed = derive(self._seed, "held out")
+        return picture_batch(training_scenes(seed, 0, self._n_held_out), self.size, seed)
+
+
+def picture_batch(scenes: list[Scene], size: int, seed: int, first: int = 0) -> PictureBatch:
+    """Draw scenes and say them, by the chances numbered first, first+1, ... of the seed."""
+    index = np.arange(first, first + len(scenes))
+    drawn = draw(scenes, size, uniforms(derive(seed, "drawing"), index, N_CHANCES))
+    words = uniforms(derive(seed, "caption"), index, 16).tolist()
+    captions = [caption(scene, row) for scene, row in zip(scenes, words, strict=True)]
+    label_B = torch.tensor([KINDS.index(str(scene.creature.kind)) for scene in scenes])
+    return PictureBatch(to_x(drawn), captions, label_B)
+
+
+def open_pictures(config: PicturesConfig, seed: int = 0) -> Pictures:
+    """Return the pictures a recipe names.
+
+    Raises:
+        DataError: the file or folder is missing, empty, or holds no picture that can be read; or the pictures are not
+            those the recipe was made with.
+    """
+    pictures: Pictures
+    if config.source == "creatures":
+        pictures = Creatures(config.size, config.held_out, seed)
+    else:
+        from cutaway.diffusion.image_files import open_image_files
+
+        pictures = open_image_files(Path(config.source).expanduser(), config.size, config.held_out, seed)
+    if config.pictures_hash is not None and config.pictures_hash != pictures.hash:
+        raise DataError(
+            f"the pictures of {config.source} are not those this run began with; give it the same pictures, "
+            f"or start a new run"
+        )
+    return pictures
