@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def diffusers_dit(ours: DiT) -> nn.Module:
+def diffusers_dit(ours: DiT, activation: str = "gelu") -> nn.Module:
     """Return a `DiTTransformer2DModel` that computes what ours does: t in thousandths, a label for every picture.
+
+    Args:
+        activation: theirs; "gelu" is what our weights mean, "gelu-approximate" what theirs comes with.
 
     Raises:
         UsageError: `diffusers` is not installed, or the model has what theirs has not.
@@ -46,7 +49,7 @@ def diffusers_dit(ours: DiT) -> nn.Module:
         sample_size=config.size,
         patch_size=config.patch,
         num_embeds_ada_norm=config.n_labels,
-        activation_fn="gelu",
+        activation_fn=activation,
         norm_eps=EPS,
     )
     theirs.load_state_dict(carried_over(ours), strict=False)

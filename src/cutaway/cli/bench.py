@@ -21,6 +21,7 @@ KINDS = {
     "lab": "the web app: a training that is watched, memory, how soon it answers and draws",
     "lens": "activation patching beside transformer_lens",
     "tune": "a step of LoRA and of full fine-tuning beside transformers + peft, losses, memory",
+    "paint": "a diffusion transformer beside diffusers': a training step, a drawing",
     "loss": "time to a loss: our default recipe beside a plain one",
 }
 EXAMPLE = "cutaway bench train --threads 1"
@@ -31,7 +32,7 @@ class BenchArguments:
     """Measure beside a peer, taking turns in one process, and print medians and their ratio."""
 
     kind: Annotated[str, tyro.conf.Positional]
-    """`train`, `generate`, `scratch`, `microscope`, `lab`, `lens`, `tune` or `loss`."""
+    """`train`, `generate`, `scratch`, `microscope`, `lab`, `lens`, `tune`, `paint` or `loss`."""
     quick: bool = False
     """Fewer rounds: a rough answer soon."""
     threads: int = 1
@@ -105,6 +106,13 @@ def main(argv: list[str]) -> int:
         from cutaway.bench.tune import run_tune_bench
 
         races, facts = run_tune_bench(arguments.quick, say)
+        result |= {"races": [race.as_dict() for race in races], "facts": [fact.as_dict() for fact in facts]}
+        text = f"{race_table(races)}\n\n{fact_table(facts)}"
+    elif arguments.kind == "paint":
+        from cutaway.bench.facts import fact_table
+        from cutaway.bench.paint_speed import run_paint_bench
+
+        races, facts = run_paint_bench(arguments.quick, say)
         result |= {"races": [race.as_dict() for race in races], "facts": [fact.as_dict() for fact in facts]}
         text = f"{race_table(races)}\n\n{fact_table(facts)}"
     elif arguments.kind == "lab":
