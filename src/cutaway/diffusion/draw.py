@@ -22,6 +22,8 @@ from cutaway.diffusion.wearing import SCALE, WEAR
 N_CHANCES = 64
 _HEIGHT = {"small": 0.45, "normal": 0.59, "big": 0.75}
 """Height of a creature of each size, in units of the picture."""
+_WIDTH = {"fish": 1.05, "snail": 1.15}
+"""Room that a creature needs to the left and right, in units of its height; others need less."""
 _PAIR = 0.76
 """Beside another, a creature is this much smaller."""
 
@@ -82,9 +84,13 @@ def _creatures(
 def _stand(whole: Frame, group: Sequence[Creature], side: int, chances: Chances) -> Frame:
     height = np.array([_HEIGHT[str(creature.size)] for creature in group], F)[:, None, None]
     height = height * chances(0.95, 1.05) * F(_PAIR if side else 1)
-    free = np.maximum(F(0.5 if side else 1) - height * F(0.95), 0)
+    width = F(_WIDTH.get(str(group[0].kind), 0.92))
+    free = np.maximum(F(0.5 if side else 1) - height * width, 0)
     x = F(0.75 if side > 0 else 0.25 if side < 0 else 0.5) + free * chances(-0.5, 0.5)
-    y = F(0.04) + np.maximum(F(0.96) - height * F(1.22), 0) * chances(0, 0.75)
+    top = np.array([1.34 if (c.accessory, c.accessory_size) == ("hat", "big") else 1.2 for c in group], F)[
+        :, None, None
+    ]
+    y = F(0.04) + np.maximum(F(0.96) - height * top, 0) * chances(0, 0.75)
     flip = np.where(chances(0, 1) < 0.5, F(-1), F(1))
     turned = Frame((whole.x - x) * (flip / height), (whole.y - y) / height, whole.pixel / height)
     return turned.around(0.0, 0.0, chances(-0.07, 0.07))

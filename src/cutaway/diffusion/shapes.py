@@ -59,7 +59,7 @@ def stroke(frame: Frame, x0: Number, y0: Number, x1: Number, y1: Number, r0: Num
     """Return the distance to a straight stroke whose half width goes from r0 to r1."""
     dx, dy = frame.x - x0, frame.y - y0
     ex, ey = x1 - x0, y1 - y0
-    along = np.clip((dx * ex + dy * ey) / (ex * ex + ey * ey), 0, 1)
+    along = np.minimum(np.maximum((dx * ex + dy * ey) / (ex * ex + ey * ey), F(0)), F(1))
     dx, dy = dx - along * ex, dy - along * ey
     return np.sqrt(dx * dx + dy * dy) - (r0 + along * (r1 - r0))
 
@@ -89,7 +89,7 @@ def triangle(frame: Frame, corners: tuple[tuple[Number, Number], ...], r: Number
 
 def cover(frame: Frame, distance: ndarray) -> ndarray:
     """Return how much of each pixel lies inside, 0 to 1."""
-    return np.clip(F(0.5) - distance / frame.pixel, F(0), F(1))
+    return np.minimum(np.maximum(F(0.5) - distance / frame.pixel, F(0)), F(1))
 
 
 def paint(rgb: ndarray, alpha: ndarray, colour: ndarray) -> None:
