@@ -28,7 +28,9 @@ GREATEST_LOG_SCALE = math.log(100)
 
 
 class PictureEncoder(nn.Module):
-    """Convolutions, each level half the edge and twice the channels of the one before; then the mean over all places."""
+    """Convolutions, each level half the edge and twice the channels of the one before; then one product over all places,
+    since captions say what is left of what.
+    """
 
     def __init__(self, config: ContrastiveConfig) -> None:
         super().__init__()
@@ -40,13 +42,14 @@ class PictureEncoder(nn.Module):
             layers += [nn.GroupNorm(1, width), nn.GELU(), nn.Conv2d(width, width, 3, padding=1)]
             layers += [nn.GroupNorm(1, width), nn.GELU()]
         self.layers = nn.Sequential(*layers)
-        self.pooled_proj = nn.Linear(widths[-1], config.text.d_shared, bias=False)
+        edge = -(-config.size // 2**config.n_levels)
+        self.pooled_proj = nn.Linear(widths[-1] * edge**2, config.text.d_shared, bias=False)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: Float[Tensor, "B C Y X"]) -> Float[Tensor, "B E"]:
         """Return a vector a picture."""
         map_BCYX = tap("map_BCYX", self.layers(x.contiguous(memory_format=torch.channels_last)))
-        return tap("pooled_BE", self.pooled_proj(map_BCYX.mean(dim=(2, 3))))
+        return tap("pooled_BE", self.pooled_proj(map_BCYX.flatten(1)))
 
 
 class Contrastive(nn.Module):

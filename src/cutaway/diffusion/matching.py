@@ -1,0 +1,116 @@
+"""Matching: the objective that trains a small CLIP, and retrieval, by which one sees what it learned.
+
+A batch's other captions are the wrong answers. Endless drawings seldom repeat a scene in a batch, so a caption that fits
+two of its pictures counts as right for its own only, in the loss; in retrieval it counts as right for every picture whose
+caption means the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from cutaway.base.objective import Probe, Sample, Validation
+from cutaway.diffusion.captions import read_prompt
+from cutaway.diffusion.contrastive import Contrastive
+from cutaway.diffusion.pictures import Creatures, Pictures
+from cutaway.diffusion.word_tokenizer import WordTokenizer
+
+MEASURED_AT_ONCE = 128
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pictures and their captions."""
+
+    x_BCYX: Float[Tensor, "B C Y X"]
+    tokens_BT: Int[Tensor, "B T"]
+    mask_BT: Bool[Tensor, "B T"]
+
+
+class Matching:
+    """Bring pictures and captions together.
+
+    Args:
+        meaning: what makes two captions the same in retrieval; left out: the scene of a drawing, else the words.
+    """
+
+    def __init__(
+        self,
+        model: Contrastive,
+        tokenizer: WordTokenizer,
+        pictures: Pictures,
+        meaning: Callable[[str], Hashable] | None = None,
+    ) -> None:
+        self.model, self.tokenizer, self.pictures = model, tokenizer, pictures
+        self.meaning = meaning or (read_prompt if isinstance(pictures, Creatures) else str.lower)
+
+    @property
+    def sequences_per_epoch(self) -> int:
+        """How many pictures there are; of endless ones, more than any training draws."""
+        return self.pictures.count or 2**40
+
+    @property
+    def tokens_per_sequence(self) -> int:
+        """A sequence is a picture."""
+        return 1
+
+    @property
+    def probe(self) -> Probe | None:
+        """Nothing fixed is looked at."""
+        return None
+
+    def batch(self, first: int, count: int) -> Pairs:
+        """Return pairs first .. first+count-1 of the endless stream."""
+        pictures = self.pictures.batch(first, count)
+        return Pairs(pictures.x_BCYX, *self.tokenizer.encode(pictures.captions))
+
+    def loss(self, model: nn.Module, batch: Pairs) -> Float[Tensor, ""]:
+        """Return the loss of the batch; it depends on how many pairs there are: of N alike, ln N."""
+        return self.model.loss(*self._vectors(model, batch))
+
+    def validate(self, model: nn.Module, max_tokens: int | None = None) -> Validation:
+        """Return the loss of held-out pairs, a batch at a time, and retrieval both ways among all of them."""
+        held_out = self.pictures.held_out
+        n = min(len(held_out.captions), max_tokens or len(held_out.captions))
+        captions = held_out.captions[:n]
+        tokens_BT, mask_BT = self.tokenizer.encode(captions)
+        losses, pictures, texts = [], [], []
+        for i in range(0, n, MEASURED_AT_ONCE):
+            rows = slice(i, i + MEASURED_AT_ONCE)
+            part = Pairs(held_out.x_BCYX[:n][rows], tokens_BT[rows], mask_BT[rows])
+            pictures_BE, captions_BE = self._vectors(model, part)
+            losses.append(self.model.loss(pictures_BE, captions_BE).item() * len(part.x_BCYX))
+            pictures.append(pictures_BE)
+            texts.append(captions_BE)
+        similarity_BB = torch.cat(texts) @ torch.cat(pictures).T
+        meanings = [self.meaning(caption) for caption in captions]
+        more = {
+            "picture_of_caption": retrieval(similarity_BB, meanings),
+            "caption_of_picture": retrieval(similarity_BB.T, meanings),
+        }
+        return Validation(sum(losses) / n, None, n, more)
+
+    def sample(self, model: nn.Module, step: int) -> Sample:
+        """Return what is found for the first held-out captions."""
+        count = min(64, len(self.pictures.held_out.captions))
+        captions = self.pictures.held_out.captions[:count]
+        pairs = Pairs(self.pictures.held_out.x_BCYX[:count], *self.tokenizer.encode(captions))
+        pictures_BE, captions_BE = self._vectors(model, pairs)
+        found = (pictures_BE @ captions_BE.T).argmax(dim=1).tolist()
+        lines = [f"a picture of {captions[i]!r} is taken for {captions[j]!r}" for i, j in enumerate(found[:4])]
+        return Sample("\n".join(lines))
+
+    def _vectors(self, model: nn.Module, pairs: Pairs) -> tuple[Tensor, Tensor]:
+        device = self.model.log_scale.device
+        return model(pairs.x_BCYX.to(device), pairs.tokens_BT.to(device), pairs.mask_BT.to(device))
+
+
+def retrieval(similarity: Float[Tensor, "B B"], meanings: list[Hashable]) -> float:
+    """Return how often the most similar column means what the row means."""
+    best = similarity.argmax(dim=1).tolist()
+    return sum(meanings[i] == meanings[j] for i, j in enumerate(best)) / len(best)
