@@ -74,6 +74,18 @@ def test_guidance_0_forgets_the_prompt() -> None:
     assert close(one, empty)
 
 
+@pytest.mark.parametrize("kind", PAINTERS)
+def test_half_precision_paints_nearly_the_same(kind: str) -> None:
+    make, asked = PAINTERS[kind]
+    exact = paint(make(), [asked], dataclasses.replace(QUICK, guidance=1.5))
+    steps: list[Step] = []
+    config = dataclasses.replace(QUICK, guidance=1.5, precision="bfloat16")
+    rounded = paint(make(), [asked], config, on_step=lambda i, step: steps.append(step))
+    assert all(step.x.dtype is torch.float32 for step in steps)
+    off = np.abs(exact.pictures.astype(int) - rounded.pictures)
+    assert 0 < off.mean() < 4
+
+
 def test_negative_prompt_takes_the_place_of_the_empty_one() -> None:
     painter = word_painter()
     away = paint(painter, ["a red cat"], dataclasses.replace(QUICK, negative="a blue owl"))
@@ -96,6 +108,13 @@ def test_unknown_words_are_said_and_left_out() -> None:
     painted = paint(painter, ["a purple red Cat, sparkling"], QUICK)
     assert painted.unknown == (("purple", ",", "sparkling"),) * 2
     assert np.array_equal(painted.pictures, paint(painter, ["a red cat"], QUICK).pictures)
+
+
+def test_words_without_a_place_are_said() -> None:
+    painted = paint(word_painter(), ["a red cat wearing a tiny sparkling blue hat on a beach"], QUICK)
+    assert painted.unknown[0] == ("sparkling",)
+    assert painted.lost[0] == ("hat", "on", "a", "beach")
+    assert paint(word_painter(), ["a red cat"], QUICK).lost == ((), ())
 
 
 def test_labels_by_name_or_number() -> None:

@@ -68,12 +68,12 @@ def between_prompts(
     condition = Condition(
         *(None if any(part is None for part in parts) else torch.cat(parts) for parts in zip(*blends, strict=True))
     )
-    unknown = tuple(dict.fromkeys(word for words in told.unknown for word in words))
+    unknown, lost = (tuple(dict.fromkeys(word for words in of for word in words)) for of in (told.unknown, told.lost))
+    of_all = Told(condition, told.nothing, (unknown,) * len(shares), (lost,) * len(shares))
     seeds = [config.seed] * len(shares)
-    of_all = Told(condition, told.nothing, (unknown,) * len(shares))
     x_BCYX = denoised(painter, of_all, painter.noise(seeds), config)
     asked = tuple(first if share < 0.5 else last for share in shares)
-    return Painted(painter.to_pictures(x_BCYX), asked, tuple(seeds), of_all.unknown)
+    return Painted(painter.to_pictures(x_BCYX), asked, tuple(seeds), of_all.unknown, of_all.lost)
 
 
 def between_noises(
@@ -89,7 +89,7 @@ def between_noises(
     from_CYX, to_CYX = painter.noise([first, last])
     x_BCYX = denoised(painter, told, torch.stack([slerp(from_CYX, to_CYX, share) for share in shares]), config)
     seeds = tuple(first if share < 0.5 else last for share in shares)
-    return Painted(painter.to_pictures(x_BCYX), tuple(every), seeds, told.unknown)
+    return Painted(painter.to_pictures(x_BCYX), tuple(every), seeds, told.unknown, told.lost)
 
 
 def between_latents(

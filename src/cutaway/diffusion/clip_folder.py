@@ -72,6 +72,12 @@ class ClipTokenizer:
         """Return nothing: any word can be cut into pieces."""
         return []
 
+    def lost_words(self, text: str) -> list[str]:
+        """Return the pieces at the end for which there is no place."""
+        ids = self.inner(text, add_special_tokens=False, verbose=False)["input_ids"]
+        kept = self.context_length - 2  # begin and end have places too
+        return [piece.removesuffix("</w>") for piece in self.inner.convert_ids_to_tokens(ids[kept:])]
+
 
 def load_clip_folder(folder: Path) -> tuple[ClipTextEncoder, ClipTokenizer]:
     """Return the encoder and the tokenizer of a folder.

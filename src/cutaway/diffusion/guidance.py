@@ -26,6 +26,7 @@ class Parts:
     """The predictions for one x at one time."""
 
     t: float
+    x: Tensor
     conditional: Tensor
     unconditional: Tensor | None
     """None where the model was not asked."""
@@ -67,17 +68,17 @@ class Guided:
         now = float(t[0])
         if self.scale == 1 or not self.interval[0] <= now <= self.interval[1]:
             conditional = self._ask_about("told", x, t)
-            return Parts(now, conditional, None, conditional)
+            return Parts(now, x, conditional, None, conditional)
         both = self._ask_about("both", torch.cat([x, x]), torch.cat([t, t]))
         conditional, unconditional = both.chunk(2)
-        return Parts(now, conditional, unconditional, torch.lerp(unconditional, conditional, self.scale))
+        return Parts(now, x, conditional, unconditional, torch.lerp(unconditional, conditional, self.scale))
 
     def _ask_about(self, what: str, x: Tensor, t: Tensor) -> Tensor:
-        """Ask the model; one that can get ready for a condition does so once."""
+        """Ask the model, and answer in the precision of x; a model that can get ready for a condition does so once."""
         if what not in self._ready:
             condition = self.told if what == "told" else self.told.beside(self.nothing)
             get_ready = getattr(self.model, "ready", None)
             if get_ready is None or torch.is_grad_enabled():
-                return self.model(x, t, condition)
+                return self.model(x, t, condition).to(x.dtype)
             self._ready[what] = get_ready(condition)
-        return self._ready[what](x, t)
+        return self._ready[what](x, t).to(x.dtype)

@@ -55,7 +55,7 @@ def inpaint(
 
     x_BCYX = denoised(painter, told, noise_BCYX, config, mend=put_back, on_step=on_step)
     pictures = np.where(keep_YX[..., None], picture_YXC, painter.to_pictures(x_BCYX))
-    return Painted(pictures, tuple(asked), tuple(seeds), told.unknown)
+    return Painted(pictures, tuple(asked), tuple(seeds), told.unknown, told.lost)
 
 
 def kept_places(keep_YX: Bool[Tensor, "Y X"], size: int) -> Bool[Tensor, "Y2 X2"]:

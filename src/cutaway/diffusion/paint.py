@@ -35,6 +35,8 @@ class Painted:
     """Of each picture's noise."""
     unknown: tuple[tuple[str, ...], ...]
     """Words of each prompt that the text encoder never saw."""
+    lost: tuple[tuple[str, ...], ...]
+    """Words at the end of each prompt for which the text encoder has no place."""
     frames: tuple[UInt8[np.ndarray, "B Y X C"], ...] = ()
     """From noise to picture, the beginning and every step; empty unless asked for."""
 
@@ -67,7 +69,7 @@ def paint(
     x_BCYX = denoised(painter, told, noise_BCYX, config, on_step=both(on_step, frames), listen=listen)
     pictures = painter.to_pictures(x_BCYX)
     kept = (painter.to_pictures(noise_BCYX), *frames.kept) if frames else ()
-    return Painted(pictures, tuple(asked), tuple(seeds), told.unknown, kept)
+    return Painted(pictures, tuple(asked), tuple(seeds), told.unknown, told.lost, kept)
 
 
 def one_each(
@@ -108,7 +110,13 @@ def denoised(
     """
     painter.denoiser.eval()
     interval = (config.guidance_from, config.guidance_to)
-    predict = Guided(painter.denoiser, told.condition, told.nothing, config.guidance, interval, listen)
+    guided = Guided(painter.denoiser, told.condition, told.nothing, config.guidance, interval, listen)
+    in_bfloat16 = torch.autocast(painter.device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
+
+    def predict(x: Tensor, t: Tensor) -> Tensor:
+        with in_bfloat16:
+            return guided(x, t)
+
     times = even_times(painter.path, max(1, round(config.steps * (1 - start))), start)
     for number, step in enumerate(draw(predict, x, painter.path, config.sampler, times, mend), 1):
         x = step.x

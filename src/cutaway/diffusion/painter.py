@@ -44,6 +44,8 @@ class Told:
     """What guidance leads away from: one row."""
     unknown: tuple[tuple[str, ...], ...]
     """Of each picture: the words that the text encoder never saw; they are left out."""
+    lost: tuple[tuple[str, ...], ...]
+    """Of each picture: the words at the end for which the text encoder has no place."""
 
 
 @dataclass(frozen=True)
@@ -151,10 +153,10 @@ class Painter:
         if self.names:
             labels = torch.tensor([self._label(one) for one in asked], device=self.device)
             led_away = torch.tensor([self._label(negative)], device=self.device)
-            return Told(Condition(label_B=labels), Condition(label_B=led_away), none)
+            return Told(Condition(label_B=labels), Condition(label_B=led_away), none, none)
         if any(str(one).strip() for one in (*asked, negative)):
             raise UsageError("this painter was trained without labels and words; ask it for '' (anything)")
-        return Told(Condition(), Condition(), none)
+        return Told(Condition(), Condition(), none, none)
 
     def known_words(self, prompt: str) -> str:
         """Return a prompt without the words that the text encoder never saw.
@@ -163,17 +165,21 @@ class Painter:
             UsageError: it saw none of them.
         """
         assert self.text is not None
-        if not self.text.tokenizer.unknown_words(prompt):
+        tokenizer = self.text.tokenizer
+        unknown = set(tokenizer.unknown_words(prompt))
+        if not unknown:
             return prompt
-        known = [word for word in self.text.tokenizer.words(prompt) if word not in MARKS]
+        with_place = [word for word in tokenizer.words(prompt) if word not in MARKS]
+        known = with_place + [word for word in tokenizer.lost_words(prompt) if word not in unknown]
         if not known:
             raise UsageError(f"not one word of {prompt!r} is known to the text encoder; ask for what it has seen")
         return " ".join(known)
 
     def _told_words(self, text: TextConditioner, prompts: list[str], negative: str) -> Told:
         unknown = tuple(tuple(text.tokenizer.unknown_words(prompt)) for prompt in prompts)
-        condition = text([self.known_words(prompt) for prompt in prompts])
-        return Told(condition, text([self.known_words(negative)]), unknown)
+        known = [self.known_words(prompt) for prompt in prompts]
+        lost = tuple(tuple(text.tokenizer.lost_words(prompt)) for prompt in known)
+        return Told(text(known), text([self.known_words(negative)]), unknown, lost)
 
     def _label(self, asked: str | int) -> int:
         """Return the number of a label, given as such or by its name; '' is the number of "no label"."""

@@ -45,7 +45,7 @@ def redraw(
     told = painter.told(asked, config.negative)
     drawing_BYXC = np.repeat(drawing_YXC[None], len(seeds), axis=0)
     drawn_BCYX = painter.from_pictures(drawing_BYXC)
-    made = Painted(drawing_BYXC, tuple(asked), tuple(seeds), told.unknown)
+    made = Painted(drawing_BYXC, tuple(asked), tuple(seeds), told.unknown, told.lost)
     if level == 0:
         return made
     start = max(1 - level, painter.path.first)

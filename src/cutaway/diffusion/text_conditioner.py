@@ -29,6 +29,9 @@ class CaptionTokenizer(Protocol):
     def unknown_words(self, text: str) -> list[str]:
         """Return the words that the encoder never saw."""
 
+    def lost_words(self, text: str) -> list[str]:
+        """Return the words at the end for which there is no place."""
+
 
 class TextConditioner:
     """Reads captions with an encoder, which it freezes.

@@ -52,18 +52,19 @@ def paint_with_word_maps(
     """
     if painter.text is None:
         raise UsageError("this painter reads no words, so there is no attention to them to be drawn")
+    heard: list[Tensor] = []
     calls: list[list[Tensor]] = []
 
     def hear(name: str, value: Tensor) -> None:
         if name == TAP:
-            calls[-1].append(value[0].detach().float().cpu())
+            heard.append(value[0].detach().float().cpu())
 
-    handle = painter.denoiser.register_forward_pre_hook(lambda *_: calls.append([]))
-    try:
-        with listening(hear):
-            painted = paint(painter, [prompt], config, seeds=[config.seed], on_step=on_step)
-    finally:
-        handle.remove()
+    def end_call(_: object) -> None:
+        calls.append(heard.copy())
+        heard.clear()
+
+    with listening(hear):
+        painted = paint(painter, [prompt], config, seeds=[config.seed], on_step=on_step, listen=end_call)
     if not calls[0]:
         raise UsageError("this painter's denoiser reads words nowhere in the picture: it has no cross-attention")
     tokens = tuple(painter.text.tokenizer.words(painter.known_words(prompt)))
