@@ -18,6 +18,7 @@ from cutaway.server.events import Events
 from cutaway.server.jobs import Jobs
 from cutaway.server.kept import Kept
 from cutaway.server.models import OpenModels
+from cutaway.server.painters import OpenPainters
 from cutaway.server.playgrounds import Playgrounds
 from cutaway.server.streams import Streams
 from cutaway.server.traces import OpenTraces
@@ -56,6 +57,11 @@ class Lab:
     def models(self) -> OpenModels:
         """The models to write with and to ask, and those that are open."""
         return OpenModels(self.home, self.given_models)
+
+    @cached_property
+    def painters(self) -> OpenPainters:
+        """What paints pictures, and those that are open."""
+        return OpenPainters(self.home)
 
     @cached_property
     def streams(self) -> Streams:

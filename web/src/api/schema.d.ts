@@ -1054,6 +1054,86 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/paint/painters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Painters
+         * @description Return what can paint.
+         */
+        get: operations["painters_api_paint_painters_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/paint/pictures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pictures
+         * @description Paint, telling every step (events, each a PaintEvent); it ends when nobody listens.
+         */
+        post: operations["pictures_api_paint_pictures_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/paint/read": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Read
+         * @description Return how a model reads a prompt: its words, and which of them it never saw.
+         */
+        post: operations["read_api_paint_read_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/paint/words": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Words
+         * @description Return the words a model can be told.
+         */
+        get: operations["words_api_paint_words_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/playground/by-hand": {
         parameters: {
             query?: never;
@@ -1342,26 +1422,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/runs/{name}/pictures/{step}.png": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Picture
-         * @description Return what a run painted after some step.
-         */
-        get: operations["picture_api_runs__name__pictures__step__png_get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/runs/{name}/resume": {
         parameters: {
             query?: never;
@@ -1391,7 +1451,7 @@ export interface paths {
         };
         /**
          * Samples
-         * @description Return everything a run has written or painted so far.
+         * @description Return everything a run has written so far.
          */
         get: operations["samples_api_runs__name__samples_get"];
         put?: never;
@@ -2650,7 +2710,7 @@ export interface components {
             /** Name */
             name: string;
             /** Parameters */
-            parameters: number | null;
+            parameters: number;
         };
         /**
          * CheckpointsMeta
@@ -3943,6 +4003,241 @@ export interface components {
             views: number;
         };
         /**
+         * PaintEnd
+         * @description Told last.
+         */
+        PaintEnd: {
+            /**
+             * Event
+             * @default end
+             * @constant
+             */
+            event: "end";
+            /** Seconds */
+            seconds: number;
+        };
+        /**
+         * PaintEvents
+         * @description What is told of pictures, one after the other (for the schema).
+         */
+        PaintEvents: {
+            /** Events */
+            events: (components["schemas"]["PaintWaits"] | components["schemas"]["PaintStart"] | components["schemas"]["PaintFrame"] | components["schemas"]["PaintEnd"] | components["schemas"]["PaintTrouble"])[];
+        };
+        /**
+         * PaintFrame
+         * @description All pictures after a step.
+         */
+        PaintFrame: {
+            /**
+             * Event
+             * @default frame
+             * @constant
+             */
+            event: "frame";
+            /** Expected */
+            expected?: string | null;
+            /** Pictures */
+            pictures: string;
+            /** Step */
+            step: number;
+            /** T */
+            t: number;
+        };
+        /**
+         * PaintSettings
+         * @description How pictures are drawn from noise: the fields of `PaintSamplingConfig`.
+         */
+        PaintSettings: {
+            /**
+             * Guidance
+             * @default 4
+             */
+            guidance: number;
+            /**
+             * Guidance From
+             * @default 0
+             */
+            guidance_from: number;
+            /**
+             * Guidance To
+             * @default 1
+             */
+            guidance_to: number;
+            /**
+             * N
+             * @default 8
+             */
+            n: number;
+            /**
+             * Negative
+             * @default
+             */
+            negative: string;
+            /**
+             * Sampler
+             * @default heun
+             */
+            sampler: string;
+            /**
+             * Seed
+             * @default 0
+             */
+            seed: number;
+            /**
+             * Steps
+             * @default 30
+             */
+            steps: number;
+        };
+        /**
+         * PaintStart
+         * @description Told when it begins.
+         */
+        PaintStart: {
+            /** Channels */
+            channels: number;
+            /**
+             * Event
+             * @default start
+             * @constant
+             */
+            event: "start";
+            /** Seeds */
+            seeds: number[];
+            /** Size */
+            size: number;
+            /** Unknown */
+            unknown: string[];
+        };
+        /**
+         * PaintTrouble
+         * @description Told last where it could not go on.
+         */
+        PaintTrouble: {
+            /** Error */
+            error: string;
+            /**
+             * Event
+             * @default trouble
+             * @constant
+             */
+            event: "trouble";
+            /**
+             * Field
+             * @default
+             */
+            field: string;
+        };
+        /**
+         * PaintWaits
+         * @description Told while others are before.
+         */
+        PaintWaits: {
+            /** Ahead */
+            ahead: number;
+            /**
+             * Event
+             * @default waits
+             * @constant
+             */
+            event: "waits";
+        };
+        /**
+         * PainterFacts
+         * @description What there is to say about a painter without opening it.
+         */
+        PainterFacts: {
+            /**
+             * Changed
+             * @default 0
+             */
+            changed: number;
+            /**
+             * Channels
+             * @default 0
+             */
+            channels: number;
+            /**
+             * Denoiser
+             * @default
+             */
+            denoiser: string;
+            /**
+             * Has Vae
+             * @default false
+             */
+            has_vae: boolean;
+            /**
+             * Has Word Maps
+             * @default false
+             */
+            has_word_maps: boolean;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "run" | "folder" | "shipped";
+            /**
+             * Labels
+             * @default []
+             */
+            labels: string[];
+            /**
+             * Latent Channels
+             * @default 0
+             */
+            latent_channels: number;
+            /**
+             * Latent Size
+             * @default 0
+             */
+            latent_size: number;
+            /** Name */
+            name: string;
+            /**
+             * Paints
+             * @default false
+             */
+            paints: boolean;
+            /**
+             * Parameters
+             * @default 0
+             */
+            parameters: number;
+            /**
+             * Path
+             * @default
+             */
+            path: string;
+            /** Problem */
+            problem?: string | null;
+            /**
+             * Size
+             * @default 0
+             */
+            size: number;
+            /**
+             * Size Bytes
+             * @default 0
+             */
+            size_bytes: number;
+            /**
+             * Told
+             * @default nothing
+             * @enum {string}
+             */
+            told: "words" | "labels" | "nothing";
+        };
+        /**
+         * Painters
+         * @description What can paint.
+         */
+        Painters: {
+            /** Painters */
+            painters: components["schemas"]["PainterFacts"][];
+        };
+        /**
          * PairHead
          * @description A pair in the list.
          */
@@ -4212,6 +4507,41 @@ export interface components {
             tokens: string[];
         };
         /**
+         * PicturesAsked
+         * @description Pictures that are to be painted.
+         */
+        PicturesAsked: {
+            /** Keep */
+            keep?: string | null;
+            /**
+             * Level
+             * @default 0.5
+             */
+            level: number;
+            /** Model */
+            model: string;
+            /** Picture */
+            picture?: string | null;
+            /**
+             * Prompt
+             * @default
+             */
+            prompt: string;
+            /**
+             * @default {
+             *       "guidance": 4,
+             *       "guidance_from": 0,
+             *       "guidance_to": 1,
+             *       "n": 8,
+             *       "negative": "",
+             *       "sampler": "heun",
+             *       "seed": 0,
+             *       "steps": 30
+             *     }
+             */
+            settings: components["schemas"]["PaintSettings"];
+        };
+        /**
          * PieceFacts
          * @description A piece in the list.
          */
@@ -4411,6 +4741,26 @@ export interface components {
             summary: string;
         };
         /**
+         * PromptAsked
+         * @description A prompt as somebody types it.
+         */
+        PromptAsked: {
+            /** Model */
+            model: string;
+            /** Prompt */
+            prompt: string;
+        };
+        /**
+         * PromptRead
+         * @description How a model reads a prompt.
+         */
+        PromptRead: {
+            /** Unknown */
+            unknown: string[];
+            /** Words */
+            words: components["schemas"]["PromptWord"][];
+        };
+        /**
          * PromptSaid
          * @description A prompt every model answers.
          */
@@ -4421,6 +4771,21 @@ export interface components {
             name: string;
             /** Source */
             source: string;
+            /** Text */
+            text: string;
+        };
+        /**
+         * PromptWord
+         * @description A word of a prompt, as it stands between two spaces.
+         */
+        PromptWord: {
+            /** Is Known */
+            is_known: boolean;
+            /**
+             * Is Lost
+             * @default false
+             */
+            is_lost: boolean;
             /** Text */
             text: string;
         };
@@ -4682,8 +5047,6 @@ export interface components {
             best_step: number | null;
             /** Bits Per Byte */
             bits_per_byte: number | null;
-            /** Can Paint */
-            can_paint: boolean;
             /** Checkpoints */
             checkpoints: number[];
             /** Created */
@@ -4692,8 +5055,6 @@ export interface components {
             ended: string | null;
             /** Has Model */
             has_model: boolean;
-            /** Kind */
-            kind: string;
             /** Loss */
             loss: number | null;
             /** Name */
@@ -4768,11 +5129,9 @@ export interface components {
         };
         /**
          * Sample
-         * @description What the model wrote or painted after some step.
+         * @description What the model wrote after some step.
          */
         Sample: {
-            /** Picture */
-            picture?: string | null;
             /** Prompt */
             prompt: string;
             /** Seed */
@@ -6118,6 +6477,16 @@ export interface components {
             value: number;
         };
         /**
+         * WordGroup
+         * @description Words of one kind, which may take each other's place.
+         */
+        WordGroup: {
+            /** Name */
+            name: string;
+            /** Words */
+            words: string[];
+        };
+        /**
          * WordPart
          * @description A stretch of text: in both texts, only in the first, or only in the second.
          */
@@ -6126,6 +6495,16 @@ export interface components {
             text: string;
             /** Where */
             where: string;
+        };
+        /**
+         * Words
+         * @description The words a model can be told.
+         */
+        Words: {
+            /** Groups */
+            groups: components["schemas"]["WordGroup"][];
+            /** Known */
+            known: string[];
         };
         /**
          * WriteEnd
@@ -8487,6 +8866,159 @@ export interface operations {
             };
         };
     };
+    painters_api_paint_painters_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Painters"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    pictures_api_paint_pictures_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PicturesAsked"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaintEvents"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    read_api_paint_read_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PromptAsked"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptRead"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    words_api_paint_words_get: {
+        parameters: {
+            query: {
+                model: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Words"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     whole_step_by_hand_api_playground_by_hand_post: {
         parameters: {
             query?: never;
@@ -9118,47 +9650,6 @@ export interface operations {
                 };
                 content: {
                     "text/csv": unknown;
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Refusal"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    picture_api_runs__name__pictures__step__png_get: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                name: string;
-                step: number;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "image/png": unknown;
                 };
             };
             /** @description Bad Request */

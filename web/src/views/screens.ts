@@ -19,6 +19,7 @@ export const SCREENS: readonly Screen[] = [
   { path: '/playground', title: 'Playground', about: 'A network small enough to see whole.', load: () => import('./playground/Playground.svelte') },
   { path: '/runs', title: 'Training', about: 'Train a language model and watch it learn.', load: () => import('./training/Training.svelte') },
   { path: '/generate', title: 'Generate', about: 'Let a model write, and ask why it says what it says.', load: () => import('./generate/Generate.svelte') },
+  { path: '/paint', title: 'Paint', about: 'Turn words into a picture, and see each step from noise.', load: () => import('./paint/Paint.svelte') },
   { path: '/voice', title: 'Voice', about: 'Teach a model your own writing, and see whether it learned your voice or your essays.', load: () => import('./voice/Voice.svelte') },
   { path: '/microscope', title: 'Microscope', about: 'Every number of a step, and the arithmetic that made it.', load: () => import('./microscope/Microscope.svelte') },
 ];
