@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy import ndarray
@@ -30,7 +30,7 @@ class PaintSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     steps: int = Field(default=30, ge=1, le=MOST_STEPS)
-    sampler: str = "heun"
+    sampler: Literal["euler", "heun", "dpm++"] = "heun"
     guidance: float = 4.0
     guidance_from: float = 0.0
     guidance_to: float = 1.0
@@ -47,7 +47,7 @@ class PaintSettings(BaseModel):
         Raises:
             ConfigError: one of them makes no sense.
         """
-        return PaintSamplingConfig(**{**self.model_dump(), **({} if n is None else {"n": n})})  # type: ignore[arg-type]
+        return PaintSamplingConfig(**{**self.model_dump(), **({} if n is None else {"n": n})})
 
 
 class PaintAsked(BaseModel):
@@ -93,4 +93,4 @@ def unpacked(text: str, shape: tuple[int, ...], field: str) -> ndarray:
         raise UsageError(f"{field} is not base64") from None
     if len(data) != np.prod(shape):
         raise ShapeError(f"{field} has {len(data):,} bytes; expected {' x '.join(map(str, shape))}")
-    return np.frombuffer(data, np.uint8).reshape(shape)
+    return np.frombuffer(bytearray(data), np.uint8).reshape(shape)

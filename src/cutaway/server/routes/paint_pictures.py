@@ -133,9 +133,7 @@ def told(batch: Sequence[PaintEvent]) -> bytes:
 class Teller:
     """Paints, and tells every step."""
 
-    def __init__(
-        self, opened: OpenPainter, writer: Writer, asked: PicturesAsked, config: PaintSamplingConfig
-    ) -> None:
+    def __init__(self, opened: OpenPainter, writer: Writer, asked: PicturesAsked, config: PaintSamplingConfig) -> None:
         self.painter, self.writer, self.asked, self.config = opened.painter, writer, asked, config
         self.give_way = between_steps(writer, opened)
         self.prompts = [asked.prompt]
@@ -149,7 +147,7 @@ class Teller:
             GoneError: nobody listens any more.
             UsageError, ShapeError: what was asked for cannot be painted.
         """
-        painter, asked = self.painter, self.asked
+        painter = self.painter
         unknown = painter.told(self.prompts, self.config.negative).unknown[0]
         make, beginning = self._way()
         self.writer.put(

@@ -1,0 +1,135 @@
+"""The Paint screen: a prompt becomes a grid of pictures, and one goes back and forth between noise and picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from server.paint_lab import PROMPT, QUICK, make_home
+from web.browser import (
+    HANDS,
+    LOOKS,
+    Hand,
+    accessibility_problems,
+    becomes,
+    look,
+    opened,
+    serving,
+    sideways_scroll,
+    situation,
+)
+from web.paint_page import canvas, done, url
+
+from cutaway.diffusion.config import PaintSamplingConfig
+from cutaway.diffusion.paint import paint
+from cutaway.server.app import create_app
+from cutaway.server.lab import Lab
+from diffusion.painters import word_painter
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serving(create_app(Lab(make_home(tmp_path_factory.mktemp("home"))))) as served:
+        yield served
+
+
+@pytest.mark.parametrize(("viewport", "theme"), LOOKS)
+def test_looks(browser: Any, address: str, viewport: dict[str, int], theme: str) -> None:
+    with opened(browser, url(address, prompt="a red zebra cat"), viewport, theme) as page:
+        done(page)
+        page.get_by_text("This model never saw zebra").wait_for()
+        page.get_by_role("button", name="Settings").click()
+        look(page, f"paint-{viewport['width']}-{theme}")
+        assert not accessibility_problems(page)
+        assert sideways_scroll(page) == 0
+
+
+def test_the_pictures_are_the_apis(browser: Any, address: str) -> None:
+    frames: list[np.ndarray] = []
+    painter = word_painter()
+    found = paint(
+        painter, [PROMPT], PaintSamplingConfig(**QUICK), keep_frames=True,  # type: ignore[arg-type]
+        on_step=lambda number, step: frames.append(painter.to_pictures(step.picture)),
+    )  # fmt: skip
+    with opened(browser, url(address)) as page:
+        done(page)
+        pictures = page.get_by_role("radiogroup", name="Pictures").get_by_role("img")
+        for i in range(QUICK["n"]):  # type: ignore[call-overload]
+            np.testing.assert_array_equal(canvas(pictures.nth(i)), found.pictures[i])
+        slider = page.get_by_role("slider", name="Step")
+        slider.fill("2")
+        becomes(lambda: canvas(pictures.nth(1)).tolist(), found.frames[2][1].tolist())
+        page.get_by_role("button", name="As the model expects it").click()
+        becomes(lambda: canvas(pictures.nth(1)).tolist(), frames[2][1].tolist())
+        assert situation(page)["step"] == "2"
+        assert situation(page)["shown"] == "expected"
+
+
+@HANDS
+def test_a_person_paints_and_scrubs(browser: Any, address: str, hand: Hand) -> None:
+    with hand.opened(browser, url(address)) as page:
+        done(page)
+        before = canvas(page.get_by_role("img", name="Picture 1 of 3").first).tolist()
+        prompt = page.get_by_label("Prompt: what is painted")
+        prompt.fill("a tiny blue owl on a skateboard")
+        page.get_by_text("This model never saw skateboard").wait_for()
+        if hand.is_mouse:
+            page.get_by_role("button", name="Paint", exact=True).click()
+        else:
+            prompt.press("Enter")
+        page.get_by_text("Left out: skateboard").wait_for()
+        done(page)
+        first = page.get_by_role("img", name="Picture 1 of 3: a tiny blue owl").first
+        assert canvas(first).tolist() != before
+        hand.use(page.get_by_role("button", name="Step before"))
+        becomes(lambda: situation(page).get("step"), "3")
+        page.keyboard.press(",")
+        becomes(lambda: situation(page).get("step"), "2")
+        hand.use(page.get_by_role("button", name="Play from noise to picture"))
+        becomes(lambda: "step" in situation(page), False)
+        second = page.get_by_role("radio").nth(1)
+        if hand.is_mouse:
+            second.click()
+        else:
+            page.get_by_role("radio").nth(0).press("ArrowRight")
+        becomes(lambda: situation(page).get("pick"), "1")
+        assert second.get_attribute("aria-checked") == "true"
+        hand.use(page.get_by_role("button", name="Other 3"))
+        becomes(lambda: situation(page).get("seed"), "8")
+        done(page)
+        page.go_back()
+        becomes(lambda: situation(page).get("seed"), "5")
+        page.go_back()
+        page.get_by_role("img", name=f"Picture 1 of 3: {PROMPT}").first.wait_for()
+        becomes(lambda: canvas(page.get_by_role("img", name="Picture 1 of 3").first).tolist(), before)
+
+
+def test_labels_and_nothing_to_say(browser: Any, address: str) -> None:
+    with opened(browser, url(address, model="models/labels", prompt="")) as page:
+        done(page)
+        page.get_by_label("Label: what is painted").select_option("owl")
+        page.get_by_role("button", name="Paint", exact=True).click()
+        page.get_by_role("img", name="Picture 1 of 3: owl").first.wait_for()
+        done(page)
+        page.get_by_label("Model").select_option("models/plain")
+        page.get_by_text("trained without words or labels").wait_for()
+        page.get_by_role("img", name="Picture 1 of 3: anything").first.wait_for()
+        done(page)
+
+
+def test_what_is_wrong_is_said(browser: Any, address: str, tmp_path: Path) -> None:
+    with opened(browser, url(address, prompt="zebra")) as page:
+        page.get_by_text("not one word of 'zebra' is known").wait_for()
+        page.get_by_label("Prompt: what is painted").fill(" ")
+        page.get_by_text("Say what is to be painted").wait_for()
+        assert page.get_by_role("button", name="Paint", exact=True).is_disabled()
+    with opened(browser, f"{address}/paint?model=models/gone") as page:
+        page.get_by_text("There is no model models/gone").wait_for()
+        page.get_by_role("button", name="Take models/labels").click()
+        done(page)
+    with serving(create_app(Lab(tmp_path))) as empty, opened(browser, f"{empty}/paint") as page:
+        page.get_by_text("There is no model to paint with yet").wait_for()
+        assert not accessibility_problems(page)
