@@ -1422,6 +1422,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/runs/{name}/pictures/{step}.png": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Picture
+         * @description Return what a run painted after some step.
+         */
+        get: operations["picture_api_runs__name__pictures__step__png_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/runs/{name}/resume": {
         parameters: {
             query?: never;
@@ -1451,7 +1471,7 @@ export interface paths {
         };
         /**
          * Samples
-         * @description Return everything a run has written so far.
+         * @description Return everything a run has written or painted so far.
          */
         get: operations["samples_api_runs__name__samples_get"];
         put?: never;
@@ -2710,7 +2730,7 @@ export interface components {
             /** Name */
             name: string;
             /** Parameters */
-            parameters: number;
+            parameters: number | null;
         };
         /**
          * CheckpointsMeta
@@ -4077,8 +4097,9 @@ export interface components {
             /**
              * Sampler
              * @default heun
+             * @enum {string}
              */
-            sampler: string;
+            sampler: "euler" | "heun" | "dpm++";
             /**
              * Seed
              * @default 0
@@ -5047,6 +5068,8 @@ export interface components {
             best_step: number | null;
             /** Bits Per Byte */
             bits_per_byte: number | null;
+            /** Can Paint */
+            can_paint: boolean;
             /** Checkpoints */
             checkpoints: number[];
             /** Created */
@@ -5055,6 +5078,8 @@ export interface components {
             ended: string | null;
             /** Has Model */
             has_model: boolean;
+            /** Kind */
+            kind: string;
             /** Loss */
             loss: number | null;
             /** Name */
@@ -5129,9 +5154,11 @@ export interface components {
         };
         /**
          * Sample
-         * @description What the model wrote after some step.
+         * @description What the model wrote or painted after some step.
          */
         Sample: {
+            /** Picture */
+            picture?: string | null;
             /** Prompt */
             prompt: string;
             /** Seed */
@@ -9650,6 +9677,47 @@ export interface operations {
                 };
                 content: {
                     "text/csv": unknown;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    picture_api_runs__name__pictures__step__png_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                step: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/png": unknown;
                 };
             };
             /** @description Bad Request */
