@@ -100,6 +100,14 @@ def test_every_place_sees_all_of_the_picture() -> None:
     assert ((model(x, t) - model(changed, t)).abs() > 0).all()
 
 
+def test_bridges_carry_what_the_way_down_wrote() -> None:
+    """With nothing coming up from the coarse levels, all that is known of the picture came across."""
+    model, (x, t) = make(multipliers=(1, 2)), given()
+    for parameter in model.grow.parameters():
+        torch.nn.init.zeros_(parameter)
+    assert not torch.allclose(model(x, t), model(x + 1, t))
+
+
 def test_time_and_label_matter_and_no_label_is_one_more() -> None:
     model, (x, t) = make(n_labels=3), given()
     assert not torch.allclose(model(x, t), model(x, t + 0.05))
