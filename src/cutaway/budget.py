@@ -102,6 +102,7 @@ def settled_steps(config: TrainConfig, objective: Objective, seconds_per_step: f
         return max(1, round(config.tokens / tokens_per_step))
     if config.minutes is not None:
         measured = MEASUREMENTS * config.validation_tokens + config.final_validation_tokens
+        measured *= 2 if config.ema else 1  # the weights and their average
         steps_worth = measured / tokens_per_step / TRAINING_TO_MEASURING
         seconds = seconds_to_train(config.minutes) - seconds_spent
         return max(10, int(seconds / seconds_per_step - steps_worth))

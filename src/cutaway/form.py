@@ -33,7 +33,15 @@ GROUPS = {
 }
 """The tables of recipes of both kinds, in the order of the form, by what they are called there."""
 
-PLACED = {"fit": "train", "prompt": "generate", "conditions": "path", "text": "path", "vae": "path"}
+PLACED = {
+    "fit": "train",
+    "prompt": "generate",
+    "conditions": "path",
+    "text": "path",
+    "vae": "path",
+    "latent_pool": "path",
+    "prompts": "sampling",
+}
 """Settings outside the tables, by the group they are shown in."""
 
 SETTLED = {"data.text_hash", "pictures.pictures_hash", "model.vocab_size", "tune.base_hash"}
@@ -228,12 +236,16 @@ def _unit(name: str, table: str) -> str:
 def limits(config_class: type, name: str) -> tuple[float | None, float | None]:
     """Return the smallest and the largest value a setting accepts, by asking the dataclass with its defaults."""
 
+    fields: tuple[dataclasses.Field[Any], ...] = dataclasses.fields(config_class)
+    missing = dataclasses.MISSING
+    needed = {field.name: "" for field in fields if field.default is missing and field.default_factory is missing}
+
     def accepts(value: float) -> bool:
         try:
-            dataclasses.replace(config_class(), **{name: value})
+            dataclasses.replace(config_class(**needed), **{name: value})
             return True
         except ConfigError as error:
-            return f".{name} is " not in str(error)  # another setting minds, not this one
+            return f"{name} is " not in str(error)  # another setting minds, not this one
 
     described = describe_type(config_class, name)
     if described and described[0] == "whole":

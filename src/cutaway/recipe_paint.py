@@ -49,6 +49,14 @@ class PaintRecipe:
     """With `words`: the run (or a folder) of the text encoder that reads them."""
     vae: str = ""
     """Paint latents of the VAE of this run; empty: pixels."""
+    latent_pool: int = 8192
+    """With a VAE: different pictures at most; each is put through the VAE once, which costs more than to train on it."""
+    prompts: tuple[str, ...] = ()
+    """What is asked for in samples, one a picture; empty: labels, or held-out captions."""
+    text_hash: str | None = None
+    """Hash of the text encoder, filled in when the run starts."""
+    vae_hash: str | None = None
+    """Hash of the VAE, filled in when the run starts."""
     train: TrainConfig = field(default_factory=TrainConfig)
     """How the weights are found."""
     sampling: PaintSamplingConfig = field(default_factory=PaintSamplingConfig)
@@ -62,6 +70,8 @@ class PaintRecipe:
                 f"a {self.model.toml_kind} model paints nothing, so conditions, text and vae are not for it; expected "
                 f"conditions 'none' and no text or vae"
             )
+        if self.latent_pool < 1:
+            raise ConfigError(f"latent_pool is {self.latent_pool}; expected 1 or more")
         if (self.conditions == "words") != bool(self.text):
             raise ConfigError(
                 f"conditions is {self.conditions!r} and text is {self.text!r}; expected both 'words' and the run of a text "

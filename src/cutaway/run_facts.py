@@ -150,6 +150,16 @@ def kind_of(recipe: Recipe | PaintRecipe) -> str:
     return recipe.model.toml_kind if isinstance(recipe, PaintRecipe) else "text"
 
 
+LOSS_UNITS = {
+    "text": "nats a token",
+    "unet": "mean squared error",
+    "dit": "mean squared error",
+    "contrastive": "nats a picture",
+    "vae": "",
+}
+"""Of the losses, by what a run trains; a VAE's is a weighted sum of several."""
+
+
 def kind_in(run: RunFolder) -> str:
     """Return what a run trains; `text` where its recipe cannot be read."""
     try:

@@ -6,7 +6,7 @@ from cutaway.base.columns import JsonColumns
 from cutaway.base.runs import RunFolder
 from cutaway.notebook.figure import Figure
 from cutaway.notebook.still import Still, short
-from cutaway.run_facts import RunFacts, facts
+from cutaway.run_facts import LOSS_UNITS, RunFacts, facts
 
 MOST_ROWS = 12
 SHOWN = ("loss", "validation_loss", "bits_per_byte", "grad_norm")
@@ -17,22 +17,30 @@ def run_figure(run: RunFolder) -> Figure:
     columns = JsonColumns(run.path / "metrics.jsonl").refresh()
     numbers = {name: columns.dense(name) for name in columns.names}
     told = facts(run, columns)
-    return Figure("run", {"name": run.name, "facts": list(words(told).items()), **numbers}, still(told, columns))
+    return Figure(
+        "run",
+        {"name": run.name, "kind": told.kind, "facts": list(words(told).items()), **numbers},
+        still(told, columns),
+    )
 
 
 def words(told: RunFacts) -> dict[str, str]:
     """Return how a run stands, in words."""
     of = f" of {told.total_steps:,}" if told.total_steps else ""
     best = f" (step {told.best_step:,})" if told.best_step is not None else ""
+    is_text = told.kind == "text"
+    unit = f" {LOSS_UNITS[told.kind]}".removesuffix(" a token") if LOSS_UNITS[told.kind] else ""
     found = {
         "status": told.status + (f": {told.reason}" if told.reason else ""),
         "steps": f"{told.steps:,}{of}",
-        "tokens": f"{told.tokens:,}",
+        "tokens" if is_text else "pictures": f"{told.tokens:,}",
         "parameters": f"{told.parameters:,}" if told.parameters else "",
         "time": f"{told.seconds:.0f} s" if told.seconds < 120 else f"{told.seconds / 60:.1f} min",
-        "best validation loss": f"{short(told.validation_loss)} nats{best}" if told.validation_loss is not None else "",
+        "best validation loss": f"{short(told.validation_loss)}{unit}{best}"
+        if told.validation_loss is not None
+        else "",
         "bits per byte": short(told.bits_per_byte) if told.bits_per_byte is not None else "",
-        "text": told.source or "",
+        "text" if is_text else "pictures of": told.source or "",
     }
     return {name: value for name, value in found.items() if value}
 

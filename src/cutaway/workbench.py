@@ -18,6 +18,7 @@ import torch
 
 from cutaway.base.errors import RunError, TokenizerError, UsageError
 from cutaway.base.runs import RunFolder, open_run
+from cutaway.diffusion.config import ContrastiveConfig, DiTConfig, UNetConfig, VAEConfig
 from cutaway.generate.decode import generate
 from cutaway.interop.adapter_folder import holds_model
 from cutaway.interop.hub_folder import load_folder
@@ -32,7 +33,11 @@ from cutaway.recipe import Recipe
 from cutaway.recipe_paint import PaintRecipe
 from cutaway.run_facts import read_recipe, writing_recipe
 from cutaway.session import Session
+from cutaway.session_autoencoding import AutoencodingSession
+from cutaway.session_denoising import DenoisingSession
 from cutaway.session_language import LanguageSession
+from cutaway.session_matching import MatchingSession
+from cutaway.session_paint import PaintSession
 from cutaway.session_preferred import PreferredSession
 from cutaway.session_tuned import TunedSession
 from cutaway.text.tokenizer import Tokenizer, load_tokenizer
@@ -43,6 +48,13 @@ from cutaway.train.optimizers import build_optimizers, set_rates
 from cutaway.train.watch import Watcher
 from cutaway.tune.lora import bake, lora_layers
 from cutaway.tune.tuned_model import open_base
+
+PAINT_SESSIONS: dict[type, type[PaintSession]] = {
+    UNetConfig: DenoisingSession,
+    DiTConfig: DenoisingSession,
+    ContrastiveConfig: MatchingSession,
+    VAEConfig: AutoencodingSession,
+}
 
 
 @dataclass(frozen=True)
@@ -247,7 +259,7 @@ def prepare(
 ) -> Session:
     """Return the recipe's session: its data read, its model made."""
     if isinstance(recipe, PaintRecipe):
-        raise UsageError("recipes of pictures cannot be trained yet")
+        return PAINT_SESSIONS[type(recipe.model)].prepare(recipe, world, watcher, is_settled, runs)
     kinds = {"answers": TunedSession, "preferences": PreferredSession}
     kind = LanguageSession if recipe.tune is None else kinds[recipe.tune.task]
     return kind.prepare(recipe, world, watcher, is_settled, runs)

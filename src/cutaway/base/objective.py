@@ -67,7 +67,9 @@ class Probe:
 class Objective(Protocol):
     """A model, its data and its loss."""
 
-    model: nn.Module
+    @property
+    def model(self) -> nn.Module:
+        """What is trained."""
 
     @property
     def sequences_per_epoch(self) -> int:

@@ -19,6 +19,7 @@ VERBS = {
     "train": "train a language model: a preset, a recipe file, or a run to continue",
     "generate": "let a run or a model folder write",
     "voice": "your own writing: from an export to a model tuned on it, and a report on what it learned",
+    "paint": "a picture from a sentence: train the way there phase by phase, then paint",
     "lens": "where a model looks, what each layer would say, which part made it say that",
     "trace": "record one training step of a model on a text, every number of it",
     "explain": "a number of a trace: the arithmetic that made it, and where that came from",

@@ -110,6 +110,8 @@ def show(run: RunFolder) -> str:
         lines.append(f"{'go on':<16} cutaway train {run.path}")
     if samples := run.samples():
         lines += ["", f"last sample (step {samples[-1]['step']:,}):", samples[-1]["text"]]
+        if picture := samples[-1].get("picture"):
+            lines.append(str(run.path / picture))
     return "\n".join(lines)
 
 

@@ -13,10 +13,12 @@ import tyro
 from cutaway.base.errors import UsageError
 from cutaway.base.runs import free_path, open_run, runs_folder
 from cutaway.branch import branch_recipe, find_branch
+from cutaway.cli import paint_train
 from cutaway.cli.console import answer, answer_json, parse, screen
 from cutaway.presets import PRESETS, find_recipe, with_changes
 from cutaway.recipe import Recipe
 from cutaway.recipe_paint import PaintRecipe
+from cutaway.run_facts import read_recipe
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,12 +56,16 @@ def main(argv: list[str]) -> int:
         step = step_to_branch_from(rest)
         if step is None:
             return go_on(target, rest, console)
-        base = of_text(branch_recipe(open_run(target), step, runs_folder()), target)
+        base = branch_recipe(open_run(target), step, runs_folder())
+        if isinstance(base, PaintRecipe):
+            return paint_train.train_recipe(base, rest, f"train {target}", step)
         arguments: TrainArguments = parse(
             BranchArguments, rest, f"train {target}", BRANCH_EXAMPLE, BranchArguments(base, from_step=step)
         )
     else:
-        base = of_text(find_recipe(target), target)
+        base = find_recipe(target)
+        if isinstance(base, PaintRecipe):
+            return paint_train.train_recipe(base, rest, f"train {target}")
         presets = f"presets:  {', '.join(PRESETS)}"
         arguments = parse(TrainArguments, rest, f"train {target}", f"{EXAMPLE}\n{presets}", TrainArguments(base))
     recipe = with_changes(base, arguments.recipe)
@@ -79,17 +85,6 @@ def main(argv: list[str]) -> int:
         with TerminalWatcher(console, unit) as watcher:
             run = workbench.train(recipe, name=name, watcher=watcher)
     return finish(run, console, arguments.complete, arguments.json, arguments.quiet)
-
-
-def of_text(recipe: Recipe | PaintRecipe, target: str) -> Recipe:
-    """Return a recipe if it is of text.
-
-    Raises:
-        UsageError: it is of pictures.
-    """
-    if isinstance(recipe, PaintRecipe):
-        raise UsageError(f"{target!r} is a recipe of pictures, which cannot be trained yet")
-    return recipe
 
 
 def is_run(target: str) -> bool:
@@ -138,6 +133,10 @@ def go_on(target: str, rest: list[str], console: Console) -> int:
     """Continue the run in a folder."""
     arguments = parse(ResumeArguments, rest, f"train {target}", f"cutaway train {target}")
     folder = open_run(target)
+    if isinstance(read_recipe(folder), PaintRecipe):
+        if arguments.complete:
+            raise UsageError(f"run {folder.name!r} paints pictures; --complete is for text")
+        return paint_train.go_on(folder, arguments.json, arguments.quiet)
 
     from cutaway import workbench
     from cutaway.cli.watch import TerminalWatcher

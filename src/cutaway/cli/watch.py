@@ -32,7 +32,7 @@ class TerminalWatcher(Watcher):
     """Shows a run while it trains. Use as a context manager.
 
     Args:
-        unit: what a token is called: `chars` or `tokens`.
+        unit: what a token is called: `chars`, `tokens` or `pictures`.
     """
 
     def __init__(self, console: Console, unit: str = "chars") -> None:
@@ -96,18 +96,33 @@ class TerminalWatcher(Watcher):
         self.validation = validation
 
     def sampled(self, step: int, text: str, picture: Path | None = None) -> None:
-        """Show what the model writes."""
+        """Show what the model writes or paints."""
+        if picture is not None:
+            self._painted(step, picture)
+            return
         if not text.strip():
             return
         lines = text.expandtabs(4).splitlines()[:SAMPLE_LINES]
-        val = f", val {self.validation.loss_nats:.3f}" if self.validation else ""
-        self._print(Text(f"--- after {step:,} steps{val}", style="bold cyan"))
+        self._print(self._after(step))
         for line in lines:
             room = self.console.width - 3
             self._print(Text("  " + (line if len(line) <= room else line[: room - 1] + "\u2026")))
 
-    def _print(self, text: Text) -> None:
-        (self._progress.console if self._task is not None else self.console).print(text)
+    def _painted(self, step: int, picture: Path) -> None:
+        from cutaway.cli.half_blocks import show_picture
+
+        self._print(self._after(step))
+        self._print(Text(f"  {picture}", style="dim"), is_whole=True)
+        if (shown := show_picture(picture, self.console)) is not None:
+            self._print(shown)
+
+    def _after(self, step: int) -> Text:
+        val = f", val {self.validation.loss_nats:.3f}" if self.validation else ""
+        return Text(f"--- after {step:,} steps{val}", style="bold cyan")
+
+    def _print(self, text: Text, is_whole: bool = False) -> None:
+        """Print above the bar; a path stays in one piece, to be copied."""
+        (self._progress.console if self._task is not None else self.console).print(text, soft_wrap=is_whole)
 
     def _is_time(self, seconds: float) -> bool:
         now = time.monotonic()

@@ -111,13 +111,6 @@ class AttentionMeta(BaseModel):
     """Those in this answer."""
 
 
-LOSSES = {
-    "unet": "mean squared error",
-    "dit": "mean squared error",
-    "contrastive": "nats a picture",
-    "vae": "its own measure",
-}
-"""In what the losses are, by what a run trains, where it is not text."""
 OF_PICTURES = {
     "validation_loss": ("", "Loss on pictures the model never trains on."),
     "tokens": ("pictures", "Pictures trained on so far."),
@@ -136,7 +129,7 @@ def describe_metric(name: str, kind: str = "text") -> Metric:
     unit, meaning = GROUP_MEANINGS[group] if part and group in GROUP_MEANINGS else MEANINGS.get(name, ("", ""))
     if kind != "text":
         unit, meaning = OF_PICTURES.get(name, (unit, meaning))
-        unit = LOSSES[kind] if name in ("loss", "validation_loss", "loss_without_ema") else unit
+        unit = run_facts.LOSS_UNITS[kind] if name in ("loss", "validation_loss", "loss_without_ema") else unit
     return Metric(name=name, unit=unit, meaning=meaning.format(part))
 
 

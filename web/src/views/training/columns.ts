@@ -25,7 +25,6 @@ class Growing {
 }
 
 export type XAxis = 'step' | 'tokens' | 'seconds';
-export const X_LABELS: Record<XAxis, string> = { step: 'step', tokens: 'tokens', seconds: 'seconds of training' };
 
 /** Return the weight of the moving average that suits a run of so many points. */
 export function usualSmoothing(points: number): number {

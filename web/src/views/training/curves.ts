@@ -2,6 +2,7 @@
 
 import type { LineSeries } from '../../figures/lines';
 import type { Columns, XAxis } from './columns';
+import { counted, lossAbout, lossUnit } from './kinds';
 
 export interface Picture {
   readonly id: string;
@@ -16,9 +17,11 @@ export interface Picture {
 const MEGA = 1e6;
 
 /** Return a run's pictures; those with nothing measured are left out, but for the loss. */
-export function pictures(columns: Columns, axis: XAxis): Picture[] {
+export function pictures(columns: Columns, axis: XAxis, kind: string): Picture[] {
   const line = (name: string, column: string, more: Partial<LineSeries> = {}): LineSeries => ({ name, ...columns.line(column, axis), ...more });
   const layers = (prefix: string): LineSeries[] => columns.names.filter((name) => name.startsWith(prefix)).map((name) => line(name.slice(prefix.length), name, { points: true, smooth: false }));
+  const measured = (name: string, column: string): LineSeries => line(name, column, { points: true, smooth: false });
+  const averaged = columns.names.includes('loss_without_ema') ? [measured('without the average', 'loss_without_ema')] : [];
   const rates = columns.names.filter((name) => name.startsWith('learning_rates.'));
   const bytes = columns.line('memory_bytes', axis);
   const speed = columns.names.includes('tokens_per_second') ? columns.line('tokens_per_second', axis) : columns.throughput(axis);
@@ -26,16 +29,38 @@ export function pictures(columns: Columns, axis: XAxis): Picture[] {
     {
       id: 'loss',
       title: 'Loss',
-      yLabel: 'nats a token',
-      about: 'Loss: how surprised the model is by the next token, on the text it learns from and on text kept aside (validation).',
-      series: [line('loss', 'loss'), line('validation loss', 'validation_loss', { points: true, smooth: false })],
+      yLabel: lossUnit(kind),
+      about: lossAbout(kind) + (averaged.length ? ' Validated are the average of the weights, which is kept, and the weights themselves.' : ''),
+      series: [line('loss', 'loss'), measured('validation loss', 'validation_loss'), ...averaged],
     },
     {
       id: 'bits',
       title: 'Bits per byte',
       yLabel: 'bits a byte',
       about: 'The validation loss in bits for each byte of text, which compares across tokenizers.',
-      series: [line('bits per byte', 'bits_per_byte', { points: true, smooth: false })],
+      series: [measured('bits per byte', 'bits_per_byte')],
+    },
+    {
+      id: 'times',
+      title: 'Loss by noise',
+      yLabel: lossUnit(kind),
+      about: 'The validation loss at fixed times, from nearly all noise (0.1) to nearly a picture (0.9): which noise is hard.',
+      series: columns.names.filter((name) => name.startsWith('loss_t')).map((name) => measured(`at time ${name.slice('loss_t'.length)}`, name)),
+    },
+    {
+      id: 'retrieval',
+      title: 'Retrieval',
+      yLabel: 'share',
+      about: 'Of pictures kept aside: how often the one most like a caption is the right one, and the other way round.',
+      series: [measured('picture of a caption', 'picture_of_caption'), measured('caption of a picture', 'caption_of_picture')],
+      fromZero: true,
+    },
+    {
+      id: 'psnr',
+      title: 'Reconstruction',
+      yLabel: 'dB',
+      about: 'How near pictures kept aside come back from their latents: the peak signal-to-noise ratio, higher is nearer.',
+      series: [measured('PSNR', 'psnr_db')],
     },
     {
       id: 'rate',
@@ -57,8 +82,8 @@ export function pictures(columns: Columns, axis: XAxis): Picture[] {
     {
       id: 'speed',
       title: 'Throughput',
-      yLabel: 'tokens a second',
-      about: 'Tokens worked through in a second, over the last steps.',
+      yLabel: `${counted(kind)} a second`,
+      about: `${kind === 'text' ? 'Tokens' : 'Pictures'} worked through in a second, over the last steps.`,
       series: [{ name: 'throughput', ...speed, smooth: false }],
       fromZero: true,
     },

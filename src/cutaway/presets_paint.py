@@ -1,0 +1,238 @@
+"""Recipes of pictures, phase by phase: each stands on the ones before. Importing this loads nothing heavy.
+
+1  unet      noise becomes pictures, by flow matching with a small U-Net
+2  dit       the same with a diffusion transformer
+3  labels    a transformer that is told which creature, with guidance
+4  text      captions and pictures find each other: a text encoder
+   words     a transformer that reads its words
+5  vae       pictures of 64 pixels as a small map of latents
+   latents   a transformer that paints those latents by words
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cutaway.base.errors import CutawayError, RunError, UsageError, suggest
+from cutaway.base.runs import RunFolder, list_runs
+from cutaway.diffusion.config import (
+    ContrastiveConfig,
+    DiTConfig,
+    PaintSamplingConfig,
+    PathConfig,
+    PicturesConfig,
+    UNetConfig,
+    VAEConfig,
+)
+from cutaway.recipe_paint import PaintRecipe
+from cutaway.run_facts import PAINTER, read_recipe
+from cutaway.train.config import TrainConfig
+
+PROMPTS = (
+    "a cat wearing a tiny hat",
+    "a red cat wearing a tiny blue hat at night",
+    "a big green dog wearing glasses",
+    "a purple owl on the beach",
+    "a small orange fish wearing a big bow",
+    "a white rabbit wearing yellow boots in the meadow",
+    "a snail wearing a red scarf",
+    "a brown bear left of a small blue fox",
+)
+"""What samples of creatures show, at every step the same."""
+
+
+def training(minutes: float, **more: Any) -> TrainConfig:
+    """How all of them are trained: AdamW, a short warm-up, a rate that falls to zero, an average of the weights."""
+    settings: dict[str, Any] = {
+        "minutes": minutes, "batch_size": 64, "optimizer": "adamw", "learning_rate": 1e-3, "weight_decay": 0.01,
+        "beta2": 0.99, "schedule": "stable", "warmup_fraction": 0.03, "decay_fraction": 0.4, "ema": 0.999,
+        "precision": "float32", "compile": "off", "validation_tokens": 1536, "final_validation_tokens": 6144,
+    }  # fmt: skip
+    return TrainConfig(**{**settings, **more})
+
+
+def unet(source: str = "creatures") -> PaintRecipe:
+    """Flow matching with a small U-Net: noise becomes pictures, told nothing."""
+    return PaintRecipe(
+        name="paint-unet",
+        pictures=PicturesConfig(source),
+        model=UNetConfig(width=32),
+        train=training(8),
+        sampling=PaintSamplingConfig(guidance=1.0),
+    )
+
+
+def dit(source: str = "creatures") -> PaintRecipe:
+    """The same with a diffusion transformer: patches, and adaLN-zero."""
+    return PaintRecipe(
+        name="paint-dit",
+        pictures=PicturesConfig(source),
+        model=DiTConfig(),
+        train=training(10),
+        sampling=PaintSamplingConfig(guidance=1.0),
+    )
+
+
+def labels(source: str = "creatures") -> PaintRecipe:
+    """A transformer that is told a label (of creatures: which one), dropped one time in ten, so that guidance works."""
+    return PaintRecipe(
+        name="paint-labels",
+        pictures=PicturesConfig(source),
+        model=DiTConfig(),
+        conditions="labels",
+        train=training(12),
+        sampling=PaintSamplingConfig(guidance=3.0),
+    )
+
+
+def text(source: str = "creatures") -> PaintRecipe:
+    """Captions and pictures find each other (a small CLIP): a text encoder for those that read words."""
+    return PaintRecipe(
+        name="paint-text",
+        pictures=PicturesConfig(source),
+        model=ContrastiveConfig(),
+        train=training(8, batch_size=128, validation_tokens=512, final_validation_tokens=1024),
+    )
+
+
+def words(source: str = "creatures", text: str = "paint-text-1") -> PaintRecipe:
+    """A transformer that reads the words of a caption by cross-attention, and paints what they say."""
+    return PaintRecipe(
+        name="paint-words",
+        pictures=PicturesConfig(source),
+        model=DiTConfig(),
+        path=PathConfig(times="logit_normal"),
+        conditions="words",
+        text=text,
+        prompts=PROMPTS if source == "creatures" else (),
+        train=training(30),
+    )
+
+
+def vae(source: str = "creatures") -> PaintRecipe:
+    """Pictures of 64 pixels as a small map of latents, and back."""
+    return PaintRecipe(
+        name="paint-vae",
+        pictures=PicturesConfig(source, size=64),
+        model=VAEConfig(),
+        train=training(10, batch_size=16, validation_tokens=256, final_validation_tokens=1024),
+    )
+
+
+def latents(source: str = "creatures", text: str = "paint-text-1", vae: str = "paint-vae-1") -> PaintRecipe:
+    """A transformer that paints latents of 64-pixel pictures by words."""
+    return PaintRecipe(
+        name="paint-latents",
+        pictures=PicturesConfig(source, size=64),
+        model=DiTConfig(patch=2),
+        path=PathConfig(times="logit_normal"),
+        conditions="words",
+        text=text,
+        vae=vae,
+        prompts=PROMPTS if source == "creatures" else (),
+        train=training(30),
+    )
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One step of the way from noise to a picture of a sentence."""
+
+    name: str
+    number: int
+    make: Callable[..., PaintRecipe]
+    needs: tuple[str, ...] = ()
+    """Phases whose runs it stands on: arguments of `make` of these names."""
+
+    @property
+    def summary(self) -> str:
+        """What it is, in a line."""
+        return " ".join((self.make.__doc__ or "").split())
+
+
+PHASES = {
+    phase.name: phase
+    for phase in (
+        Phase("unet", 1, unet),
+        Phase("dit", 2, dit),
+        Phase("labels", 3, labels),
+        Phase("text", 4, text),
+        Phase("words", 4, words, ("text",)),
+        Phase("vae", 5, vae),
+        Phase("latents", 5, latents, ("text", "vae")),
+    )
+}
+"""In the order in which they are trained."""
+LAST_OF = {f"phase{phase.number}": phase.name for phase in PHASES.values()}
+"""A phase's number stands for the model that it ends with."""
+
+
+def find_phase(name: str) -> Phase:
+    """Return a phase by its name or number.
+
+    Raises:
+        UsageError: there is none.
+    """
+    known = LAST_OF.get(name, name)
+    if known not in PHASES:
+        raise UsageError(
+            f"there is no phase {name!r}{suggest(name, [*PHASES, *LAST_OF, 'all'])}; there is {', '.join(PHASES)}, or all"
+        )
+    return PHASES[known]
+
+
+def phase_of(recipe: PaintRecipe) -> str:
+    """Return the name of the phase that a recipe belongs to, by what it trains."""
+    if not recipe.paints:
+        return "text" if isinstance(recipe.model, ContrastiveConfig) else "vae"
+    if recipe.conditions == "words":
+        return "latents" if recipe.vae else "words"
+    if recipe.conditions == "labels":
+        return "labels"
+    return "unet" if isinstance(recipe.model, UNetConfig) else "dit"
+
+
+def runs_of(phase: str, source: str, home: Path | None = None) -> list[RunFolder]:
+    """Return the runs of a phase on these pictures, oldest first."""
+    found = []
+    for run in list_runs(home):
+        try:
+            recipe = read_recipe(run)
+        except CutawayError:
+            continue
+        if isinstance(recipe, PaintRecipe) and recipe.pictures.source == source and phase_of(recipe) == phase:
+            found.append(run)
+    return found
+
+
+def painters(home: Path | None = None) -> list[RunFolder]:
+    """Return the runs that paint by words and have something to paint with, oldest first."""
+    found = []
+    for run in list_runs(home):
+        try:
+            recipe = read_recipe(run)
+        except CutawayError:
+            continue
+        if isinstance(recipe, PaintRecipe) and recipe.conditions == "words" and (run.model_folder / PAINTER).is_file():
+            found.append(run)
+    return found
+
+
+def standing(phase: Phase, source: str = "creatures", home: Path | None = None) -> PaintRecipe:
+    """Return a phase's recipe, standing on the newest finished runs of the phases that it needs.
+
+    Raises:
+        RunError: one of those has no finished run.
+    """
+    on = {}
+    for needed in phase.needs:
+        finished = [run for run in runs_of(needed, source, home) if run.status() == "finished"]
+        if not finished:
+            raise RunError(
+                f"{phase.name} stands on a run of {needed!r}, and none is finished; first `cutaway paint train {needed}`"
+            )
+        on[needed] = finished[-1].name
+    return phase.make(source, **on)
