@@ -29,7 +29,7 @@ from cutaway.diffusion.draw import N_CHANCES, draw
 from cutaway.diffusion.scene import KINDS, Scene
 from cutaway.diffusion.scene_stream import training_scenes
 
-_DRAWINGS = "creatures 1"
+DRAWINGS = "creatures 1"
 """Changed whenever the same seed would draw something else."""
 
 
@@ -103,7 +103,7 @@ class Creatures:
         self.size = size
         self._n_held_out = n_held_out
         self._seed = seed
-        self.hash = content_hash([_DRAWINGS, str(size), str(seed)])
+        self.hash = content_hash([DRAWINGS, str(size), str(seed)])
 
     def scenes(self, first: int, count: int) -> list[Scene]:
         """Return what drawings first .. first+count-1 of the training stream show."""
