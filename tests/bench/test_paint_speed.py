@@ -22,8 +22,8 @@ def _has_diffusers() -> None:
 
 
 def test_both_sides_have_the_same_losses() -> None:
-    race, (apart,) = train_case(FLOAT32, 3, SMALL, 5)
-    assert len(race.ours) == len(race.theirs) == 3
+    race, (apart,) = train_case(FLOAT32, 8, SMALL, 5)
+    assert len(race.ours) == len(race.theirs) == 8
     assert 0 <= apart.value < 20
     assert apart.bar == 100
 
@@ -54,15 +54,11 @@ def test_the_kind_of_gelu_makes_a_difference() -> None:
     assert worst.value > 0
 
 
-def test_auto_is_one_that_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paint_speed, "SHAPE", SMALL)
-    monkeypatch.setattr(paint_speed, "BATCH", 2)
-    resolved.cache_clear()
+def test_auto_is_one_that_can_be_had() -> None:
     assert resolved("auto") in ("float32", "bfloat16")
-    resolved.cache_clear()
     assert resolved("float32") == "float32"
 
 
 def test_theirs_drops_no_label() -> None:
     _, theirs = models(SMALL, "gelu")
-    assert [m.dropout_prob for n, m in theirs.named_modules() if n.endswith("class_embedder")] == [0.0, 0.0]
+    assert [m.dropout_prob for n, m in theirs.named_modules() if n.endswith("class_embedder")] == [0.0]

@@ -46,7 +46,7 @@ class ReadyDiT:
             with torch.autocast(t_B.device.type, enabled=False):
                 self._modulations = self.model.modulations(self.model.steering(t_B, self.condition))
             self._time = now
-        return self.body.denoise(x_BCYX, self._modulations, self.words)
+        return self.body.denoise(x_BCYX, self._modulations, self.words).to(x_BCYX.dtype)
 
 
 def rounded(model: DiT) -> DiT:

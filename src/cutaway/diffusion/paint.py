@@ -18,6 +18,7 @@ from cutaway.base.errors import UsageError
 from cutaway.diffusion.config import PaintSamplingConfig
 from cutaway.diffusion.guidance import Guided, Parts
 from cutaway.diffusion.painter import Asked, Painter, Told
+from cutaway.diffusion.quick_products import quick_products
 from cutaway.diffusion.sampler import Mend, Step, draw, even_times
 
 OnStep = Callable[[int, Step], None]
@@ -118,10 +119,11 @@ def denoised(
             return guided(x, t)
 
     times = even_times(painter.path, max(1, round(config.steps * (1 - start))), start)
-    for number, step in enumerate(draw(predict, x, painter.path, config.sampler, times, mend), 1):
-        x = step.x
-        if on_step:
-            on_step(number, step)
+    with quick_products(x.device):
+        for number, step in enumerate(draw(predict, x, painter.path, config.sampler, times, mend), 1):
+            x = step.x
+            if on_step:
+                on_step(number, step)
     return x
 
 
