@@ -20,11 +20,13 @@ from cutaway.diffusion.shapes import F, Frame
 from cutaway.diffusion.wearing import SCALE, WEAR
 
 N_CHANCES = 64
-_HEIGHT = {"small": 0.45, "normal": 0.59, "big": 0.75}
+_HEIGHT = {"small": 0.50, "normal": 0.63, "big": 0.79}
 """Height of a creature of each size, in units of the picture."""
 _WIDTH = {"fish": 1.05, "snail": 1.15}
 """Room that a creature needs to the left and right, in units of its height; others need less."""
-_PAIR = 0.76
+_STRETCH = {"fish": 1.05, "snail": 1.12}
+"""Low creatures are drawn larger, so that they look as big as the others."""
+_PAIR = 0.75
 """Beside another, a creature is this much smaller."""
 
 
@@ -83,8 +85,9 @@ def _creatures(
 
 def _stand(whole: Frame, group: Sequence[Creature], side: int, chances: Chances) -> Frame:
     height = np.array([_HEIGHT[str(creature.size)] for creature in group], F)[:, None, None]
-    height = height * chances(0.95, 1.05) * F(_PAIR if side else 1)
-    width = F(_WIDTH.get(str(group[0].kind), 0.92))
+    kind = str(group[0].kind)
+    height = height * chances(0.96, 1.04) * F(_PAIR if side else 1) * F(_STRETCH.get(kind, 1))
+    width = F(_WIDTH.get(kind, 0.92))
     free = np.maximum(F(0.5 if side else 1) - height * width, 0)
     x = F(0.75 if side > 0 else 0.25 if side < 0 else 0.5) + free * chances(-0.5, 0.5)
     top = np.array([1.34 if (c.accessory, c.accessory_size) == ("hat", "big") else 1.2 for c in group], F)[
@@ -106,7 +109,7 @@ def _wear(
     chances_NK: ndarray,
 ) -> None:
     chances = Chances(chances_NK[wearers, ::-1])
-    scale = np.array([SCALE[str(group[w].accessory_size)] for w in wearers], F)[:, None, None] * chances(0.94, 1.06)
+    scale = np.array([SCALE[str(group[w].accessory_size)] for w in wearers], F)[:, None, None] * chances(0.95, 1.05)
     colours = np.array([COLOUR_RGB[str(group[w].accessory_colour)] for w in wearers], F)
     worn = part[wearers]
     WEAR[accessory](Brush(frame.rows(wearers), worn, colours, chances), anchors.rows(wearers), scale)

@@ -35,12 +35,12 @@ from cutaway.diffusion.scene_stream import held_out_scenes, training_scenes
 class JudgeConfig:
     """How a judge is trained."""
 
-    drawings: int = 120_000
+    drawings: int = 130_000
     """Fresh drawings it sees, each once."""
-    batch: int = 128
+    batch: int = 64
     """Drawings a step."""
     lr: float = 3e-3
-    """Highest learning rate (AdamW; up over a tenth of the steps, then down to nothing)."""
+    """Highest learning rate (AdamW; up over the first tenth of the steps or so, then down to nothing)."""
     width: int = 32
     """Channels of the finest level."""
     examined: int = 4000
@@ -58,11 +58,11 @@ def drawings(seed: int, first: int, count: int, share_held_out: float) -> tuple[
 
 
 def _worn_down(x_BCYX: Float[Tensor, "B C Y X"], random: torch.Generator) -> Float[Tensor, "B C Y X"]:
-    """Return the pictures, half of them blurred and noisy by chance, as a model might paint them."""
+    """Return the pictures, a third of them blurred and noisy by chance, as a model might paint them."""
     shape = (len(x_BCYX), 1, 1, 1)
-    is_worn = torch.rand(shape, generator=random) < 0.5
+    is_worn = torch.rand(shape, generator=random) < 0.33
     blur = torch.rand(shape, generator=random) * 0.6 * is_worn
-    noise = torch.rand(shape, generator=random) * 0.15 * is_worn
+    noise = torch.rand(shape, generator=random) * 0.1 * is_worn
     smooth = functional.avg_pool2d(functional.pad(x_BCYX, (1, 1, 1, 1), mode="replicate"), 3, 1)
     return x_BCYX + blur * (smooth - x_BCYX) + noise * torch.randn(x_BCYX.shape, generator=random)
 
@@ -79,7 +79,9 @@ def train_judge(config: JudgeConfig, on_step: Callable[[int, int, float], None] 
         network = JudgeNetwork(config.width).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     n_steps = max(1, config.drawings // config.batch)
     optimizer = torch.optim.AdamW(network.parameters(), lr=config.lr, weight_decay=0.02, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.lr, n_steps, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((10 * step + 1) / n_steps, 1 - step / n_steps)
+    )
     for step in range(n_steps):
         picture_BYXC, scenes = drawings(config.seed, step * config.batch, config.batch, 0.2)
         x_BCYX = _worn_down(to_x(picture_BYXC), random).contiguous(memory_format=torch.channels_last)

@@ -29,7 +29,7 @@ from cutaway.diffusion.draw import N_CHANCES, draw
 from cutaway.diffusion.scene import KINDS, Scene
 from cutaway.diffusion.scene_stream import training_scenes
 
-DRAWINGS = "creatures 1"
+DRAWINGS = "creatures 2"
 """Changed whenever the same seed would draw something else."""
 
 

@@ -10,7 +10,7 @@ from cutaway.diffusion.brush import BLACK, WHITE, Brush
 from cutaway.diffusion.creatures import Anchors
 from cutaway.diffusion.shapes import F, Number, box, circle, ellipse, stroke, triangle
 
-SCALE = {"tiny": 0.52, "normal": 1.0, "big": 1.65}
+SCALE = {"tiny": 0.5, "normal": 1.0, "big": 1.65}
 """Length of an accessory of each size, beside a normal one."""
 
 
@@ -37,7 +37,7 @@ def scarf(b: Brush, at: Anchors, s: Number) -> None:
 def glasses(b: Brush, at: Anchors, s: Number) -> None:
     """Two round lenses and a bridge."""
     frame = at.head.around(at.eyes[0], at.eyes[1])
-    r, line = 0.105 * s, 0.022 + 0.018 * s
+    r, line = 0.112 * s, 0.026 + 0.018 * s
     apart = np.maximum(at.eye_spread, r * 0.95)
     left, right = circle(frame, -apart, 0.0, r), circle(frame, apart, 0.0, r)
     b.fill(np.minimum(left, right), WHITE, 0.35)
