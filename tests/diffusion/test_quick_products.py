@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -35,7 +36,7 @@ def test_a_pixel_differs_by_a_level_or_two(
     exact = paint(painter, [""], settings).pictures.astype(int)
     monkeypatch.setattr(quick_products, "has_quick_bfloat16", lambda device: True)
     quick = paint(painter, [""], settings).pictures.astype(int)
-    assert quick_products.quick_products(CPU)._enabled
+    assert (paint(painter, [""], replace(settings, precision="float32")).pictures == exact).all()
     assert (quick != exact).any()
     assert abs(quick - exact).max() <= 3
 
@@ -43,4 +44,5 @@ def test_a_pixel_differs_by_a_level_or_two(
 def test_only_where_there_are_units_for_it() -> None:
     assert real(CPU) == torch.cpu._is_amx_tile_supported()
     assert not real(torch.device("mps"))
-    assert not quick_products.quick_products(CPU)._enabled  # here, tests are in float32
+    assert not quick_products.products_in("auto", CPU)._enabled  # here, tests are in float32
+    assert quick_products.products_in("bfloat16", CPU)._enabled

@@ -236,9 +236,9 @@ class PaintSamplingConfig:
     """Pictures."""
     seed: int = 0
     """The same seed, model and settings give the same pictures; picture i of many begins with the noise of seed + i."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Arithmetic of the model's matrix products. `bfloat16` takes half the time on processors that have it; pictures
-    differ by a few shades, then also with how many are drawn together."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic of the model's matrix products. `bfloat16` takes half the time on processors with units for it, where
+    `auto` chooses it; pictures differ by a few shades, then also with how many are drawn together."""
 
     def __post_init__(self) -> None:
         checks = (

@@ -18,7 +18,7 @@ from cutaway.base.errors import UsageError
 from cutaway.diffusion.config import PaintSamplingConfig
 from cutaway.diffusion.guidance import Guided, Parts
 from cutaway.diffusion.painter import Asked, Painter, Told
-from cutaway.diffusion.quick_products import quick_products
+from cutaway.diffusion.quick_products import products_in
 from cutaway.diffusion.sampler import Mend, Step, draw, even_times
 
 OnStep = Callable[[int, Step], None]
@@ -112,18 +112,17 @@ def denoised(
     painter.denoiser.eval()
     interval = (config.guidance_from, config.guidance_to)
     guided = Guided(painter.denoiser, told.condition, told.nothing, config.guidance, interval, listen)
-    in_bfloat16 = torch.autocast(painter.device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
+    precision = products_in(config.precision, painter.device)
 
     def predict(x: Tensor, t: Tensor) -> Tensor:
-        with in_bfloat16:
+        with precision:
             return guided(x, t)
 
     times = even_times(painter.path, max(1, round(config.steps * (1 - start))), start)
-    with quick_products(x.device):
-        for number, step in enumerate(draw(predict, x, painter.path, config.sampler, times, mend), 1):
-            x = step.x
-            if on_step:
-                on_step(number, step)
+    for number, step in enumerate(draw(predict, x, painter.path, config.sampler, times, mend), 1):
+        x = step.x
+        if on_step:
+            on_step(number, step)
     return x
 
 

@@ -1,18 +1,22 @@
-"""The precision in which a drawing's matrix products are quickest, where that costs nothing one can see.
+"""The precision of a drawing's matrix products: bfloat16 where that is quicker and nobody asked for float32.
 
 Processors with tile units (AMX) multiply bfloat16 many times as fast as float32; so do most GPUs. Sums stay float32, as do
-the picture itself and everything between the products. A pixel then differs by about one level of 255 at most
+the picture itself and everything between the products. A pixel then differs by about one level of 255
 (`cutaway bench paint` measures it).
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 
 
-def quick_products(device: torch.device) -> torch.autocast:
-    """Return a context in which products run in bfloat16, where the device has units for it; else in float32."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=has_quick_bfloat16(device))
+def products_in(precision: Literal["auto", "float32", "bfloat16"], device: torch.device) -> torch.autocast:
+    """Return a context in which products run in this precision; `auto` is the quicker one there."""
+    if precision == "auto":
+        precision = "bfloat16" if has_quick_bfloat16(device) else "float32"
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
 
 
 def has_quick_bfloat16(device: torch.device) -> bool:
