@@ -118,7 +118,9 @@ def vae(source: str = "creatures") -> PaintRecipe:
         name="paint-vae",
         pictures=PicturesConfig(source, size=64),
         model=VAEConfig(),
-        train=training(10, batch_size=16, validation_tokens=256, final_validation_tokens=1024),
+        train=training(
+            10, batch_size=32, optimizer="muon", precision="auto", validation_tokens=256, final_validation_tokens=1024
+        ),
     )
 
 

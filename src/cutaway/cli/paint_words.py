@@ -80,6 +80,8 @@ def paint_words(argv: list[str]) -> None:
         console.print(
             f"note: the text encoder never saw {', '.join(map(repr, unknown))}; left out", style="dim", markup=False
         )
+    if lost := painted.lost[0]:
+        console.print(f"note: the prompt is too long; left out: {' '.join(lost)}", style="dim", markup=False)
     from cutaway.cli.half_blocks import show_picture
 
     if (shown := show_picture(out, console)) is not None:
@@ -96,6 +98,7 @@ def as_json(asked: WordsArguments, folder: Path, out: Path, painted: Painted) ->
         "gif": str(asked.gif) if asked.gif else None,
         "seeds": list(painted.seeds),
         "unknown_words": list(painted.unknown[0]),
+        "lost_words": list(painted.lost[0]),
         "sampling": vars(asked.sampling),
     }
 

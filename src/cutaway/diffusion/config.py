@@ -177,7 +177,7 @@ class VAEConfig:
     """Channels of each level, finest first, in units of `width`; every level but the first halves the edge."""
     n_blocks: int = 1
     """Residual blocks on each level."""
-    kl_weight: float = 1e-4
+    kl_weight: float = 1e-3
     """Weight of the KL divergence (nats a latent number) beside the reconstruction."""
     edge_weight: float = 0.5
     """Weight of the edge-aware loss: differences of neighbouring pixels."""
