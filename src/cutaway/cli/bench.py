@@ -21,7 +21,7 @@ KINDS = {
     "lab": "the web app: a training that is watched, memory, how soon it answers and draws",
     "lens": "activation patching beside transformer_lens",
     "tune": "a step of LoRA and of full fine-tuning beside transformers + peft, losses, memory",
-    "paint": "a diffusion transformer beside diffusers': a training step, a drawing",
+    "paint": "a diffusion transformer beside diffusers'; with --run, whether what a run paints is what was asked",
     "loss": "time to a loss: our default recipe beside a plain one",
 }
 EXAMPLE = "cutaway bench train --threads 1"
@@ -41,6 +41,10 @@ class BenchArguments:
     """`loss`: how many seeds."""
     data: str = ""
     """`loss`: the text; left out: the standard library. `scratch`: a list of names, for the known answer."""
+    run: str = ""
+    """`paint`: the run (or a painter's folder) whose pictures are judged."""
+    prompts: int = 200
+    """`paint --run`: how many prompts of combinations it saw, and as many it never saw."""
     json: bool = False
     """Print one JSON object with every figure."""
 
@@ -52,8 +56,8 @@ def main(argv: list[str]) -> int:
         raise UsageError(
             f"there is no benchmark {arguments.kind!r}{suggest(arguments.kind, KINDS)}; there is {', '.join(KINDS)}"
         )
-    if arguments.threads < 1 or arguments.seeds < 1:
-        raise UsageError("--threads and --seeds must be 1 or more")
+    if min(arguments.threads, arguments.seeds, arguments.prompts) < 1:
+        raise UsageError("--threads, --seeds and --prompts must be 1 or more")
 
     import torch
 
@@ -108,6 +112,11 @@ def main(argv: list[str]) -> int:
         races, facts = run_tune_bench(arguments.quick, say)
         result |= {"races": [race.as_dict() for race in races], "facts": [fact.as_dict() for fact in facts]}
         text = f"{race_table(races)}\n\n{fact_table(facts)}"
+    elif arguments.kind == "paint" and arguments.run:
+        from cutaway.cli.bench_painter import bench_painter
+
+        figures, text = bench_painter(arguments.run, 16 if arguments.quick else arguments.prompts, say)
+        result |= figures
     elif arguments.kind == "paint":
         from cutaway.bench.facts import fact_table
         from cutaway.bench.paint_speed import run_paint_bench

@@ -22,7 +22,8 @@ from cutaway.base.files import content_hash
 from cutaway.base.seed import numpy_generator
 from cutaway.diffusion.idx_files import idx_in_folder, is_idx, read_labelled_idx
 from cutaway.diffusion.image_layouts import SUFFIXES, find_images
-from cutaway.diffusion.pictures import PictureBatch, to_x
+from cutaway.diffusion.picture_files import from_uint8
+from cutaway.diffusion.pictures import PictureBatch
 
 _SHOWN = 5
 """How many names a note lists."""
@@ -76,7 +77,7 @@ class FilePictures:
 
     def _take(self, rows: ndarray) -> PictureBatch:
         labels = torch.from_numpy(self._label_N[rows])
-        return PictureBatch(to_x(self._picture_NYXC[rows]), [self._captions[i] for i in rows], labels)
+        return PictureBatch(from_uint8(self._picture_NYXC[rows]), [self._captions[i] for i in rows], labels)
 
 
 def open_image_files(source: Path, size: int, n_held_out: int, seed: int) -> FilePictures:

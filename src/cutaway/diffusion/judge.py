@@ -18,7 +18,7 @@ from numpy import ndarray
 from torch import Tensor, nn
 
 from cutaway.base.errors import ShapeError
-from cutaway.diffusion.pictures import to_x
+from cutaway.diffusion.picture_files import from_uint8
 from cutaway.diffusion.scene import (
     ACCESSORIES,
     ACCESSORY_SIZES,
@@ -112,7 +112,7 @@ class Judge:
         """Return what each picture shows, told from the left creature."""
         scenes = []
         for first in range(0, len(picture_BYXC), at_once):
-            logits = self.network(to_x(picture_BYXC[first : first + at_once]))
+            logits = self.network(from_uint8(picture_BYXC[first : first + at_once]))
             best = {name: logits[name].argmax(1).tolist() for name in QUESTIONS}
             count = len(best["count"])
             scenes += [_seen({name: QUESTIONS[name][best[name][i]] for name in QUESTIONS}) for i in range(count)]
@@ -122,7 +122,7 @@ class Judge:
     def features(self, picture_BYXC: UInt8[ndarray, "B Y X C"], at_once: int = 256) -> Float[Tensor, "B F"]:
         """Return the features of each picture, in which FID is measured."""
         parts = [
-            self.network.features(to_x(picture_BYXC[first : first + at_once]))
+            self.network.features(from_uint8(picture_BYXC[first : first + at_once]))
             for first in range(0, len(picture_BYXC), at_once)
         ]
         return torch.cat(parts)

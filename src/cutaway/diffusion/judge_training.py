@@ -26,7 +26,8 @@ from cutaway.base.seed import derive, torch_generator
 from cutaway.diffusion.counted import uniforms
 from cutaway.diffusion.draw import N_CHANCES, draw
 from cutaway.diffusion.judge import QUESTIONS, SIZE, Judge, JudgeNetwork, answers_of
-from cutaway.diffusion.pictures import DRAWINGS, to_x
+from cutaway.diffusion.picture_files import from_uint8
+from cutaway.diffusion.pictures import DRAWINGS
 from cutaway.diffusion.scene import Scene
 from cutaway.diffusion.scene_stream import held_out_scenes, training_scenes
 
@@ -84,7 +85,7 @@ def train_judge(config: JudgeConfig, on_step: Callable[[int, int, float], None] 
     )
     for step in range(n_steps):
         picture_BYXC, scenes = drawings(config.seed, step * config.batch, config.batch, 0.2)
-        x_BCYX = _worn_down(to_x(picture_BYXC), random).contiguous(memory_format=torch.channels_last)
+        x_BCYX = _worn_down(from_uint8(picture_BYXC), random).contiguous(memory_format=torch.channels_last)
         answers = answers_of(scenes)
         with torch.autocast("cpu", torch.bfloat16):
             logits = network(x_BCYX)
@@ -109,7 +110,7 @@ def examine(network: JudgeNetwork, count: int, seed: int) -> dict[str, float]:
     right, asked = dict.fromkeys(QUESTIONS, 0), dict.fromkeys(QUESTIONS, 0)
     for first in range(0, count, 500):
         picture_BYXC, scenes = drawings(seed, first, min(500, count - first), 0.5)
-        logits, answers = network(to_x(picture_BYXC)), answers_of(scenes)
+        logits, answers = network(from_uint8(picture_BYXC)), answers_of(scenes)
         for name, answer_B in answers.items():
             arises_B = answer_B >= 0
             right[name] += int(((logits[name].argmax(1) == answer_B) & arises_B).sum())

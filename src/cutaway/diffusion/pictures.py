@@ -15,8 +15,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
-from numpy import ndarray
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from cutaway.base.errors import DataError
@@ -26,6 +25,7 @@ from cutaway.diffusion.captions import caption
 from cutaway.diffusion.config import PicturesConfig
 from cutaway.diffusion.counted import uniforms
 from cutaway.diffusion.draw import N_CHANCES, draw
+from cutaway.diffusion.picture_files import from_uint8
 from cutaway.diffusion.scene import KINDS, Scene
 from cutaway.diffusion.scene_stream import training_scenes
 
@@ -84,12 +84,6 @@ class Pictures(Protocol):
         """Pictures never trained on."""
 
 
-def to_x(picture_BYXC: UInt8[ndarray, "B Y X C"]) -> Float[Tensor, "B C Y X"]:
-    """Return uint8 pictures as a model sees them, in [-1, 1]."""
-    x_BCYX = torch.from_numpy(np.ascontiguousarray(picture_BYXC.transpose(0, 3, 1, 2)))
-    return x_BCYX.to(torch.float32).mul_(2 / 255).sub_(1)
-
-
 class Creatures:
     """Our own captioned drawings; the label is the kind of the creature named first."""
 
@@ -127,7 +121,7 @@ def picture_batch(scenes: list[Scene], size: int, seed: int, first: int = 0) -> 
     words = uniforms(derive(seed, "caption"), index, 16).tolist()
     captions = [caption(scene, row) for scene, row in zip(scenes, words, strict=True)]
     label_B = torch.tensor([KINDS.index(str(scene.creature.kind)) for scene in scenes])
-    return PictureBatch(to_x(drawn), captions, label_B)
+    return PictureBatch(from_uint8(drawn), captions, label_B)
 
 
 def open_pictures(config: PicturesConfig, seed: int = 0) -> Pictures:
