@@ -64,6 +64,8 @@ def test_every_phase_leaves_a_whole_run(trained: Path, phase: str) -> None:
     assert (known.status, known.kind, known.tokens) == ("finished", recipe.model.toml_kind, 8)
     assert phase_of(recipe) == phase
     assert known.bits_per_byte is None
+    assert known.can_paint == (phase not in ("text", "vae"))
+    assert not known.has_model
     assert known.parameters == summary["parameters"]
     assert summary["loss_without_ema"] != summary["validation_loss"]
     assert recipe.pictures.pictures_hash

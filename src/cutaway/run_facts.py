@@ -111,7 +111,7 @@ def facts(run: RunFolder, columns: JsonColumns | None = None, told: str | None =
         advice=advice(run, status, reason),
         source=source_of(recipe) if recipe else None,
         has_model=holds_model(run.model_folder),
-        can_paint=(run.model_folder / PAINTER).is_file(),
+        can_paint=isinstance(recipe, PaintRecipe) and recipe.paints and (run.model_folder / PAINTER).is_file(),
         checkpoints=checkpoint_steps(run),
         traces=trace_names(run),
         parent=run_name(start.run) if start and start.run else None,

@@ -16,6 +16,8 @@ const DENOISING = 'Loss: the mean squared error of what the model says about noi
 export const isText = (kind: Kind): boolean => kind === 'text';
 export const lossUnit = (kind: Kind): string => LOSS_UNITS[kind] ?? '';
 export const lossAbout = (kind: Kind): string => LOSS_ABOUT[kind] ?? DENOISING;
+/** Return how a picture among the samples came about, as the beginning of a sentence. */
+export const shownHow = (kind: Kind): string => (kind === 'vae' ? 'Held-out pictures and what comes back of them' : 'Painted from the same noise');
 /** Return what a run works through: tokens, or pictures. */
 export const counted = (kind: Kind): string => (isText(kind) ? 'tokens' : 'pictures');
 export const axisLabel = (axis: XAxis, kind: Kind): string => ({ step: 'step', tokens: counted(kind), seconds: 'seconds of training' })[axis];
