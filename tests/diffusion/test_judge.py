@@ -72,13 +72,16 @@ def test_answers_are_those_of_the_scene() -> None:
             assert COLOURS[answers["colour"][i]] == left.colour
 
 
-def test_it_learns() -> None:
-    """In seconds it learns a little; the bar of 99 % is for the full training."""
+def test_it_learns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same few drawings again and again are soon known; the bar of 99 % on fresh ones is for the full training."""
+    same = drawings(0, 0, 32, 0.5)
+    monkeypatch.setattr(judge_training, "drawings", lambda *_: same)
     losses: list[float] = []
-    config = JudgeConfig(drawings=192, batch=16, width=16, examined=48)
+    config = JudgeConfig(drawings=640, batch=32, width=16, examined=32)
     judge = train_judge(config, lambda step, n_steps, loss: losses.append(loss))
-    assert len(losses) == 12
-    assert np.mean(losses[-3:]) < 0.95 * losses[0]
+    assert len(losses) == 20
+    assert losses[-1] < 0.75 * losses[0]
+    assert judge.accuracy["background"] > 0.5
     assert set(judge.accuracy) == set(QUESTIONS)
 
 
