@@ -1,44 +1,49 @@
-"""Guidance as pictures: what the model expects at one step without the words, with them, and beyond.
+"""What a painter predicts at every step of a picture: without the words, with them, and guided.
 
-    picture it expects = what its prediction for x at t says of the picture      (`paths.py`)
-    guided = without + scale (with - without)
+    guided = unconditional + scale (conditional - unconditional)
 
-At the start all three are blurs, the mean of all pictures that x could still become; guidance makes the words' part of
-the difference larger than it is. What lies beyond black and white is cut off.
+Each prediction is read as the picture it expects in the end (`paths.py`), so that the three can be seen side by side.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float
 from torch import Tensor
 
-from cutaway.diffusion.guidance import Parts
-from cutaway.diffusion.painter import Painter
+from cutaway.diffusion.condition import Condition
+from cutaway.diffusion.painter import Painter, Told
 
 
 @dataclass(frozen=True)
 class Expected:
-    """The pictures that the model expects at one time."""
+    """The pictures that a painter expects, a row a step."""
 
-    t: float
-    unconditional: UInt8[np.ndarray, "B Y X C"] | None
-    """Without the words, or led away from; None where the model was not asked."""
-    conditional: UInt8[np.ndarray, "B Y X C"]
-    """With the words."""
-    guided: UInt8[np.ndarray, "B Y X C"]
-    """What is gone on with."""
+    unconditional_SCYX: Tensor
+    conditional_SCYX: Tensor
+    guided_SCYX: Tensor
 
 
-def expected_pictures(painter: Painter, parts: Parts) -> Expected:
-    """Return what the predictions of one call say of the picture; `paint(..., listen=...)` hands them out."""
-    t = torch.tensor(parts.t, dtype=parts.x.dtype, device=parts.x.device)
+@torch.no_grad()
+def expected_pictures(
+    painter: Painter, told: Told, x_SCYX: Float[Tensor, "S C Y X"], times: Sequence[float], scale: float
+) -> Expected:
+    """Return what is expected of one picture on its way.
 
-    def shown(prediction: Tensor) -> UInt8[np.ndarray, "B Y X C"]:
-        return painter.to_pictures(painter.path.read(prediction, parts.x, t).picture)
+    Args:
+        told: what is asked of that picture, one row.
+        x_SCYX: the picture as it is at each step.
+        times: of each step, below 1.
+    """
+    t_S = torch.tensor(times, dtype=x_SCYX.dtype, device=x_SCYX.device)
 
-    without = None if parts.unconditional is None else shown(parts.unconditional)
-    return Expected(parts.t, without, shown(parts.conditional), shown(parts.guided))
+    def ask(condition: Condition) -> Tensor:
+        parts = (None if part is None else part.expand(len(x_SCYX), *part.shape[1:]) for part in condition.parts)
+        prediction = painter.denoiser(x_SCYX, t_S, Condition(*parts))
+        return painter.path.read(prediction, x_SCYX, t_S).picture
+
+    conditional, unconditional = ask(told.condition), ask(told.nothing)
+    return Expected(unconditional, conditional, torch.lerp(unconditional, conditional, scale))

@@ -1054,6 +1054,106 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/paint/between": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Between
+         * @description Paint the pictures between two.
+         */
+        post: operations["between_api_paint_between_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/paint/drawing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Drawing
+         * @description Return a drawing that was never trained on, by its number.
+         */
+        get: operations["drawing_api_paint_drawing_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/paint/field": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Field
+         * @description Return the arrows that lead from noise to a shape, and where points go that follow them.
+         */
+        get: operations["field_api_paint_field_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/paint/guidance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Guidance
+         * @description Return the unconditional, conditional and guided prediction of every step of a picture.
+         */
+        post: operations["guidance_api_paint_guidance_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/paint/latent": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Latent
+         * @description Encode a picture, and decode it again.
+         */
+        post: operations["latent_api_paint_latent_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/paint/painters": {
         parameters: {
             query?: never;
@@ -1108,6 +1208,46 @@ export interface paths {
          * @description Return how a model reads a prompt: its words, and which of them it never saw.
          */
         post: operations["read_api_paint_read_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/paint/trace": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Trace
+         * @description Record the denoiser's call at a step of a picture.
+         */
+        post: operations["trace_api_paint_trace_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/paint/word-maps": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Word Maps
+         * @description Return where the words of a picture are read: at a step, in a layer, by a head, or means of them.
+         */
+        post: operations["word_maps_api_paint_word_maps_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2467,6 +2607,67 @@ export interface components {
             bases: components["schemas"]["Base"][];
         };
         /**
+         * Between
+         * @description Pictures on the way. Array `pictures` (uint8): pictures, rows, columns, colours.
+         */
+        Between: {
+            /** Shares */
+            shares: number[];
+            /** Unknown */
+            unknown: string[];
+        };
+        /**
+         * BetweenAsked
+         * @description A way from one picture to another.
+         */
+        BetweenAsked: {
+            /**
+             * Count
+             * @default 9
+             */
+            count: number;
+            /**
+             * Index
+             * @default 0
+             */
+            index: number;
+            /** Model */
+            model: string;
+            /**
+             * Other Prompt
+             * @default
+             */
+            other_prompt: string;
+            /**
+             * Other Seed
+             * @default 1
+             */
+            other_seed: number;
+            /**
+             * Prompt
+             * @default
+             */
+            prompt: string;
+            /**
+             * @default {
+             *       "guidance": 4,
+             *       "guidance_from": 0,
+             *       "guidance_to": 1,
+             *       "n": 8,
+             *       "negative": "",
+             *       "sampler": "heun",
+             *       "seed": 0,
+             *       "steps": 30
+             *     }
+             */
+            settings: components["schemas"]["PaintSettings"];
+            /**
+             * Through
+             * @enum {string}
+             */
+            through: "prompts" | "noise" | "latents";
+        };
+        /**
          * BlindAnswer
          * @description One answer to grade; nothing here says whose it is.
          */
@@ -2963,6 +3164,18 @@ export interface components {
             writing: string;
         };
         /**
+         * Drawing
+         * @description One of our own drawings.
+         */
+        Drawing: {
+            /** Caption */
+            caption: string;
+            /** Picture */
+            picture: string;
+            /** Size */
+            size: number;
+        };
+        /**
          * Estimate
          * @description About what a run will take. None: nothing to go by.
          */
@@ -3316,6 +3529,21 @@ export interface components {
             /** Links */
             links: components["schemas"]["PathLink"][];
         };
+        /**
+         * GuidanceSteps
+         * @description What a painter expects at each step.
+         *
+         *     Arrays: `now`, `unconditional`, `conditional`, `guided` (uint8: steps, rows, columns, colours), `difference` (float32:
+         *     conditional - unconditional, where -1 is black and 1 is white).
+         */
+        GuidanceSteps: {
+            /** Difference Rms */
+            difference_rms: number[];
+            /** Scale */
+            scale: number;
+            /** Times */
+            times: number[];
+        };
         /** HTTPValidationError */
         HTTPValidationError: {
             /** Detail */
@@ -3628,6 +3856,16 @@ export interface components {
             name: string;
             /** Positions */
             positions: number;
+        };
+        /**
+         * LatentAsked
+         * @description A picture that is to go through a VAE.
+         */
+        LatentAsked: {
+            /** Model */
+            model: string;
+            /** Picture */
+            picture: string;
         };
         /**
          * LayerRow
@@ -3960,6 +4198,45 @@ export interface components {
             unit: number;
             /** Value */
             value: number;
+        };
+        /**
+         * OnePicture
+         * @description One of the pictures that are asked for.
+         */
+        OnePicture: {
+            /**
+             * Index
+             * @default 0
+             */
+            index: number;
+            /** Model */
+            model: string;
+            /**
+             * Prompt
+             * @default
+             */
+            prompt: string;
+            /**
+             * @default {
+             *       "guidance": 4,
+             *       "guidance_from": 0,
+             *       "guidance_to": 1,
+             *       "n": 8,
+             *       "negative": "",
+             *       "sampler": "heun",
+             *       "seed": 0,
+             *       "steps": 30
+             *     }
+             */
+            settings: components["schemas"]["PaintSettings"];
+        };
+        /**
+         * OpenedStep
+         * @description A step, recorded.
+         */
+        OpenedStep: {
+            /** Trace */
+            trace: string;
         };
         /**
          * OperationColumns
@@ -4604,6 +4881,17 @@ export interface components {
         Pieces: {
             /** Pieces */
             pieces: components["schemas"]["PieceFacts"][];
+        };
+        /**
+         * PlaneField
+         * @description A field of arrows. Arrays (float32): `shape` (points, 2), `places` (places, 2), and for the `exact` field and the
+         *     `learned` one `arrows` (steps, places, 2) at the beginning of each step and `ways` (steps + 1, points, 2).
+         */
+        PlaneField: {
+            /** Reach */
+            reach: number;
+            /** Steps */
+            steps: number;
         };
         /**
          * PlaygroundExplainAsked
@@ -5522,6 +5810,42 @@ export interface components {
             setting: number | null;
         };
         /**
+         * StepToOpen
+         * @description A step of a picture's way from noise.
+         */
+        StepToOpen: {
+            /**
+             * Index
+             * @default 0
+             */
+            index: number;
+            /** Model */
+            model: string;
+            /**
+             * Prompt
+             * @default
+             */
+            prompt: string;
+            /**
+             * @default {
+             *       "guidance": 4,
+             *       "guidance_from": 0,
+             *       "guidance_to": 1,
+             *       "n": 8,
+             *       "negative": "",
+             *       "sampler": "heun",
+             *       "seed": 0,
+             *       "steps": 30
+             *     }
+             */
+            settings: components["schemas"]["PaintSettings"];
+            /**
+             * Step
+             * @default 0
+             */
+            step: number;
+        };
+        /**
          * StepToRecord
          * @description Which step of which model to record.
          */
@@ -5831,6 +6155,21 @@ export interface components {
             model: string;
             /** Text */
             text: string;
+        };
+        /**
+         * ThroughVAE
+         * @description A picture and what comes back. Arrays: `decoded` (uint8: rows, columns, colours), `difference` (float32: decoded -
+         *     picture, where a colour goes from 0 to 255), `latents` (float32: channels, rows, columns; scaled).
+         */
+        ThroughVAE: {
+            /** N Latents */
+            n_latents: number;
+            /** N Pixels */
+            n_pixels: number;
+            /** Psnr Db */
+            psnr_db: number | null;
+            /** Rms */
+            rms: number;
         };
         /**
          * TierCount
@@ -6512,6 +6851,57 @@ export interface components {
             name: string;
             /** Words */
             words: string[];
+        };
+        /**
+         * WordMapsAsked
+         * @description Where the words of a picture are read.
+         */
+        WordMapsAsked: {
+            /** Head */
+            head?: number | null;
+            /**
+             * Index
+             * @default 0
+             */
+            index: number;
+            /** Layer */
+            layer?: number | null;
+            /** Model */
+            model: string;
+            /**
+             * Prompt
+             * @default
+             */
+            prompt: string;
+            /**
+             * @default {
+             *       "guidance": 4,
+             *       "guidance_from": 0,
+             *       "guidance_to": 1,
+             *       "n": 8,
+             *       "negative": "",
+             *       "sampler": "heun",
+             *       "seed": 0,
+             *       "steps": 30
+             *     }
+             */
+            settings: components["schemas"]["PaintSettings"];
+            /** Step */
+            step?: number | null;
+        };
+        /**
+         * WordMapsShown
+         * @description Where words are read. Array `maps` (float32): words, rows, columns; over the words of a place they add up to 1.
+         */
+        WordMapsShown: {
+            /** N Heads */
+            n_heads: number;
+            /** N Layers */
+            n_layers: number;
+            /** N Steps */
+            n_steps: number;
+            /** Tokens */
+            tokens: string[];
         };
         /**
          * WordPart
@@ -8893,6 +9283,218 @@ export interface operations {
             };
         };
     };
+    between_api_paint_between_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BetweenAsked"];
+            };
+        };
+        responses: {
+            /** @description Arrays; what is said about them has this form. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Between"];
+                    "application/x-cutaway-arrays": unknown;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    drawing_api_paint_drawing_get: {
+        parameters: {
+            query: {
+                size: number;
+                number: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Drawing"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    field_api_paint_field_get: {
+        parameters: {
+            query?: {
+                shape?: "moons" | "ring" | "spiral" | "corners";
+                seed?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Arrays; what is said about them has this form. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlaneField"];
+                    "application/x-cutaway-arrays": unknown;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    guidance_api_paint_guidance_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OnePicture"];
+            };
+        };
+        responses: {
+            /** @description Arrays; what is said about them has this form. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GuidanceSteps"];
+                    "application/x-cutaway-arrays": unknown;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    latent_api_paint_latent_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LatentAsked"];
+            };
+        };
+        responses: {
+            /** @description Arrays; what is said about them has this form. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ThroughVAE"];
+                    "application/x-cutaway-arrays": unknown;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     painters_api_paint_painters_get: {
         parameters: {
             query?: never;
@@ -8984,6 +9586,91 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PromptRead"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    trace_api_paint_trace_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StepToOpen"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenedStep"] | null;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    word_maps_api_paint_word_maps_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WordMapsAsked"];
+            };
+        };
+        responses: {
+            /** @description Arrays; what is said about them has this form. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WordMapsShown"];
+                    "application/x-cutaway-arrays": unknown;
                 };
             };
             /** @description Bad Request */

@@ -9,13 +9,14 @@ from pydantic import BaseModel, Field
 
 from cutaway.server.lab import TheLab
 from cutaway.server.painters import PainterFacts
-from cutaway.server.routes import paint_pictures
+from cutaway.server.routes import paint_between, paint_field, paint_latent, paint_look, paint_pictures, paint_trace
 
 if TYPE_CHECKING:
     from cutaway.diffusion.text_conditioner import CaptionTokenizer
 
 router = APIRouter(prefix="/paint")
-router.include_router(paint_pictures.router)
+for _part in (paint_pictures, paint_look, paint_between, paint_latent, paint_field, paint_trace):
+    router.include_router(_part.router)
 
 LONGEST_PROMPT = 2000
 GROUPS = {

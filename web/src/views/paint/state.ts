@@ -4,7 +4,7 @@
 import { choice, linked, real, text, whole } from '../../state/location.svelte';
 import type { Settings } from './api';
 
-export const TAB_IDS = ['paint'] as const;
+export const TAB_IDS = ['paint', 'guidance', 'words', 'change', 'brush', 'latent', 'field', 'train'] as const;
 export type TabId = (typeof TAB_IDS)[number];
 export const SAMPLERS = ['heun', 'euler', 'dpm++'] as const;
 export const MOST_PICTURES = 64;
@@ -33,6 +33,8 @@ export const at = linked({
 /** What every tab gets. */
 export interface TabProps {
   readonly model: Painter;
+  /** All there are, parts alone among them. */
+  readonly models: readonly Painter[];
   /** As it is asked: the address's, or the model's example. */
   readonly prompt: string;
 }

@@ -1,0 +1,56 @@
+// An answer of the lab that follows what is asked: the last one asked for counts, earlier ones are given up, and while one
+// waits the one before stays on the page.
+
+const PAUSE_MS = 120;
+
+export interface Latest<T> {
+  readonly value: T | undefined;
+  readonly error: string;
+  readonly isBusy: boolean;
+}
+
+/** Follow a question. `question` reads what is asked and returns how to ask it, or undefined where there is nothing to ask. */
+export function latest<T>(question: (signal: AbortSignal) => (() => Promise<T>) | undefined): Latest<T> {
+  let value = $state.raw<T>();
+  let error = $state('');
+  let isBusy = $state(true);
+  $effect(() => {
+    const control = new AbortController();
+    const ask = question(control.signal);
+    if (!ask) {
+      isBusy = false;
+      return;
+    }
+    isBusy = true;
+    const timer = setTimeout(() => {
+      ask().then(
+        (found) => {
+          if (control.signal.aborted) return;
+          value = found;
+          error = '';
+          isBusy = false;
+        },
+        (problem: unknown) => {
+          if (control.signal.aborted) return;
+          error = problem instanceof Error ? problem.message : String(problem);
+          isBusy = false;
+        },
+      );
+    }, PAUSE_MS);
+    return () => {
+      clearTimeout(timer);
+      control.abort();
+    };
+  });
+  return {
+    get value(): T | undefined {
+      return value;
+    },
+    get error(): string {
+      return error;
+    },
+    get isBusy(): boolean {
+      return isBusy;
+    },
+  };
+}
