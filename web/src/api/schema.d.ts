@@ -1174,6 +1174,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/paint/phases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Phases
+         * @description Return all phases and their runs.
+         */
+        get: operations["phases_api_paint_phases_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/paint/pictures": {
         parameters: {
             query?: never;
@@ -1228,6 +1248,26 @@ export interface paths {
          * @description Record the denoiser's call at a step of a picture.
          */
         post: operations["trace_api_paint_trace_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/paint/train": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Train
+         * @description Train a phase, as a job: the command a person would type.
+         */
+        post: operations["train_api_paint_train_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -4342,6 +4382,34 @@ export interface components {
             t: number;
         };
         /**
+         * PaintPhase
+         * @description One phase.
+         */
+        PaintPhase: {
+            /** Minutes */
+            minutes: number | null;
+            /** Missing */
+            missing: string[];
+            /** Name */
+            name: string;
+            /** Number */
+            number: number;
+            /** Paints */
+            paints: boolean;
+            /** Runs */
+            runs: components["schemas"]["PhaseRun"][];
+            /** Summary */
+            summary: string;
+        };
+        /**
+         * PaintPhases
+         * @description All phases, in order.
+         */
+        PaintPhases: {
+            /** Phases */
+            phases: components["schemas"]["PaintPhase"][];
+        };
+        /**
          * PaintSettings
          * @description How pictures are drawn from noise: the fields of `PaintSamplingConfig`.
          */
@@ -4803,6 +4871,28 @@ export interface components {
             layer: number | null;
             /** Tokens */
             tokens: string[];
+        };
+        /**
+         * PhaseRun
+         * @description A run of a phase.
+         */
+        PhaseRun: {
+            /** Name */
+            name: string;
+            /** Pictures */
+            pictures: number[];
+            /** Status */
+            status: string;
+        };
+        /**
+         * PhaseToTrain
+         * @description A phase that is to be trained.
+         */
+        PhaseToTrain: {
+            /** Minutes */
+            minutes?: number | null;
+            /** Phase */
+            phase: string;
         };
         /**
          * PicturesAsked
@@ -9524,6 +9614,35 @@ export interface operations {
             };
         };
     };
+    phases_api_paint_phases_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaintPhases"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
     pictures_api_paint_pictures_post: {
         parameters: {
             query?: never;
@@ -9628,6 +9747,48 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["OpenedStep"] | null;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    train_api_paint_train_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PhaseToTrain"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
                 };
             };
             /** @description Bad Request */

@@ -9,13 +9,21 @@ from pydantic import BaseModel, Field
 
 from cutaway.server.lab import TheLab
 from cutaway.server.painters import PainterFacts
-from cutaway.server.routes import paint_between, paint_field, paint_latent, paint_look, paint_pictures, paint_trace
+from cutaway.server.routes import (
+    paint_between,
+    paint_field,
+    paint_latent,
+    paint_look,
+    paint_pictures,
+    paint_trace,
+    paint_train,
+)
 
 if TYPE_CHECKING:
     from cutaway.diffusion.text_conditioner import CaptionTokenizer
 
 router = APIRouter(prefix="/paint")
-for _part in (paint_pictures, paint_look, paint_between, paint_latent, paint_field, paint_trace):
+for _part in (paint_pictures, paint_look, paint_between, paint_latent, paint_field, paint_trace, paint_train):
     router.include_router(_part.router)
 
 LONGEST_PROMPT = 2000

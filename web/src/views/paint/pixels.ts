@@ -5,13 +5,14 @@ export function shownDifference(values: Float32Array, gain = 2): Uint8Array {
   return Uint8Array.from(values, (value) => Math.round(Math.min(255, Math.max(0, 127.5 + gain * 127.5 * value))));
 }
 
-/** Return a picture that is dimmed where a map is low; the map (of another edge) is scaled by repeating its numbers. */
-export function lit(pixels: Uint8Array, size: number, channels: number, map: Float32Array, edge: number, largest: number): Uint8Array {
+/** Return a picture that is dark where a map is lowest and bright where it is highest; the map (of another edge) is scaled by repeating its numbers. */
+export function lit(pixels: Uint8Array, size: number, channels: number, map: Float32Array, edge: number): Uint8Array {
+  const [low, high] = map.reduce(([least, most], value) => [Math.min(least, value), Math.max(most, value)], [Infinity, -Infinity]);
   const found = new Uint8Array(size * size * 3);
   for (let y = 0; y < size; y += 1) {
     for (let x = 0; x < size; x += 1) {
       const value = map[Math.floor((y * edge) / size) * edge + Math.floor((x * edge) / size)] ?? 0;
-      const share = largest > 0 ? Math.min(1, value / largest) : 0;
+      const share = high > low ? (value - low) / (high - low) : 0;
       const i = y * size + x;
       for (let c = 0; c < 3; c += 1) {
         const color = pixels[i * channels + (channels === 1 ? 0 : c)] ?? 0;
