@@ -37,7 +37,7 @@ PROMPTS = (
     "a big green dog wearing glasses",
     "a purple owl on the beach",
     "a small orange fish wearing a big bow",
-    "a white rabbit wearing yellow boots in the meadow",
+    "a blue rabbit wearing yellow boots in the meadow",
     "a snail wearing a red scarf",
     "a brown bear left of a small blue fox",
 )
@@ -45,11 +45,11 @@ PROMPTS = (
 
 
 def training(minutes: float, **more: Any) -> TrainConfig:
-    """How all of them are trained: AdamW, a short warm-up, a rate that falls to zero, an average of the weights."""
+    """How all of them are trained: Muon, a short warm-up, a rate that falls to zero, an average of the weights."""
     settings: dict[str, Any] = {
-        "minutes": minutes, "batch_size": 64, "optimizer": "adamw", "learning_rate": 1e-3, "weight_decay": 0.01,
+        "minutes": minutes, "batch_size": 64, "optimizer": "muon", "learning_rate": 3e-3, "weight_decay": 0.01,
         "beta2": 0.99, "schedule": "stable", "warmup_fraction": 0.03, "decay_fraction": 0.4, "ema": 0.999,
-        "precision": "float32", "compile": "off", "validation_tokens": 1536, "final_validation_tokens": 6144,
+        "precision": "auto", "compile": "off", "validation_tokens": 1536, "final_validation_tokens": 6144,
     }  # fmt: skip
     return TrainConfig(**{**settings, **more})
 
@@ -103,7 +103,7 @@ def words(source: str = "creatures", text: str = "paint-text-1") -> PaintRecipe:
     return PaintRecipe(
         name="paint-words",
         pictures=PicturesConfig(source),
-        model=DiTConfig(),
+        model=DiTConfig(modulation="shared"),
         path=PathConfig(times="logit_normal"),
         conditions="words",
         text=text,
@@ -118,9 +118,7 @@ def vae(source: str = "creatures") -> PaintRecipe:
         name="paint-vae",
         pictures=PicturesConfig(source, size=64),
         model=VAEConfig(),
-        train=training(
-            10, batch_size=32, optimizer="muon", precision="auto", validation_tokens=256, final_validation_tokens=1024
-        ),
+        train=training(10, batch_size=32, validation_tokens=256, final_validation_tokens=1024),
     )
 
 
@@ -129,7 +127,7 @@ def latents(source: str = "creatures", text: str = "paint-text-1", vae: str = "p
     return PaintRecipe(
         name="paint-latents",
         pictures=PicturesConfig(source, size=64),
-        model=DiTConfig(patch=2),
+        model=DiTConfig(patch=2, modulation="shared"),
         path=PathConfig(times="logit_normal"),
         conditions="words",
         text=text,
