@@ -1,9 +1,11 @@
 """A painter: all that is needed to go from words, or a label, to a picture.
 
-asked  -> condition                 the text encoder, or the list of labels
-seed   -> noise                     one generator a picture: a picture does not depend on its neighbours
-noise  -> what is denoised          the denoiser along its path (`paint.py`)
-       -> picture                   the VAE's decoder, where the denoiser works on latents
+    asked  -> condition                 the text encoder, or the list of labels
+    seed   -> noise                     one generator a picture: a picture does not depend on its neighbours
+    noise  -> what is denoised          the denoiser along its path (`paint.py`)
+           -> picture                   the VAE's decoder, where the denoiser works on latents
+
+Nothing here takes a step: the ways to paint are functions beside it.
 """
 
 from __future__ import annotations

@@ -122,21 +122,6 @@ def load_text(folder: Path) -> TextConditioner:
     return TextConditioner(encoder, WordTokenizer.load(folder))
 
 
-def check_vae(vae: VAE, expected_hash: str, whose: str) -> None:
-    """Refuse a VAE other than the one that latents were made with.
-
-    Args:
-        whose: the latents' owner, for the message.
-
-    Raises:
-        ConfigError: it is another.
-    """
-    if vae.hash != expected_hash:
-        raise ConfigError(
-            f"this is the wrong VAE: {whose} works on latents of the VAE {expected_hash}, this one is {vae.hash}"
-        )
-
-
 def _save(
     folder: Path,
     parts: Mapping[str, nn.Module],
