@@ -76,7 +76,7 @@ def _face(b: Brush, head: Frame, spread: float = 0.13, y: float = 0.02, r: float
         hat=(0.0, 0.20),
         eyes=(0.0, y),
         eye_spread=spread_N11,
-        bow=(0.20, 0.21),
+        bow=(0.24, 0.19),
         neck=(0.0, 0.38),
         neck_width=0.21,
         feet=((-0.14, 0.0), (0.14, 0.0)),
@@ -182,7 +182,7 @@ def fox(b: Brush) -> Anchors:
     _body(b, 0.19)
     b.fill(ellipse(b.frame, 0.0, 0.22, 0.10, 0.16), WHITE)
     for s in (-1, 1):
-        b.fill(ellipse(b.frame, s * 0.13, 0.045, 0.10, 0.05), b.dark)
+        b.fill(ellipse(b.frame, s * 0.13, 0.045, 0.10, 0.05), b.shade)
     head, tip = _head(b), b.chances(0.37, 0.44)
     face = np.minimum(ellipse(head, 0.0, 0.04, 0.28, 0.19), _snout(head, 0.31, 0.0, -0.27))
     skull = face
@@ -225,7 +225,7 @@ def owl(b: Brush) -> Anchors:
         b.eye(head, s * spread + look, 0.0, 0.065)
     b.fill(triangle(head, ((0.0, -0.18), (0.06, -0.06), (-0.06, -0.06)), 0.012), BEAK)
     return Anchors(
-        head, (0.0, 0.21), (0.0, 0.0), spread, (0.20, 0.24), (0.0, 0.37), 0.28, ((-0.13, -0.02), (0.13, -0.02)), b.frame
+        head, (0.0, 0.21), (0.0, 0.0), spread, (0.25, 0.20), (0.0, 0.37), 0.28, ((-0.13, -0.02), (0.13, -0.02)), b.frame
     )
 
 
@@ -258,7 +258,7 @@ def fish(b: Brush) -> Anchors:
         (0.10, 0.66),
         (0.20, 0.50),
         spread,
-        (0.0, 0.68),
+        (-0.29, 0.44),
         (0.03, 0.28),
         0.25,
         ((-0.08, 0.10), (0.16, 0.10)),
@@ -296,7 +296,7 @@ def snail(b: Brush) -> Anchors:
         (reach, 0.49),
         (reach + sway, 0.68),
         0.115,
-        (reach, 0.51),
+        (-0.10, 0.62),
         (0.31, 0.22),
         0.14,
         ((-0.16, 0.0), (0.22, 0.0)),

@@ -36,7 +36,7 @@ from cutaway.diffusion.scene_stream import held_out_scenes, training_scenes
 class JudgeConfig:
     """How a judge is trained."""
 
-    drawings: int = 130_000
+    drawings: int = 200_000
     """Fresh drawings it sees, each once."""
     batch: int = 64
     """Drawings a step."""

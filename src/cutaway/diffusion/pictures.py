@@ -29,7 +29,7 @@ from cutaway.diffusion.picture_files import from_uint8
 from cutaway.diffusion.scene import KINDS, Scene
 from cutaway.diffusion.scene_stream import training_scenes
 
-DRAWINGS = "creatures 2"
+DRAWINGS = "creatures 3"
 """Changed whenever the same seed would draw something else."""
 
 
