@@ -128,7 +128,7 @@ def test_what_is_wrong_is_said(browser: Any, address: str, tmp_path: Path) -> No
         assert page.get_by_role("button", name="Paint", exact=True).is_disabled()
     with opened(browser, f"{address}/paint?model=models/gone") as page:
         page.get_by_text("There is no model models/gone").wait_for()
-        page.get_by_role("button", name="Take models/labels").click()
+        page.get_by_role("button", name="Take models/latents").click()
         done(page)
     with serving(create_app(Lab(tmp_path))) as empty, opened(browser, f"{empty}/paint") as page:
         page.get_by_text("There is no model to paint with yet").wait_for()

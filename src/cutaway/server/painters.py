@@ -38,6 +38,8 @@ SHIPPED = "shipped/creatures"
 SHIPPED_FOLDER = Path(__file__).parents[1] / "diffusion" / "shipped"
 MOST_OPEN = 4
 """Painters are small; one more closes the one not used for longest."""
+FEW_PARAMETERS = 1_000_000
+"""Up to here one thread is the fastest; on a busy machine, by a factor of a hundred."""
 
 Identity = tuple[tuple[str, int, int], ...]
 
@@ -254,5 +256,5 @@ def _load(name: str, folder: Path, identity: Identity) -> OpenPainter:
     else:
         vae = load_vae(folder) if facts.has_vae else None
     cores = psutil.cpu_count(logical=False) or 1
-    threads = max(1, min(cores, torch.get_num_threads()))
+    threads = 1 if facts.parameters < FEW_PARAMETERS else max(1, min(cores, torch.get_num_threads()))
     return OpenPainter(name, facts, Turns(threads), identity, painter, vae)

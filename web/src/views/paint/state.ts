@@ -6,7 +6,7 @@ import type { Settings } from './api';
 
 export const TAB_IDS = ['paint', 'guidance', 'words', 'change', 'brush', 'latent', 'field', 'train'] as const;
 export type TabId = (typeof TAB_IDS)[number];
-export const SAMPLERS = ['heun', 'euler', 'dpm++'] as const;
+export const SAMPLERS = ['dpm++', 'heun', 'euler'] as const;
 export const MOST_PICTURES = 64;
 export const MOST_STEPS = 250;
 
@@ -19,9 +19,9 @@ export const at = linked({
   negative: text(),
   seed: whole(0),
   n: whole(8, 1, MOST_PICTURES),
-  steps: whole(30, 1, MOST_STEPS),
+  steps: whole(20, 1, MOST_STEPS),
   guidance: real(4, 0, 100),
-  sampler: choice(SAMPLERS, 'heun'),
+  sampler: choice(SAMPLERS, 'dpm++'),
   /** The chosen picture. */
   pick: whole(0),
   /** The step of the denoising that is shown; -1: the last there is. */
