@@ -11,16 +11,38 @@ import dataclasses
 from pathlib import Path
 
 from cutaway.base.config import field_docs
+from cutaway.diffusion.config import (
+    ContrastiveConfig,
+    DiTConfig,
+    PaintSamplingConfig,
+    PathConfig,
+    PicturesConfig,
+    TextEncoderConfig,
+    UNetConfig,
+    VAEConfig,
+)
 from cutaway.generate.config import SamplingConfig
 from cutaway.models.config import GPTConfig, LlamaConfig
 from cutaway.presets import PRESETS
+from cutaway.presets_paint import DIGITS, PHASES
 from cutaway.recipe import Recipe
+from cutaway.recipe_paint import PaintRecipe
 from cutaway.scratch.ops import OPERATIONS
 from cutaway.scratch.walk import walk
 from cutaway.text.config import DataConfig
 from cutaway.train.config import TrainConfig
 from cutaway.tune.config import TuneConfig
 
+PAINTED = {
+    "pictures": PicturesConfig,
+    "model (kind unet)": UNetConfig,
+    "model (kind dit)": DiTConfig,
+    "model (kind contrastive)": ContrastiveConfig,
+    "model.text": TextEncoderConfig,
+    "model (kind vae)": VAEConfig,
+    "path": PathConfig,
+    "sampling": PaintSamplingConfig,
+}
 SECTIONS = {
     "data": DataConfig,
     "model (kind gpt)": GPTConfig,
@@ -49,6 +71,14 @@ def recipe_page() -> str:
     for title, config in SECTIONS.items():
         lines += ["", f"## {title}", "", " ".join((config.__doc__ or "").split()), ""]
         lines += rows(config)
+    lines += ["", "# Every setting of a recipe of pictures", "", "## Phases", ""]
+    lines += [f"- `{name}`: {phase.summary}" for name, phase in (PHASES | DIGITS).items()]
+    lines += ["", "## recipe of pictures", ""]
+    lines += rows(PaintRecipe, leave_out=("pictures", "model", "path", "train", "sampling", "start"))
+    for title, config in PAINTED.items():
+        lines += ["", f"## {title}", "", " ".join((config.__doc__ or "").split()), ""]
+        lines += rows(config)
+    lines += ["", "`train` is that of every recipe, above; a sequence is a picture, and so is a token."]
     return "\n".join(lines) + "\n"
 
 

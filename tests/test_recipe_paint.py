@@ -17,6 +17,7 @@ from cutaway.estimate import estimate_of_pictures, speeds
 from cutaway.form import describe_settings, form
 from cutaway.form_values import fill
 from cutaway.presets import find_recipe, stdlib, with_changes
+from cutaway.presets_paint import DIGITS, PHASES, phase_of
 from cutaway.recipe_paint import PaintRecipe, read_recipe_file
 from cutaway.run_facts import differences, facts, read_recipe, writing_recipe
 from cutaway.train.config import TrainConfig
@@ -91,6 +92,18 @@ def test_as_a_form(model: Any) -> None:
     assert said.recipe.train.ema == 0.5
     assert set(said.errors) == {"sampling.n", "pictures.source"}
     assert "--train.ema 0.5" in said.command("some.toml")
+
+
+def test_every_phase_has_a_recipe_that_can_be_written_and_read(tmp_path: Path) -> None:
+    recipes = [phase.make() for phase in PHASES.values()] + [phase.make("digits.gz") for phase in DIGITS.values()]
+    minutes = [one.train.minutes for one in recipes[: len(PHASES)]]
+    assert sum(filter(None, minutes)) < 115, "all phases in under two hours, with what is measured between them"
+    for number, one in enumerate(recipes):
+        file = tmp_path / f"{number}.toml"
+        file.write_text(to_toml(one))
+        assert read_recipe_file(file) == one
+        assert form(one)
+    assert [phase_of(one) for one in recipes[: len(PHASES)]] == list(PHASES)
 
 
 def test_a_branch_changes_what_it_may() -> None:

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def unet(source: str = "creatures") -> PaintRecipe:
     return PaintRecipe(
         name="paint-unet",
         pictures=PicturesConfig(source),
-        model=UNetConfig(width=32),
+        model=UNetConfig(patch=2, width=64, multipliers=(1, 2)),
         train=training(8),
         sampling=PaintSamplingConfig(guidance=1.0),
     )
@@ -70,7 +70,7 @@ def dit(source: str = "creatures") -> PaintRecipe:
     return PaintRecipe(
         name="paint-dit",
         pictures=PicturesConfig(source),
-        model=DiTConfig(),
+        model=DiTConfig(modulation="shared"),
         train=training(10),
         sampling=PaintSamplingConfig(guidance=1.0),
     )
@@ -81,7 +81,7 @@ def labels(source: str = "creatures") -> PaintRecipe:
     return PaintRecipe(
         name="paint-labels",
         pictures=PicturesConfig(source),
-        model=DiTConfig(),
+        model=DiTConfig(modulation="shared"),
         conditions="labels",
         train=training(12),
         sampling=PaintSamplingConfig(guidance=3.0),
@@ -137,6 +137,22 @@ def latents(source: str = "creatures", text: str = "paint-text-1", vae: str = "p
     )
 
 
+def digits_unet(source: str) -> PaintRecipe:
+    """Phase 1 on handwritten digits: a file of MNIST, given with --pictures.source."""
+    model = UNetConfig(patch=2, width=88, multipliers=(1, 1), n_heads=2, attention_from=7)
+    return replace(unet(source), name="digits-unet", pictures=digits(source), model=model)
+
+
+def digits_dit(source: str) -> PaintRecipe:
+    """Phase 2 on handwritten digits: a file of MNIST, given with --pictures.source."""
+    return replace(dit(source), name="digits-dit", pictures=digits(source))
+
+
+def digits(source: str) -> PicturesConfig:
+    """Digits as they are: 28 pixels."""
+    return PicturesConfig(source, size=28, held_out=1000)
+
+
 @dataclass(frozen=True)
 class Phase:
     """One step of the way from noise to a picture of a sentence."""
@@ -166,6 +182,8 @@ PHASES = {
     )
 }
 """In the order in which they are trained."""
+DIGITS = {phase.name: phase for phase in (Phase("digits1", 1, digits_unet), Phase("digits2", 2, digits_dit))}
+"""The same on real pictures, of which one has to give a file."""
 LAST_OF = {f"phase{phase.number}": phase.name for phase in PHASES.values()}
 """A phase's number stands for the model that it ends with."""
 
@@ -177,6 +195,8 @@ def find_phase(name: str) -> Phase:
         UsageError: there is none.
     """
     known = LAST_OF.get(name, name)
+    if known in DIGITS:
+        return DIGITS[known]
     if known not in PHASES:
         raise UsageError(
             f"there is no phase {name!r}{suggest(name, [*PHASES, *LAST_OF, 'all'])}; there is {', '.join(PHASES)}, or all"

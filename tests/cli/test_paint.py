@@ -106,6 +106,7 @@ def test_painters_of_labels_and_of_nothing(here: Path) -> None:
         (["tran", "all"], "did you mean train?", 2),
         (["train"], "which phase to train is not said", 2),
         (["train", "unets"], "did you mean unet", 2),
+        (["train", "digits1"], "digits1 needs digits: cutaway paint train digits1 --pictures.source", 2),
         (["train", "phase6"], "there is no phase 'phase6'", 2),
         (["train", "all", "--minutes", "0"], "minutes is 0.0; expected more than 0", 2),
         (["train", "unet", "--pictures.source", "/nowhere", "--minutes", "1"], "/nowhere", 1),

@@ -15,7 +15,7 @@ from cutaway.branch import find_branch
 from cutaway.cli.console import answer, answer_json, parse, screen
 from cutaway.diffusion.config import PicturesConfig
 from cutaway.presets import with_changes
-from cutaway.presets_paint import PHASES, Phase, find_phase, phase_of, runs_of, standing
+from cutaway.presets_paint import DIGITS, PHASES, Phase, find_phase, phase_of, runs_of, standing
 from cutaway.recipe_paint import PaintRecipe
 from cutaway.run_facts import LOSS_UNITS, read_recipe
 
@@ -70,7 +70,7 @@ def train(argv: list[str]) -> None:
     if not argv:
         raise UsageError(f"which phase to train is not said; expected {', '.join(PHASES)}, or all")
     if argv[0] in ("-h", "--help"):
-        lines = "\n".join(f"  {one.name:<8} phase {one.number}: {one.summary}" for one in PHASES.values())
+        lines = "\n".join(f"  {one.name:<8} phase {one.number}: {one.summary}" for one in (PHASES | DIGITS).values())
         answer(
             f"usage: cutaway paint train PHASE [settings]     cutaway paint train all\n\n{lines}\n\nexample:  {EXAMPLE}"
         )
@@ -81,6 +81,10 @@ def train(argv: list[str]) -> None:
         return
     phase = find_phase(name)
     source = value_of(rest, "--pictures.source") or PICTURES
+    if name in DIGITS and source == PICTURES and not {"-h", "--help"} & set(rest):
+        raise UsageError(
+            f"{name} needs digits: cutaway paint train {name} --pictures.source mnist/train-images-idx3-ubyte.gz"
+        )
     base = phase.make(source) if {"-h", "--help"} & set(rest) else standing(phase, source)
     train_recipe(base, rest, f"paint train {name}")
 
