@@ -52,7 +52,7 @@ TRAINING = (
     Case("training step, defaults", ("auto", "float32"), None, "gelu-approximate"),
 )
 DRAWING = (
-    Case("drawing {n}, float32", ("float32", "float32")),
+    Case("drawing {n}, float32", ("float32", "float32"), 1.5),
     Case("drawing {n}, bfloat16", ("bfloat16", "bfloat16"), 1.5),
     Case("drawing {n}, defaults", ("auto", "float32"), 1.5, "gelu-approximate"),
 )
