@@ -18,7 +18,7 @@ class Told(JudgeNetwork):
         super().__init__(width=2)
         self.scenes = list(scenes)
 
-    def forward(self, x_BCYX: Tensor) -> dict[str, Tensor]:
+    def ask(self, x_BCYX: Tensor) -> dict[str, Tensor]:
         now, self.scenes = self.scenes[: len(x_BCYX)], self.scenes[len(x_BCYX) :]
         answers = answers_of(now)
         return {

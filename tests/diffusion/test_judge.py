@@ -96,6 +96,17 @@ def test_larger_pictures_are_averaged() -> None:
         network(torch.zeros(1, 1, 28, 28))
 
 
+def test_a_mirror_image_is_the_same_scene_from_the_other_side() -> None:
+    torch.manual_seed(1)
+    network = JudgeNetwork(4).eval()
+    x_BCYX = from_uint8(drawings(0, 0, 6, 0.5)[0])
+    with torch.no_grad():
+        network.answers["count"].bias[1] = 100  # it sees two everywhere
+        plain, mirrored = network.ask(x_BCYX), network.ask(x_BCYX.flip(3))
+    for mine, theirs in (("kind", "other_kind"), ("other_size", "size"), ("background", "background")):
+        torch.testing.assert_close(plain[mine], mirrored[theirs], atol=1e-4, rtol=1e-4)
+
+
 def test_it_is_kept_and_loaded_only_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     first = open_judge(TINY)
     monkeypatch.setattr(judge_training, "train_judge", lambda *_: pytest.fail("trained again"))

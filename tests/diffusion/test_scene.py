@@ -23,7 +23,7 @@ from cutaway.diffusion.scene_stream import held_out_scenes, training_scenes
 
 
 def test_training_never_draws_what_is_held_out() -> None:
-    scenes = training_scenes(3, 0, 20_000)
+    scenes = training_scenes(3, 0, 8000)
     assert not any(map(is_held_out, scenes))
     creatures = [c for scene in scenes for c in (scene.creature, scene.other) if c is not None]
     assert not any(c.kind == "cat" and c.accessory == "hat" and c.accessory_size == "tiny" for c in creatures)
@@ -52,7 +52,7 @@ def test_an_eighth_of_the_combinations_is_held_out() -> None:
                     for accessory in ACCESSORIES:
                         worn = [(None, None)]
                         if accessory != "nothing":
-                            worn = [(s, c) for s in ACCESSORY_SIZES for c in COLOURS if c != colour]
+                            worn = [(s, "white") for s in ACCESSORY_SIZES]  # its colour is in no rule
                         for worn_size, worn_colour in worn:
                             creature = Creature(kind, colour, size, accessory, worn_size, worn_colour)
                             every += 1 / len(worn)

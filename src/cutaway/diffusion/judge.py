@@ -46,6 +46,9 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
     "other_size": SIZES,
 }
 """What it answers and the possible answers; `other_` is the creature on the right, if there are two."""
+_OTHER_SIDE = {"kind": "other_kind", "colour": "other_colour", "size": "other_size"}
+_OTHER_SIDE |= {theirs: mine for mine, theirs in _OTHER_SIDE.items()}
+_SHIFTS = ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0))
 _UNASKED = -100  # what cross_entropy passes over
 
 
@@ -69,17 +72,40 @@ class JudgeNetwork(nn.Module):
 
     def features(self, x_BCYX: Float[Tensor, "B C Y X"]) -> Float[Tensor, "B F"]:
         """Return what the answers are read from: 256 numbers a picture."""
-        edge = x_BCYX.shape[-1]
-        if x_BCYX.shape[1:] != (3, edge, edge) or edge % SIZE:
-            raise ShapeError(f"the judge looks at square colour pictures of {SIZE}, {2 * SIZE}, ... pixels")
-        if edge != SIZE:
-            x_BCYX = functional.avg_pool2d(x_BCYX, edge // SIZE)
-        return functional.relu(self.hidden(self.convolutions(x_BCYX).flatten(1)))
+        return functional.relu(self.hidden(self.convolutions(as_seen(x_BCYX)).flatten(1)))
 
     def forward(self, x_BCYX: Float[Tensor, "B C Y X"]) -> dict[str, Tensor]:
         """Return the logits of every question's answers."""
         features_BF = self.features(x_BCYX)
         return {name: answer(features_BF) for name, answer in self.answers.items()}
+
+    def ask(self, x_BCYX: Float[Tensor, "B C Y X"]) -> dict[str, Tensor]:
+        """Return the answers' log-probabilities, summed over ten views: as it is, a pixel aside, and their mirror images.
+
+        In a mirror image left and right creature have changed places, and so have the answers about them.
+        """
+        padded_BCYX = functional.pad(as_seen(x_BCYX), (1, 1, 1, 1), mode="replicate")
+        total = {name: torch.zeros(len(x_BCYX), len(values)) for name, values in QUESTIONS.items()}
+        for down, right in _SHIFTS:
+            view_BCYX = padded_BCYX[:, :, 1 + down : 1 + down + SIZE, 1 + right : 1 + right + SIZE]
+            plain, mirrored = self(view_BCYX), self(view_BCYX.flip(3))
+            are_two_B1 = mirrored["count"].argmax(1, keepdim=True) == 1
+            for name in QUESTIONS:
+                swapped = torch.where(are_two_B1, mirrored[_OTHER_SIDE.get(name, name)], mirrored[name])
+                total[name] += plain[name].log_softmax(1) + swapped.log_softmax(1)
+        return total
+
+
+def as_seen(x_BCYX: Float[Tensor, "B C Y X"]) -> Float[Tensor, "B C Y2 X2"]:
+    """Return pictures at the size the judge looks at.
+
+    Raises:
+        ShapeError: they are not square, not in colour, or no multiple of that size.
+    """
+    edge = x_BCYX.shape[-1]
+    if x_BCYX.shape[1:] != (3, edge, edge) or edge % SIZE:
+        raise ShapeError(f"the judge looks at square colour pictures of {SIZE}, {2 * SIZE}, ... pixels")
+    return x_BCYX if edge == SIZE else functional.avg_pool2d(x_BCYX, edge // SIZE)
 
 
 def from_left(scene: Scene) -> Scene:
@@ -112,7 +138,7 @@ class Judge:
         """Return what each picture shows, told from the left creature."""
         scenes = []
         for first in range(0, len(picture_BYXC), at_once):
-            logits = self.network(from_uint8(picture_BYXC[first : first + at_once]))
+            logits = self.network.ask(from_uint8(picture_BYXC[first : first + at_once]))
             best = {name: logits[name].argmax(1).tolist() for name in QUESTIONS}
             count = len(best["count"])
             scenes += [_seen({name: QUESTIONS[name][best[name][i]] for name in QUESTIONS}) for i in range(count)]

@@ -110,7 +110,7 @@ def examine(network: JudgeNetwork, count: int, seed: int) -> dict[str, float]:
     right, asked = dict.fromkeys(QUESTIONS, 0), dict.fromkeys(QUESTIONS, 0)
     for first in range(0, count, 500):
         picture_BYXC, scenes = drawings(seed, first, min(500, count - first), 0.5)
-        logits, answers = network(from_uint8(picture_BYXC)), answers_of(scenes)
+        logits, answers = network.ask(from_uint8(picture_BYXC)), answers_of(scenes)
         for name, answer_B in answers.items():
             arises_B = answer_B >= 0
             right[name] += int(((logits[name].argmax(1) == answer_B) & arises_B).sum())
@@ -149,7 +149,7 @@ def load_judge(folder: Path) -> Judge:
 
 def open_judge(config: JudgeConfig = JudgeConfig(), on_step: Callable[[int, int, float], None] | None = None) -> Judge:
     """Return the judge of the cache, trained first where there is none."""
-    folder = cache_folder() / "judges" / content_hash(["judge 1", DRAWINGS, json.dumps(asdict(config))])
+    folder = cache_folder() / "judges" / content_hash(["judge 2", DRAWINGS, json.dumps(asdict(config))])
     if not folder.is_dir():
         save_judge(train_judge(config, on_step), folder, config)
     return load_judge(folder)
