@@ -31,6 +31,8 @@ from cutaway.recipe_paint import PaintRecipe
 from cutaway.run_facts import PAINTER, read_recipe
 from cutaway.train.config import TrainConfig
 
+SHIPPED = Path(__file__).parent / "diffusion" / "shipped"
+"""The painter that comes with the package: its weights, recipes, figures and hashes."""
 PROMPTS = (
     "a cat wearing a tiny hat",
     "a red cat wearing a tiny blue hat at night",

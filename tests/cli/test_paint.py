@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from paint_runs import tiny, train_all
 from PIL import Image
@@ -123,8 +124,49 @@ def test_what_cannot_be_is_one_line(
     assert "Traceback" not in err
 
 
+def test_an_exported_painter_paints_the_same(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["paint", "a cat wearing a tiny hat", "--seed", "3", "--n", "2", "--steps", "3"]
+    assert main([*words, "--run", "paint-latents-1", "--out", "run.png"]) == 0
+    for precision in ("float32", "float16"):
+        assert main(["paint", "export", "paint-latents-1", "--out", precision, "--precision", precision]) == 0
+        assert main([*words, "--run", precision, "--out", f"{precision}.png"]) == 0
+    pictures = [np.asarray(Image.open(f"{name}.png"), dtype=int) for name in ("run", "float32", "float16")]
+    assert (pictures[1] == pictures[0]).all()
+    assert 0 < abs(pictures[2] - pictures[0]).max() <= 3
+    sizes = [Path(name, "denoiser.safetensors").stat().st_size for name in ("float16", "float32")]
+    assert sizes[0] < 0.6 * sizes[1]
+    made_by = {file.name for file in Path("float16").glob("*_recipe.toml")}
+    assert made_by == {"painter_recipe.toml", "text_recipe.toml", "vae_recipe.toml"}
+    card = Path("float16", "README.md").read_text()
+    summary = open_run("paint-latents-1").summary() or {}
+    assert f"| held-out loss | {summary['validation_loss']} |" in card
+    capsys.readouterr()
+    assert main(["paint", "export", "paint-latents-1", "--out", "float16"]) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert main(["paint", "export", "paint-latents-1", "--out", "float16", "--force"]) == 0
+    assert main(["paint", "export", "paint-latents-1", "--out", str(here.parent), "--force"]) == 2
+    assert main(["paint", "export", "paint-vae-1", "--out", "vae"]) == 1
+    assert not Path("vae").exists()
+
+
+def test_the_painter_that_came_along_paints_where_nothing_is_trained(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["paint", "export", "paint-words-1", "--out", "came"]) == 0
+    monkeypatch.setattr("cutaway.cli.paint_words.SHIPPED", here / "came")
+    words = ["paint", "a cat", "--n", "1", "--json"]
+    assert main(words) == 0
+    assert Path(answered(capsys)["painter"]).name == "model", "one's own comes first"
+    monkeypatch.setenv("CUTAWAY_RUNS", str(tmp_path / "none"))
+    assert main(words) == 0
+    told = answered(capsys)
+    assert Path(told["painter"]) == here / "came"
+    assert told["sampling"]["steps"] == tiny("words").sampling.steps
+
+
 def test_nothing_to_paint_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.setenv("CUTAWAY_RUNS", str(tmp_path / "none"))
+    monkeypatch.setattr("cutaway.cli.paint_words.SHIPPED", tmp_path / "none")
     assert main(["paint", "a cat"]) == 1
     assert "train one: cutaway paint train all" in capsys.readouterr().err
     assert main(["paint", "--json"]) == 0

@@ -9,6 +9,7 @@ from cutaway.cli.paint_guide import guide
 
 ACTIONS = {
     "train": ("paint_train", "train", "train one phase, or all of them one after the other"),
+    "export": ("paint_export", "export", "write a run's painter into one small folder, to keep or to give away"),
 }
 """By name: the module of this package, its function, and what it does."""
 USAGE = """\

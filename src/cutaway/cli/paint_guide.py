@@ -8,8 +8,8 @@ from typing import Any
 from cutaway.base.runs import runs_folder
 from cutaway.cli.console import answer, answer_json, parse
 from cutaway.diffusion.config import PicturesConfig
-from cutaway.presets_paint import PHASES, Phase, runs_of
-from cutaway.run_facts import facts
+from cutaway.presets_paint import PHASES, SHIPPED, Phase, runs_of
+from cutaway.run_facts import PAINTER, facts
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ def guide(argv: list[str]) -> None:
         answer(f"\nnext:  {following}     all at once:  cutaway paint train all")
     if paints:
         answer(f'paint:  cutaway paint "a cat wearing a tiny hat"     (with {paints["run"]})')
+    elif (SHIPPED / PAINTER).is_file():
+        answer('paint:  cutaway paint "a cat wearing a tiny hat"     (with the painter that came along)')
 
 
 def state(phase: Phase) -> dict[str, Any]:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from cutaway.base.config import read_toml
 from cutaway.base.errors import RunError, UsageError
 from cutaway.base.runs import RunFolder, open_run, runs_folder
 from cutaway.cli.console import answer, answer_json, parse, screen
 from cutaway.diffusion.config import PaintSamplingConfig
-from cutaway.presets_paint import painters
+from cutaway.presets_paint import SHIPPED, painters
 from cutaway.recipe_paint import PaintRecipe
 from cutaway.run_facts import PAINTER, kind_of, read_recipe
 
@@ -32,7 +33,7 @@ class WordsArguments:
     """What is to be painted: a sentence; of a run that knows labels, one of them; of one that knows neither, ''."""
     sampling: Annotated[PaintSamplingConfig, tyro.conf.arg(name="")]
     run: str = ""
-    """The run that paints, or a painter's folder; left out: the newest that reads words."""
+    """The run that paints, or a painter's folder; left out: the newest that reads words, else the one that came along."""
     out: Path | None = None
     """The PNG file; left out: named after the words."""
     gif: Path | None = None
@@ -116,21 +117,26 @@ def find_painter(name: str) -> tuple[Path, PaintSamplingConfig]:
     """Return a painter's folder, and how it usually paints.
 
     Args:
-        name: a run, or a painter's folder; empty: the newest run that reads words.
+        name: a run, or a painter's folder; empty: the newest run that reads words, else the painter of the package.
 
     Raises:
         RunError: there is no such run, or none that paints.
     """
     if name and (Path(name) / PAINTER).is_file():
-        return Path(name), PaintSamplingConfig()
+        return Path(name), sampling_of(Path(name))
     if name:
-        run = open_run(name)
-    else:
-        known = painters()
-        if not known:
-            raise RunError(f"no run in {runs_folder()} paints by words yet; train one: cutaway paint train all")
-        run = known[-1]
-    return painter_of(run)
+        return painter_of(open_run(name))
+    if known := painters():
+        return painter_of(known[-1])
+    if (SHIPPED / PAINTER).is_file():
+        return SHIPPED, sampling_of(SHIPPED)
+    raise RunError(f"no run in {runs_folder()} paints by words yet; train one: cutaway paint train all")
+
+
+def sampling_of(folder: Path) -> PaintSamplingConfig:
+    """Return how an exported painter usually paints, where its recipe came with it."""
+    recipe_file = folder / "painter_recipe.toml"
+    return read_toml(PaintRecipe, recipe_file).sampling if recipe_file.is_file() else PaintSamplingConfig()
 
 
 def painter_of(run: RunFolder) -> tuple[Path, PaintSamplingConfig]:

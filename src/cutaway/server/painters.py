@@ -26,6 +26,7 @@ from cutaway.base.errors import CutawayError, ModelFormatError, RunError, UsageE
 from cutaway.base.files import check_name
 from cutaway.base.runs import RunFolder, list_runs
 from cutaway.interop.safetensors_file import read_header
+from cutaway.presets_paint import SHIPPED as SHIPPED_FOLDER
 from cutaway.server.turns import Turns
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 PAINTER = "painter.json"
 FOLDER = "models"
 SHIPPED = "shipped/creatures"
-SHIPPED_FOLDER = Path(__file__).parents[1] / "diffusion" / "shipped"
 MOST_OPEN = 4
 """Painters are small; one more closes the one not used for longest."""
 FEW_PARAMETERS = 1_000_000
