@@ -15,7 +15,7 @@ from PIL import Image
 from toy import StopAt
 
 from cutaway import workbench
-from cutaway.base.errors import ConfigError, DataError, RunError
+from cutaway.base.errors import ConfigError, DataError, RunError, UsageError
 from cutaway.base.runs import RunFolder, open_run
 from cutaway.branch import branch_recipe
 from cutaway.diffusion.config import PaintSamplingConfig, PicturesConfig
@@ -117,6 +117,21 @@ def test_the_last_sample_is_what_the_painter_paints(trained: Path) -> None:
         Image.open(io.BytesIO(png_bytes(painted.pictures, columns=4))) as now,
     ):
         assert kept.tobytes() == now.tobytes()
+
+
+def test_a_run_paints(trained: Path) -> None:
+    run = workbench.Run(trained / "paint-words-1")
+    painted = run.paint("a cat", n=2, seed=7, steps=3)
+    assert painted.seeds == (7, 8)
+    again = paint(load_painter(run.model_folder), ["a cat", "a dog"], PaintSamplingConfig(n=2, seed=7, steps=3))
+    assert (painted.pictures[0] == again.pictures[0]).all()
+    assert (run.paint(["a cat", "a dog"], n=2, seed=7, steps=3).pictures == again.pictures).all()
+    assert workbench.Run(trained / "paint-unet-1").paint(n=1).pictures.shape == (1, 16, 16, 3)
+    assert workbench.Run(trained / "paint-labels-1").paint(["owl", "fish"], n=2).asked == ("owl", "fish")
+    with pytest.raises(UsageError, match="no setting 'guidence'"):
+        run.paint("a cat", guidence=3.0)
+    with pytest.raises(RunError, match="does not paint"):
+        workbench.Run(trained / "paint-text-1").paint("a cat")
 
 
 def test_the_vae_of_a_run_has_its_scale_measured(trained: Path) -> None:

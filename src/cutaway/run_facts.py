@@ -14,6 +14,7 @@ from typing import Any
 from cutaway.base.columns import JsonColumns
 from cutaway.base.errors import RunError, UsageError
 from cutaway.base.runs import RunFolder
+from cutaway.diffusion.config import PaintSamplingConfig
 from cutaway.interop.adapter_folder import holds_model
 from cutaway.models.count import count_parameters
 from cutaway.recipe import Recipe
@@ -283,3 +284,18 @@ def flatten(settings: dict[str, Any], path: str = "") -> dict[str, Any]:
         place = f"{path}.{name}" if path else name
         flat |= flatten(value, place) if isinstance(value, dict) else {place: value}
     return flat
+
+
+def painter_of(run: RunFolder) -> tuple[Path, PaintSamplingConfig]:
+    """Return a run's painter and how its samples are drawn.
+
+    Raises:
+        RunError: it does not paint, or not yet.
+    """
+    recipe = read_recipe(run)
+    if not isinstance(recipe, PaintRecipe) or not recipe.paints:
+        kind = kind_of(recipe)
+        raise RunError(f"run {run.name!r} does not paint (it trains a model of kind {kind!r}); see `cutaway paint`")
+    if not (run.model_folder / PAINTER).is_file():
+        raise RunError(f"run {run.name!r} has no model yet; it is saved at the first measurement")
+    return run.model_folder, recipe.sampling

@@ -19,6 +19,8 @@ import torch
 from cutaway.base.errors import RunError, TokenizerError, UsageError
 from cutaway.base.runs import RunFolder, open_run
 from cutaway.diffusion.config import ContrastiveConfig, DiTConfig, UNetConfig, VAEConfig
+from cutaway.diffusion.paint import Painted, paint
+from cutaway.diffusion.painter_folder import load_painter
 from cutaway.generate.decode import generate
 from cutaway.interop.adapter_folder import holds_model
 from cutaway.interop.hub_folder import load_folder
@@ -31,7 +33,7 @@ from cutaway.overfit import overfit as try_overfitting
 from cutaway.presets import find_recipe, with_changes
 from cutaway.recipe import Recipe
 from cutaway.recipe_paint import PaintRecipe
-from cutaway.run_facts import read_recipe, writing_recipe
+from cutaway.run_facts import painter_of, read_recipe, writing_recipe
 from cutaway.session import Session
 from cutaway.session_autoencoding import AutoencodingSession
 from cutaway.session_denoising import DenoisingSession
@@ -110,6 +112,21 @@ class Run(RunFolder, Shown):
         tokenizer = load_tokenizer(self.model_folder)
         shape = dataclasses.replace(recipe.model, vocab_size=recipe.model.vocab_size or tokenizer.vocab_size)
         return build_empty(shape), tokenizer
+
+    def paint(self, words: str | int | Sequence[str] | Sequence[int] = "", **settings: Any) -> Painted:
+        """Return pictures of a sentence, or of a label; of a run that is told neither, of `""`.
+
+        Args:
+            words: one for all pictures, or one for each.
+            settings: of `PaintSamplingConfig`, in place of the recipe's: n, seed, steps, guidance, sampler, negative, ...
+
+        Raises:
+            RunError: the run does not paint, or not yet.
+            UsageError: nothing of what is asked for is known, or it is empty.
+        """
+        folder, sampling = painter_of(self)
+        asked = words if isinstance(words, Sequence) and not isinstance(words, str) else [words]
+        return paint(load_painter(folder), asked, _replace(sampling, settings))  # type: ignore[arg-type]
 
     def at_checkpoint(self, step: int) -> Stopped:
         """Return the run as it stood at a checkpoint, the optimizers with what they remember, ready for the next step.

@@ -12,9 +12,8 @@ from cutaway.base.errors import UsageError
 from cutaway.base.files import write_text
 from cutaway.base.runs import RunFolder, open_run
 from cutaway.cli.console import answer, answer_json, parse, screen
-from cutaway.cli.paint_words import painter_of
 from cutaway.recipe_paint import PaintRecipe
-from cutaway.run_facts import PAINTER, read_recipe
+from cutaway.run_facts import PAINTER, painter_of, read_recipe
 
 EXAMPLE = "cutaway paint export paint-words-1 --out my-painter"
 CARD = """\

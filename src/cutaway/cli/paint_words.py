@@ -11,12 +11,12 @@ import tyro
 
 from cutaway.base.config import read_toml
 from cutaway.base.errors import RunError, UsageError
-from cutaway.base.runs import RunFolder, open_run, runs_folder
+from cutaway.base.runs import open_run, runs_folder
 from cutaway.cli.console import answer, answer_json, parse, screen
 from cutaway.diffusion.config import PaintSamplingConfig
 from cutaway.presets_paint import SHIPPED, painters
 from cutaway.recipe_paint import PaintRecipe
-from cutaway.run_facts import PAINTER, kind_of, read_recipe
+from cutaway.run_facts import PAINTER, painter_of
 
 if TYPE_CHECKING:
     from cutaway.diffusion.paint import Painted
@@ -137,21 +137,6 @@ def sampling_of(folder: Path) -> PaintSamplingConfig:
     """Return how an exported painter usually paints, where its recipe came with it."""
     recipe_file = folder / "painter_recipe.toml"
     return read_toml(PaintRecipe, recipe_file).sampling if recipe_file.is_file() else PaintSamplingConfig()
-
-
-def painter_of(run: RunFolder) -> tuple[Path, PaintSamplingConfig]:
-    """Return a run's painter and how its samples are drawn.
-
-    Raises:
-        RunError: it does not paint, or not yet.
-    """
-    recipe = read_recipe(run)
-    if not isinstance(recipe, PaintRecipe) or not recipe.paints:
-        kind = kind_of(recipe)
-        raise RunError(f"run {run.name!r} does not paint (it trains a model of kind {kind!r}); see `cutaway paint`")
-    if not (run.model_folder / PAINTER).is_file():
-        raise RunError(f"run {run.name!r} has no model yet; it is saved at the first measurement")
-    return run.model_folder, recipe.sampling
 
 
 def slug(words: str) -> str:

@@ -47,6 +47,7 @@ class JudgeConfig:
     examined: int = 4000
     """Fresh drawings of the examination."""
     seed: int = 0
+    """First weights and drawings follow from it."""
 
 
 def drawings(seed: int, first: int, count: int, share_held_out: float) -> tuple[UInt8[ndarray, "B Y X C"], list[Scene]]:
