@@ -26,7 +26,7 @@ run: $(BIN)/.installed ## train the default model, complete a line of code, open
 	@$(BIN)/cutaway lab $(LAB)
 
 test: check browser ## set up everything, run every check and test
-	@$(BIN)/python -m pytest -n 3
+	@$(BIN)/python -m pytest -n 2
 
 # The tests of the web app drive a real browser: Debian's, installed where that is possible without asking.
 browser:

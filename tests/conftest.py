@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -49,6 +50,16 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUTAWAY_RUNS", str(tmp_path / "runs"))
     torch.set_num_threads(1)
     torch.set_flush_denormal(False)  # training sets it for the whole process
+
+
+@pytest.fixture(scope="session", autouse=True)
+def drawings_in_float32() -> Iterator[None]:
+    """Ask every machine for the same; `test_quick_products.py` turns bfloat16 on."""
+    from cutaway.diffusion import quick_products
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(quick_products, "has_quick_bfloat16", lambda device: False)
+        yield
 
 
 @pytest.fixture(scope="session")

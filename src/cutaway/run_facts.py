@@ -18,7 +18,7 @@ from cutaway.diffusion.config import PaintSamplingConfig
 from cutaway.interop.adapter_folder import holds_model
 from cutaway.models.count import count_parameters
 from cutaway.recipe import Recipe
-from cutaway.recipe_paint import PaintRecipe, read_recipe_file
+from cutaway.recipe_paint import PaintRecipe, read_recipe_file, recipe_kind
 
 PAINTER = "painter.json"
 """In a run's model folder: it paints."""
@@ -246,18 +246,29 @@ def read_recipe(run: RunFolder) -> Recipe | PaintRecipe:
         raise RunError(f"the recipe of run {run.name!r} cannot be read: {error}") from None
 
 
+def check_writes(run: RunFolder) -> None:
+    """Check that a run's model writes text.
+
+    Raises:
+        RunError: the run has to do with pictures.
+    """
+    if recipe_kind(run.recipe_file) is PaintRecipe:
+        recipe = read_recipe(run)
+        raise RunError(
+            f"run {run.name!r} has to do with pictures and writes no text (a {kind_of(recipe)} model of "
+            f"{source_of(recipe)!r}); see `cutaway paint`"
+        )
+
+
 def writing_recipe(run: RunFolder) -> Recipe:
     """Return the recipe of a run whose model writes text.
 
     Raises:
         RunError: it cannot be read, or the run has to do with pictures.
     """
+    check_writes(run)
     recipe = read_recipe(run)
-    if isinstance(recipe, PaintRecipe):
-        raise RunError(
-            f"run {run.name!r} has to do with pictures and writes no text (a {kind_of(recipe)} model of "
-            f"{source_of(recipe)!r}); see `cutaway paint`"
-        )
+    assert isinstance(recipe, Recipe)
     return recipe
 
 

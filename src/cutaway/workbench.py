@@ -33,7 +33,7 @@ from cutaway.overfit import overfit as try_overfitting
 from cutaway.presets import find_recipe, with_changes
 from cutaway.recipe import Recipe
 from cutaway.recipe_paint import PaintRecipe
-from cutaway.run_facts import painter_of, read_recipe, writing_recipe
+from cutaway.run_facts import check_writes, painter_of, read_recipe, writing_recipe
 from cutaway.session import Session
 from cutaway.session_autoencoding import AutoencodingSession
 from cutaway.session_denoising import DenoisingSession
@@ -92,12 +92,12 @@ class Run(RunFolder, Shown):
         Raises:
             RunError: nothing was saved yet; there is no such checkpoint.
         """
-        recipe = self.recipe
+        check_writes(self)
         if not self.model_folder.is_dir():
             raise RunError(f"run {self.name!r} has no model yet; it is saved at the first measurement")
         if step is None:
             return _with_tokenizer(self.model_folder)
-        checkpoint = self._checkpoint(step)
+        checkpoint, recipe = self._checkpoint(step), self.recipe
         if recipe.tune is not None and recipe.tune.method == "lora4":  # as everybody opens an adapter: beside floats
             recipe = dataclasses.replace(recipe, tune=dataclasses.replace(recipe.tune, method="lora"))
         model, tokenizer = self._learner(recipe)

@@ -101,7 +101,7 @@ def test_a_token_is_opened_by_mouse_and_its_numbers_are_the_labs(browser: Any, a
         step = asker.post("/api/generate/step", json={**asked, "tokens": [one["id"] for one in theirs[:10]]}).json()
         panel(page).get_by_role("heading", name="Token 9").wait_for()
         rows = panel(page).get_by_role("list", name="Candidates").get_by_role("listitem")
-        assert rows.count() == len(step["candidates"])
+        wait_for(lambda: rows.count() == len(step["candidates"]))
         for i, stage in enumerate(["the model", "temperature", "top-p"]):
             panel(page).get_by_role("toolbar").get_by_role("button", name=stage).click()
             panel(page).get_by_role("list", name=f"Candidates after: {stage}").wait_for()

@@ -15,7 +15,7 @@ from cutaway.base.runs import open_run
 from cutaway.cli.console import answer, answer_json, parse, screen
 from cutaway.generate.config import SamplingConfig
 from cutaway.interop.adapter_folder import holds_model
-from cutaway.run_facts import writing_recipe
+from cutaway.run_facts import check_writes, writing_recipe
 
 if TYPE_CHECKING:
     from cutaway.generate.decode import Completion
@@ -174,7 +174,7 @@ def check_exists(model: str) -> None:
                 f"folder {model!r} holds neither a model (no config.json) nor a run (no recipe.toml)"
             ) from None
         raise UsageError(f"{error}; a model folder or hf:owner/name works too") from None
-    writing_recipe(run)
+    check_writes(run)
 
 
 def completion_json(completion: Completion, steps: list[Step], tokenizer: Tokenizer) -> dict[str, Any]:
