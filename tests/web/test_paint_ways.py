@@ -128,6 +128,7 @@ def test_two_prompts_and_two_noises(browser: Any, address: str) -> None:
         page.get_by_role("button", name="To other noise").click()
         ready(page)
         page.get_by_label("To the seed").fill("77")
+        page.get_by_label("To the seed").press("Enter")
         becomes(lambda: situation(page).get("toseed"), "77")
         ready(page)
         assert not page.get_by_role("button", name="Through latents").count()
