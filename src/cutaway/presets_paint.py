@@ -24,6 +24,7 @@ from cutaway.diffusion.config import (
     PaintSamplingConfig,
     PathConfig,
     PicturesConfig,
+    TextEncoderConfig,
     UNetConfig,
     VAEConfig,
 )
@@ -62,7 +63,7 @@ def unet(source: str = "creatures") -> PaintRecipe:
         name="paint-unet",
         pictures=PicturesConfig(source),
         model=UNetConfig(patch=2, width=64, multipliers=(1, 2)),
-        train=training(8),
+        train=training(6),
         sampling=PaintSamplingConfig(guidance=1.0),
     )
 
@@ -73,7 +74,7 @@ def dit(source: str = "creatures") -> PaintRecipe:
         name="paint-dit",
         pictures=PicturesConfig(source),
         model=DiTConfig(modulation="shared"),
-        train=training(10),
+        train=training(6),
         sampling=PaintSamplingConfig(guidance=1.0),
     )
 
@@ -85,7 +86,7 @@ def labels(source: str = "creatures") -> PaintRecipe:
         pictures=PicturesConfig(source),
         model=DiTConfig(modulation="shared"),
         conditions="labels",
-        train=training(12),
+        train=training(8),
         sampling=PaintSamplingConfig(guidance=3.0),
     )
 
@@ -95,8 +96,8 @@ def text(source: str = "creatures") -> PaintRecipe:
     return PaintRecipe(
         name="paint-text",
         pictures=PicturesConfig(source),
-        model=ContrastiveConfig(),
-        train=training(8, batch_size=128, validation_tokens=512, final_validation_tokens=1024),
+        model=ContrastiveConfig(text=TextEncoderConfig(n_layers=2)),
+        train=training(7, batch_size=128, validation_tokens=512, final_validation_tokens=1024),
     )
 
 
@@ -105,12 +106,12 @@ def words(source: str = "creatures", text: str = "paint-text-1") -> PaintRecipe:
     return PaintRecipe(
         name="paint-words",
         pictures=PicturesConfig(source),
-        model=DiTConfig(modulation="shared"),
+        model=DiTConfig(mlp_ratio=3, modulation="shared"),
         path=PathConfig(times="logit_normal"),
         conditions="words",
         text=text,
         prompts=PROMPTS if source == "creatures" else (),
-        train=training(30),
+        train=training(40),
     )
 
 
@@ -120,7 +121,7 @@ def vae(source: str = "creatures") -> PaintRecipe:
         name="paint-vae",
         pictures=PicturesConfig(source, size=64),
         model=VAEConfig(),
-        train=training(10, batch_size=32, validation_tokens=256, final_validation_tokens=1024),
+        train=training(9, batch_size=32, validation_tokens=256, final_validation_tokens=1024),
     )
 
 
@@ -129,13 +130,13 @@ def latents(source: str = "creatures", text: str = "paint-text-1", vae: str = "p
     return PaintRecipe(
         name="paint-latents",
         pictures=PicturesConfig(source, size=64),
-        model=DiTConfig(patch=2, modulation="shared"),
+        model=DiTConfig(patch=2, mlp_ratio=3, modulation="shared"),
         path=PathConfig(times="logit_normal"),
         conditions="words",
         text=text,
         vae=vae,
         prompts=PROMPTS if source == "creatures" else (),
-        train=training(30),
+        train=training(34),
     )
 
 
