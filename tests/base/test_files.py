@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -59,3 +62,27 @@ def test_plain_names_are_fine(name: str) -> None:
 def test_hashes_tell_parts_apart() -> None:
     assert content_hash(["ab", "c"]) != content_hash(["a", "bc"])
     assert content_hash(["ab"]) == content_hash([b"ab"])
+
+
+@contextmanager
+def umask(mask: int) -> Iterator[None]:
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o002, 0o077])
+def test_the_umask_says_who_may_read_what_is_written(tmp_path: Path, mask: int) -> None:
+    with umask(mask):
+        (tmp_path / "plain").write_text("as any other program writes it")
+        (tmp_path / "plain folder").mkdir()
+        for _ in range(2):  # new, and in the place of another
+            write_text(tmp_path / "file", "text")
+            with replacing_folder(tmp_path / "folder") as aside:
+                (aside / "w").write_text("1")
+    mode = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert mode["file"] == mode["plain"] == 0o666 & ~mask
+    assert mode["folder"] == mode["plain folder"] == 0o777 & ~mask
+    assert (tmp_path / "folder" / "w").stat().st_mode & 0o777 == 0o666 & ~mask

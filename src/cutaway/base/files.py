@@ -1,7 +1,7 @@
 """Files that are either whole or not there.
 
 Everything is written aside, flushed to the disk and renamed (POSIX rename is atomic), so a killed process or a full
-disk leaves the old file or none, never half of one.
+disk leaves the old file or none, never half of one. Who may read it is for the umask to say, as with any other file.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -37,14 +38,18 @@ def _nearest_folder(path: Path) -> Path:
     return next(folder for folder in [path, *path.absolute().parents] if folder.is_dir())
 
 
+def _beside(path: Path) -> Path:
+    """Return a name that is free; `tempfile` has such names too, but closes its files to all others."""
+    return path.parent / f".{path.name}.{secrets.token_hex(6)}"
+
+
 @contextmanager
 def replacing_file(path: Path) -> Iterator[Path]:
     """Yield a path to write to; on success it takes the place of `path` in one step, on failure it is gone."""
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
-        aside = Path(name)
+        aside = _beside(path)
+        aside.touch(exist_ok=False)
         try:
             yield aside
             flush(aside)
@@ -59,7 +64,8 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder to fill; on success it takes the place of `path`, on failure it is gone."""
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        aside = _beside(path)
+        aside.mkdir()
         try:
             yield aside
             for item in aside.rglob("*"):
@@ -72,7 +78,6 @@ def replacing_folder(path: Path) -> Iterator[Path]:
                 shutil.rmtree(old, ignore_errors=True)
             else:
                 os.replace(aside, path)
-            path.chmod(0o755)
             flush(path.parent)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
