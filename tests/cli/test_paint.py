@@ -95,6 +95,7 @@ def test_painters_of_labels_and_of_nothing(here: Path) -> None:
         (["a cat", "--guidance", "400"], "guidance is 400.0; expected 0 to 100", 2),
         (["a cat", "--steps", "0"], "steps is 0; expected 1 to 1000", 2),
         (["a cat", "--n", "many"], "many", 2),
+        (["a cat", "--n", "1001"], "n is 1001; expected 1 to 1000", 2),
         ([""], "the prompt is empty", 2),
         (["zebra giraffe"], "not one word of 'zebra giraffe' is known", 2),
         (["a cat", "--negative", "giraffe"], "giraffe", 2),

@@ -44,6 +44,27 @@ def test_a_picture_does_not_depend_on_its_neighbours(kind: str) -> None:
     assert close(again.pictures[::-1], together.pictures[2:])
 
 
+@pytest.mark.parametrize("kind", PAINTERS)
+def test_many_pictures_are_painted_in_portions_and_are_the_same(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    make, asked = PAINTERS[kind]
+    painter, config = make(), dataclasses.replace(QUICK, seed=7)
+    prompts = [asked] * 7 if kind != "words" else [CAPTIONS[i % 3] for i in range(7)]
+    at_once = paint(painter, prompts, config, keep_frames=True)
+    monkeypatch.setattr("cutaway.diffusion.paint.AT_ONCE", 3)
+    heard: list[tuple[int, int]] = []
+    parts = paint(
+        painter, prompts, config, keep_frames=True, on_step=lambda number, step: heard.append((number, len(step.x)))
+    )
+    assert heard == [(number, rows) for rows in (3, 3, 1) for number in (1, 2, 3)]
+    assert parts.seeds == at_once.seeds == tuple(range(7, 14))
+    assert (parts.asked, parts.unknown, parts.lost) == (at_once.asked, at_once.unknown, at_once.lost)
+    assert close(parts.pictures, at_once.pictures)
+    assert [frame.shape for frame in parts.frames] == [frame.shape for frame in at_once.frames]
+    assert all(close(*pair) for pair in zip(parts.frames, at_once.frames, strict=True))
+    alone = paint(painter, prompts[3:6], config, seeds=[10, 11, 12])  # a portion is what it is alone, to the bit
+    assert np.array_equal(parts.pictures[3:6], alone.pictures)
+
+
 def test_every_picture_has_its_own_prompt() -> None:
     painter = word_painter()
     several = paint(painter, CAPTIONS, QUICK, seeds=[1, 1, 1])

@@ -56,6 +56,7 @@ def paint_words(argv: list[str]) -> None:
     import torch
 
     from cutaway.diffusion.paint import paint
+    from cutaway.diffusion.painter import AT_ONCE
     from cutaway.diffusion.painter_folder import load_painter
     from cutaway.diffusion.picture_files import gif_bytes, png_bytes, write_picture
     from cutaway.train.pace import usable_cores
@@ -66,9 +67,13 @@ def paint_words(argv: list[str]) -> None:
     torch.set_num_threads(usable_cores())
     console = screen()
     with console.status("painting ...") as status:
+        n, begun = asked.sampling.n, 0
 
         def on_step(number: int, step: Any) -> None:
-            status.update(f"painting: step {number} of {asked.sampling.steps} ...")
+            nonlocal begun
+            begun += len(step.x) if number == 1 else 0
+            which = f" of pictures up to {begun} of {n}" if n > AT_ONCE else ""
+            status.update(f"painting: step {number} of {asked.sampling.steps}{which} ...")
 
         painted = paint(painter, [asked.words], asked.sampling, on_step=on_step, keep_frames=asked.gif is not None)
     write_picture(out, png_bytes(painted.pictures))

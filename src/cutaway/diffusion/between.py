@@ -63,8 +63,8 @@ def between_prompts(
         UsageError: a painter without words, or as `paint`.
     """
     told = painter.told([first, last], config.negative)
-    rows = [Condition(*(None if part is None else part[i : i + 1] for part in told.condition.parts)) for i in (0, 1)]
-    blends = [blend(rows[0], rows[1], share).parts for share in shares]
+    ends = [told.condition.rows(slice(i, i + 1)) for i in (0, 1)]
+    blends = [blend(ends[0], ends[1], share).parts for share in shares]
     condition = Condition(
         *(None if any(part is None for part in parts) else torch.cat(parts) for parts in zip(*blends, strict=True))
     )

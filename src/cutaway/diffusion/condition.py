@@ -40,6 +40,10 @@ class Condition:
 
         return Condition(*(join(*pair) for pair in zip(self.parts, other.parts, strict=True)))
 
+    def rows(self, chosen: slice) -> Condition:
+        """Return the conditions of some pictures."""
+        return Condition(*(None if part is None else part[chosen] for part in self.parts))
+
     @property
     def parts(self) -> tuple[Tensor | None, ...]:
         """Label, words, mask and pooled vector."""

@@ -243,7 +243,7 @@ class PaintSamplingConfig:
     def __post_init__(self) -> None:
         checks = (
             ("steps", 1 <= self.steps <= 1000, "1 to 1000"),
-            ("n", 1 <= self.n <= 256, "1 to 256"),
+            ("n", 1 <= self.n <= 1000, "1 to 1000"),
             ("guidance", 0 <= self.guidance <= 100, "0 to 100 (1: no guidance; 2 to 7 is usual)"),
             ("guidance_from", 0 <= self.guidance_from <= self.guidance_to, "0 up to guidance_to"),
             ("guidance_to", self.guidance_from <= self.guidance_to <= 1, "guidance_from up to 1"),

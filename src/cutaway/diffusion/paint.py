@@ -17,12 +17,13 @@ from torch import Tensor
 from cutaway.base.errors import UsageError
 from cutaway.diffusion.config import PaintSamplingConfig
 from cutaway.diffusion.guidance import Guided, Parts
-from cutaway.diffusion.painter import Asked, Painter, Told
+from cutaway.diffusion.painter import AT_ONCE, Asked, Painter, Told
 from cutaway.diffusion.quick_products import products_in
 from cutaway.diffusion.sampler import Mend, Step, draw, even_times
 
 OnStep = Callable[[int, Step], None]
-"""Is told the number of each step, from 1, and the step."""
+"""Is told the number of each step, from 1, and the step. Many pictures are painted in portions, one after the other: then
+it is told of the first portion's steps, from 1 again of the second's, and so on."""
 
 
 @dataclass(frozen=True)
@@ -58,19 +59,24 @@ def paint(
         asked: one prompt or label for all `config.n` pictures, or one for each picture.
         seeds: one for each picture; left out: `config.seed`, `config.seed` + 1, ...
         allow_empty: whether an empty prompt may stand for "anything".
-        listen: is given conditional, unconditional and guided prediction of every step.
+        on_step, listen: of each portion of `AT_ONCE` pictures; `listen` is given conditional, unconditional and guided
+            prediction of every step.
 
     Raises:
         UsageError: nothing of what is asked for is known, or the numbers of prompts and seeds differ.
     """
     asked, seeds = one_each(asked, config, seeds)
     told = painter.told(asked, config.negative, allow_empty)
-    frames = Frames(painter) if keep_frames else None
-    noise_BCYX = painter.noise(seeds)
-    x_BCYX = denoised(painter, told, noise_BCYX, config, on_step=both(on_step, frames), listen=listen)
-    pictures = painter.to_pictures(x_BCYX)
-    kept = (painter.to_pictures(noise_BCYX), *frames.kept) if frames else ()
-    return Painted(pictures, tuple(asked), tuple(seeds), told.unknown, told.lost, kept)
+    pictures, ways = [], []
+    for first in range(0, len(seeds), AT_ONCE):
+        rows = slice(first, first + AT_ONCE)
+        noise_BCYX = painter.noise(seeds[rows])
+        frames = Frames(painter, noise_BCYX) if keep_frames else None
+        x_BCYX = denoised(painter, told.rows(rows), noise_BCYX, config, on_step=both(on_step, frames), listen=listen)
+        pictures.append(painter.to_pictures(x_BCYX))
+        ways.append(frames.kept if frames else [])
+    kept = tuple(np.concatenate(same_step) for same_step in zip(*ways, strict=True))
+    return Painted(np.concatenate(pictures), tuple(asked), tuple(seeds), told.unknown, told.lost, kept)
 
 
 def one_each(
@@ -127,11 +133,11 @@ def denoised(
 
 
 class Frames:
-    """Keeps every step as pictures."""
+    """Keeps every step as pictures, the noise it begins with first."""
 
-    def __init__(self, painter: Painter) -> None:
+    def __init__(self, painter: Painter, noise_BCYX: Float[Tensor, "B C Y X"]) -> None:
         self.painter = painter
-        self.kept: list[UInt8[np.ndarray, "B Y X C"]] = []
+        self.kept: list[UInt8[np.ndarray, "B Y X C"]] = [painter.to_pictures(noise_BCYX)]
 
     def __call__(self, number: int, step: Step) -> None:
         """Keep a step."""

@@ -33,7 +33,7 @@ Asked = Sequence[str] | Sequence[int]
 """What is to be painted, one a picture: prompts, or numbers of labels (names of labels are prompts too)."""
 
 AT_ONCE = 64
-"""Pictures that go through the VAE together."""
+"""Pictures that go through the models together; more of them take memory and hardly less time each."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,10 @@ class Told:
     """Of each picture: the words that the text encoder never saw; they are left out."""
     lost: tuple[tuple[str, ...], ...]
     """Of each picture: the words at the end for which the text encoder has no place."""
+
+    def rows(self, chosen: slice) -> Told:
+        """Return what was asked for of some of the pictures."""
+        return Told(self.condition.rows(chosen), self.nothing, self.unknown[chosen], self.lost[chosen])
 
 
 @dataclass(frozen=True)
