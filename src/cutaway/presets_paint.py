@@ -102,16 +102,16 @@ def text(source: str = "creatures") -> PaintRecipe:
 
 
 def words(source: str = "creatures", text: str = "paint-text-1") -> PaintRecipe:
-    """A transformer that reads the words of a caption by cross-attention, and paints what they say."""
+    """A U-Net whose places read the words of a caption by cross-attention, and that paints what they say."""
     return PaintRecipe(
         name="paint-words",
         pictures=PicturesConfig(source),
-        model=DiTConfig(mlp_ratio=3, modulation="shared"),
+        model=UNetConfig(patch=2, width=64, multipliers=(1, 2)),
         path=PathConfig(times="logit_normal"),
         conditions="words",
         text=text,
         prompts=PROMPTS if source == "creatures" else (),
-        train=training(40),
+        train=training(36),
     )
 
 
