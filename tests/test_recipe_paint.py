@@ -58,6 +58,11 @@ def test_what_cannot_be_is_said() -> None:
         recipe(conditions="words")
     with pytest.raises(ConfigError, match="expected both"):
         recipe(text="captions-1")
+    with pytest.raises(ConfigError, match="a VAE reads it once; expected 0"):
+        PaintRecipe("moved", PicturesConfig("digits.gz", shift=1), MODELS[0], vae="paint-vae-1")
+    for more in ({"path": PathConfig("ddpm")}, {"vae": "paint-vae-1"}):
+        with pytest.raises(ConfigError, match=r"model\.ends is for pixels on the path 'flow'"):
+            PaintRecipe("ends", model=UNetConfig(ends=True), **more)
     assert recipe(conditions="words", text="captions-1").paints
     assert not recipe(VAEConfig()).paints
 

@@ -47,7 +47,7 @@ PROMPTS = (
 """What samples of creatures show, at every step the same."""
 
 
-def training(minutes: float, **more: Any) -> TrainConfig:
+def training(minutes: float | None, **more: Any) -> TrainConfig:
     """How all of them are trained: Muon, a short warm-up, a rate that falls to zero, an average of the weights."""
     settings: dict[str, Any] = {
         "minutes": minutes, "batch_size": 64, "optimizer": "muon", "learning_rate": 3e-3, "weight_decay": 0.01,
@@ -142,13 +142,17 @@ def latents(source: str = "creatures", text: str = "paint-text-1", vae: str = "p
 
 def digits_unet(source: str) -> PaintRecipe:
     """Phase 1 on handwritten digits: a file of MNIST, given with --pictures.source."""
-    model = UNetConfig(patch=2, width=88, multipliers=(1, 1), n_heads=2, attention_from=7)
-    return replace(unet(source), name="digits-unet", pictures=digits(source), model=model)
+    model = UNetConfig(patch=2, ends=True, width=88, multipliers=(1, 1), n_heads=2, attention_from=7)
+    rates = {"muon_learning_rate": 0.015, "learning_rate": 2e-3, "decay_fraction": 0.5, "ema": 0.998}
+    train = training(None, steps=8000, **rates)
+    pictures = replace(digits(source), shift=1, shift_epochs=38)  # of 57 passes over 9,000 digits
+    return replace(unet(source), name="digits-unet", pictures=pictures, model=model, train=train)
 
 
 def digits_dit(source: str) -> PaintRecipe:
     """Phase 2 on handwritten digits: a file of MNIST, given with --pictures.source."""
-    return replace(dit(source), name="digits-dit", pictures=digits(source))
+    train = training(None, steps=1400, learning_rate=2e-3, decay_fraction=0.5, ema=0.998)
+    return replace(dit(source), name="digits-dit", pictures=digits(source), train=train)
 
 
 def digits(source: str) -> PicturesConfig:

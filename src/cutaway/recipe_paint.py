@@ -78,6 +78,13 @@ class PaintRecipe:
                 f"encoder (`cutaway paint train text`), or neither"
             )
 
+        if self.vae and self.pictures.shift:
+            raise ConfigError(
+                "pictures.shift moves a picture each time another way, and a VAE reads it once; expected 0"
+            )
+        if isinstance(self.model, UNetConfig) and self.model.ends and (self.vae or self.path.path != "flow"):
+            raise ConfigError("model.ends is for pixels on the path 'flow'; expected false with a VAE or another path")
+
     @property
     def paints(self) -> bool:
         """Whether its model is a denoiser."""

@@ -22,6 +22,11 @@ class PicturesConfig:
     """Edge of the square pictures, in pixels; others are scaled and cut to it."""
     held_out: int = 1024
     """Pictures held out, on which the loss is measured."""
+    shift: int = 0
+    """Pictures of files are moved by up to so many pixels, up or down and left or right, another way each time they are
+    shown: fewer are learned by heart."""
+    shift_epochs: int | None = None
+    """Passes over the pictures in which they are moved; later they are shown as they are. Left out: always moved."""
     pictures_hash: str | None = None
     """Hash of the pictures, filled in when the run starts; a run only goes on with the same pictures."""
 
@@ -30,6 +35,16 @@ class PicturesConfig:
             raise ConfigError(f"pictures.size is {self.size}; expected a multiple of 4 from 8 to 512")
         if self.held_out < 1:
             raise ConfigError(f"pictures.held_out is {self.held_out}; expected 1 or more")
+        if not 0 <= self.shift < self.size:
+            raise ConfigError(f"pictures.shift is {self.shift}; expected 0 up to, but not, pictures.size {self.size}")
+        if self.shift and self.source == "creatures":
+            raise ConfigError(
+                "pictures.shift is for pictures of files; `creatures` are drawn anew each time; expected 0"
+            )
+        if self.shift_epochs is not None and (self.shift_epochs < 1 or not self.shift):
+            raise ConfigError(
+                f"pictures.shift_epochs is {self.shift_epochs}; expected 1 or more, with a pictures.shift, or nothing"
+            )
 
 
 @dataclass(frozen=True)
@@ -44,6 +59,9 @@ class UNetConfig:
     """Channels of what it denoises."""
     patch: int = 1
     """Edge of the squares of pixels that it reads as one place with more channels. 2: a quarter of the work."""
+    ends: bool = False
+    """Read beside each pixel the noise it would have if the picture were black there, and if it were white (for pixels,
+    on the path `flow`): near the picture the noise is too faint to be seen in the pixel itself."""
     width: int = 48
     """Channels of the finest level."""
     multipliers: tuple[int, ...] = (1, 2, 2)

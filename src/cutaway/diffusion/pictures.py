@@ -138,6 +138,10 @@ def open_pictures(config: PicturesConfig, seed: int = 0) -> Pictures:
         from cutaway.diffusion.image_files import open_image_files
 
         pictures = open_image_files(Path(config.source).expanduser(), config.size, config.held_out, seed)
+        if config.shift:
+            from cutaway.diffusion.moved import MovedPictures
+
+            pictures = MovedPictures(pictures, config.shift, config.shift_epochs, seed)
     if config.pictures_hash is not None and config.pictures_hash != pictures.hash:
         raise DataError(
             f"the pictures of {config.source} are not those this run began with; give it the same pictures, "

@@ -22,6 +22,7 @@ from cutaway.base.errors import ShapeError
 from cutaway.base.tap import tap
 from cutaway.diffusion.condition import Condition
 from cutaway.diffusion.config import UNetConfig
+from cutaway.diffusion.ends import with_ends
 from cutaway.diffusion.time_embedding import TimeEmbedding
 from cutaway.diffusion.unet_block import Look, PlaceNorm, ResidualBlock, UNetBlock
 
@@ -44,7 +45,7 @@ class UNet(nn.Module):
         levels = [level for level in zip(widths, looks, strict=True) for _ in range(config.n_blocks)]
         n_numbers = config.channels * config.patch**2
         self.unshuffle = nn.PixelUnshuffle(config.patch)
-        self.in_conv = nn.Conv2d(n_numbers, widths[0], 3, padding=1)
+        self.in_conv = nn.Conv2d(3 * n_numbers if config.ends else n_numbers, widths[0], 3, padding=1)
         self.down = nn.ModuleList(block(width, width, is_looking) for width, is_looking in levels)
         self.shrink = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairwise(widths))
         self.middle = nn.ModuleList([block(widths[-1], widths[-1], looks[-1]), block(widths[-1], widths[-1], False)])
@@ -84,7 +85,8 @@ class UNet(nn.Module):
         condition, n_blocks = condition or Condition(), self.config.n_blocks
         self._check(x_BCYX, condition)
         steering_BE = F.silu(self.steering(t_B, condition))
-        x = tap("in_BCYX", self.in_conv(self.unshuffle(x_BCYX)))
+        read_BCYX = with_ends(x_BCYX, t_B) if self.config.ends else x_BCYX
+        x = tap("in_BCYX", self.in_conv(self.unshuffle(read_BCYX)))
         bridges = []
         for i, block in enumerate(self.down):
             if i and i % n_blocks == 0:
