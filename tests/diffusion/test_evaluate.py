@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cutaway.diffusion.captions import read_prompt
-from cutaway.diffusion.evaluate import Marked, PromptAccuracy, Share, evaluate, prompts
+from cutaway.diffusion.evaluate import Marked, PromptAccuracy, Share, mark, mark_kinds, prompts
 from cutaway.diffusion.scene import Creature, Scene, is_held_out
 from diffusion.judges import told_judge
 
@@ -38,10 +38,9 @@ def test_prompts_are_of_the_kind_asked_for() -> None:
 
 def test_a_perfect_painter() -> None:
     asked = prompts(80, 0, False) + prompts(40, 0, True)
-    marks, picture_BYXC = evaluate(blank, told_judge([shown_for(prompt) for prompt in asked]), asked)
+    marks = mark(told_judge([shown_for(prompt) for prompt in asked]), blank(asked), asked)
     assert marks.overall == Share(120, 120)
     assert all(share.value == 1 for share in marks.attributes.values())
-    assert len(picture_BYXC) == 120
 
 
 def test_planted_faults_are_counted() -> None:
@@ -49,7 +48,7 @@ def test_planted_faults_are_counted() -> None:
     scenes = [shown_for(prompt) for prompt in asked]
     scenes[0] = replace(scenes[0], creature=replace(scenes[0].creature, colour="green", accessory_size="big"))
     scenes[2] = replace(scenes[2], background="beach")
-    marks, _ = evaluate(blank, told_judge(scenes), asked)
+    marks = mark(told_judge(scenes), blank(asked), asked)
     assert marks.overall == Share(2, 4)
     assert marks.attributes["colour"] == Share(1, 2)
     assert marks.attributes["accessory_size"] == Share(0, 1)
@@ -70,5 +69,13 @@ def test_wilsons_interval() -> None:
 
 
 def test_nothing_asked_of_an_unknown_prompt() -> None:
-    marks, _ = evaluate(blank, told_judge([Scene(Creature("cat", "red", "big", "nothing"), "night")]), ["words"])
+    scene = Scene(Creature("cat", "red", "big", "nothing"), "night")
+    marks = mark(told_judge([scene]), blank(["words"]), ["words"])
     assert marks.marked[0].verdict == {}
+
+
+def test_a_label_asks_for_a_creature_of_its_kind_alone_or_not() -> None:
+    alone = Scene(Creature("cat", "red", "small", "nothing"), "plain")
+    two = Scene(Creature("owl", "red", "small"), "plain", "left of", Creature("dog", "blue", "big"))
+    marks = mark_kinds(told_judge([alone, two, two]), blank("..."), ["cat", "dog", "cat"])
+    assert [one.is_right for one in marks.marked] == [True, True, False]

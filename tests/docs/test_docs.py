@@ -16,7 +16,9 @@ import pytest
 from cutaway.cli.main import main
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("**/*.md")])
+UNMEASURED = "Not measured yet."
+"""Stands on a page whose numbers and pictures come from runs that nobody made yet."""
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -67,13 +69,16 @@ def test_commands_on_a_page_are_understood(page: Path) -> None:
             if not words or words[0] != "cutaway" or len(words) == 1:  # alone it opens the lab
                 continue
             flags = [word.split("=")[0] for word in words[2:] if word.startswith("--")]
-            assert_known(words[1], words[2:3], flags)
+            assert_known(words[1], words[2:], flags)
 
 
-def assert_known(verb: str, target: list[str], flags: list[str]) -> None:
+def assert_known(verb: str, rest: list[str], flags: list[str]) -> None:
     said = io.StringIO()
+    target = rest[:1]
     has_kinds = verb in ("train", "lens", "voice")  # their settings depend on what comes next
     arguments = [verb, *target, "--help"] if has_kinds and target and target[0][0] != "-" else [verb, "--help"]
+    if verb == "paint" and target:  # of a phase, or of any words
+        arguments = [verb, *(rest[:2] if target == ["train"] else ["words"]), "--help"]
     if verb == "train" and target and "/" in target[0]:
         arguments = [verb, "--help"]
     with contextlib.redirect_stdout(said):
@@ -98,7 +103,8 @@ def test_the_tree_in_the_readme_is_the_tree() -> None:
 def test_links_between_pages_lead_somewhere() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
-            if "://" not in target:
+            is_awaited = "images/" in target and UNMEASURED in page.read_text(encoding="utf-8")
+            if "://" not in target and not is_awaited:
                 assert (page.parent / target).exists(), f"{page.name} links to {target}, which is not there"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 
@@ -28,3 +29,12 @@ def fact_table(facts: list[Fact]) -> str:
         bar = "" if fact.bar is None else f"at most {fact.bar:g}"
         lines.append(f"{fact.what:<{width}}  {fact.value:>9.2f} {fact.unit:<2}  {bar}".rstrip())
     return "\n".join(lines)
+
+
+def plain_table(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as a plain table: the first column to the left, the others to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(text.rjust(w) if i else text.ljust(w) for i, (text, w) in enumerate(zip(row, widths, strict=True)))
+        for row in rows
+    )

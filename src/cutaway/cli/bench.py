@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
@@ -35,16 +36,18 @@ class BenchArguments:
     """`train`, `generate`, `scratch`, `microscope`, `lab`, `lens`, `tune`, `paint` or `loss`."""
     quick: bool = False
     """Fewer rounds: a rough answer soon."""
-    threads: int = 1
-    """Processor threads, for both sides."""
+    threads: int | None = None
+    """Processor threads, for both sides; left out: 1, and with `paint --run` all there are."""
     seeds: int = 3
     """`loss`: how many seeds."""
     data: str = ""
     """`loss`: the text; left out: the standard library. `scratch`: a list of names, for the known answer."""
     run: str = ""
-    """`paint`: the run (or a painter's folder) whose pictures are judged."""
-    prompts: int = 200
-    """`paint --run`: how many prompts of combinations it saw, and as many it never saw."""
+    """`paint`: the run (or a painter's folder) whose pictures are judged; `all`: the newest finished run of every phase."""
+    prompts: int = 512
+    """`paint --run`: how many prompts of combinations it saw, as many it never saw, and pictures in every comparison."""
+    out: Path = Path("measured")
+    """`paint --run`: the folder for measured.json and the pictures; other runs measured there before stay in it."""
     json: bool = False
     """Print one JSON object with every figure."""
 
@@ -56,20 +59,23 @@ def main(argv: list[str]) -> int:
         raise UsageError(
             f"there is no benchmark {arguments.kind!r}{suggest(arguments.kind, KINDS)}; there is {', '.join(KINDS)}"
         )
-    if min(arguments.threads, arguments.seeds, arguments.prompts) < 1:
+    judges = arguments.kind == "paint" and bool(arguments.run)
+    if min(1 if arguments.threads is None else arguments.threads, arguments.seeds, arguments.prompts) < 1:
         raise UsageError("--threads, --seeds and --prompts must be 1 or more")
 
     import torch
 
     from cutaway.cli.doctor import processor
+    from cutaway.train.pace import usable_cores
 
-    torch.set_num_threads(arguments.threads)
+    threads = arguments.threads or (usable_cores() if judges else 1)
+    torch.set_num_threads(threads)
     console = screen()
 
     def say(line: str) -> None:
         console.print(line, style="dim")
 
-    machine = f"{processor()}, {arguments.threads} thread(s), torch {torch.__version__}"
+    machine = f"{processor()}, {threads} thread(s), torch {torch.__version__}"
     result: dict[str, Any] = {"machine": machine}
     if arguments.kind == "train":
         from cutaway.bench.train import run_train_bench
@@ -112,10 +118,10 @@ def main(argv: list[str]) -> int:
         races, facts = run_tune_bench(arguments.quick, say)
         result |= {"races": [race.as_dict() for race in races], "facts": [fact.as_dict() for fact in facts]}
         text = f"{race_table(races)}\n\n{fact_table(facts)}"
-    elif arguments.kind == "paint" and arguments.run:
-        from cutaway.cli.bench_painter import bench_painter
+    elif judges:
+        from cutaway.cli.bench_painter import bench_painters
 
-        figures, text = bench_painter(arguments.run, 16 if arguments.quick else arguments.prompts, say)
+        figures, text = bench_painters(arguments.run, arguments.prompts, arguments.quick, arguments.out, machine, say)
         result |= figures
     elif arguments.kind == "paint":
         from cutaway.bench.facts import fact_table
@@ -145,6 +151,8 @@ def main(argv: list[str]) -> int:
 
 def race_table(races: list[Race]) -> str:
     """Return races as a plain table."""
+    from cutaway.bench.facts import plain_table
+
     rows = [("", "ours", "theirs", "ratio", "bar")]
     for race in races:
         facts = race.as_dict()
@@ -157,10 +165,4 @@ def race_table(races: list[Race]) -> str:
                 f"{race.bar:.1f} x" if race.bar else "-",
             )
         )
-    widths = [max(len(row[i]) for row in rows) for i in range(5)]
-    return "\n".join(
-        "  ".join(
-            text.ljust(w) if i == 0 else text.rjust(w) for i, (text, w) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    )
+    return plain_table(rows)

@@ -61,12 +61,12 @@ def copying(
         fresh_BCYX: drawings of the same scenes that were never trained on.
         n_training: how many training pictures are looked through, from the first.
     """
-    painted_B, where = nearest_training(painted_BCYX, pictures, n_training)
-    fresh_B, _ = nearest_training(fresh_BCYX, pictures, n_training)
+    nearest_B, where = nearest_training(torch.cat([painted_BCYX, fresh_BCYX]), pictures, n_training)
+    painted_B, fresh_B = nearest_B[: len(painted_BCYX)], nearest_B[len(painted_BCYX) :]
     return Copying(
         painted=float(painted_B.median()),
         fresh=float(fresh_B.median()),
         nearer=float((painted_B < fresh_B.quantile(0.01)).float().mean()),
         nearest=painted_B.argsort().tolist(),
-        nearest_training=where,
+        nearest_training=where[: len(painted_BCYX)],
     )

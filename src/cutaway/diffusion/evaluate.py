@@ -7,7 +7,7 @@ with Wilson's 95 % interval (Wilson 1927), which is honest near 100 % too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import sqrt
 from typing import Any
@@ -21,9 +21,6 @@ from cutaway.diffusion.counted import uniforms
 from cutaway.diffusion.judge import Judge
 from cutaway.diffusion.scene import is_held_out
 from cutaway.diffusion.scene_stream import held_out_scenes, training_scenes
-
-Paint = Callable[[Sequence[str]], UInt8[ndarray, "B Y X C"]]
-"""Paints one picture a prompt."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +44,10 @@ class Share:
         middle = (p + z * z / (2 * n)) / (1 + z * z / n)
         half = z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
         return max(0.0, middle - half), min(1.0, middle + half)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the numbers, for a file."""
+        return asdict(self) | {"share": self.value, "interval": self.interval}
 
 
 @dataclass(frozen=True)
@@ -91,12 +92,9 @@ class PromptAccuracy:
     def as_dict(self) -> dict[str, Any]:
         """Return the numbers, for a file."""
 
-        def told(share: Share) -> dict[str, Any]:
-            return asdict(share) | {"share": share.value, "interval": share.interval}
-
         return {
-            "overall": told(self.overall),
-            "attributes": {name: told(share) for name, share in self.attributes.items()},
+            "overall": self.overall.as_dict(),
+            "attributes": {name: share.as_dict() for name, share in self.attributes.items()},
             "marked": [asdict(m) | {"is_right": m.is_right} for m in self.marked],
         }
 
@@ -115,8 +113,16 @@ def prompts(count: int, seed: int, held_out: bool) -> list[str]:
     return found[:count]
 
 
-def evaluate(paint: Paint, judge: Judge, asked: Sequence[str]) -> tuple[PromptAccuracy, UInt8[ndarray, "B Y X C"]]:
-    """Paint every prompt once and have each picture judged; return the marks and the pictures."""
-    picture_BYXC = paint(asked)
+def mark(judge: Judge, picture_BYXC: UInt8[ndarray, "B Y X C"], asked: Sequence[str]) -> PromptAccuracy:
+    """Have each picture judged by what its prompt asks."""
     verdicts = judge.verdicts(picture_BYXC, [read_prompt(prompt) for prompt in asked])
-    return PromptAccuracy([Marked(*pair) for pair in zip(asked, verdicts, strict=True)]), picture_BYXC
+    return PromptAccuracy([Marked(*pair) for pair in zip(asked, verdicts, strict=True)])
+
+
+def mark_kinds(judge: Judge, picture_BYXC: UInt8[ndarray, "B Y X C"], asked: Sequence[str]) -> PromptAccuracy:
+    """Have each picture judged by whether a creature of that kind is on it, alone or not: a label says no more."""
+    marked = []
+    for seen, kind in zip(judge.look(picture_BYXC), asked, strict=True):
+        shown = [creature.kind for creature in (seen.creature, seen.other) if creature is not None]
+        marked.append(Marked(kind, {"kind": kind in shown}))
+    return PromptAccuracy(marked)
