@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
+import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,12 +14,15 @@ import torch
 from fastapi.testclient import TestClient
 from server.answers import arrays as arrays_of
 from server.paint_lab import PROMPT, QUICK, client, make_home, packed, pixels
+from server.serving import serving_lab, wait_until
 
 from cutaway.diffusion.between import between_latents, between_noises, between_prompts
 from cutaway.diffusion.config import PaintSamplingConfig
+from cutaway.diffusion.guidance import Guided
 from cutaway.diffusion.paint import paint
 from cutaway.diffusion.picture_files import from_uint8, to_uint8
 from cutaway.diffusion.word_maps import paint_with_word_maps
+from cutaway.server.lab import Lab
 from diffusion.painters import latent_painter, word_painter
 
 ASKED = {"model": "models/words", "prompt": PROMPT, "settings": QUICK}
@@ -99,6 +105,28 @@ def test_between(asker: TestClient) -> None:
     np.testing.assert_array_equal(found["pictures"], between_latents(painter, ends[0], ends[1], shares))
     answer = asker.post("/api/paint/between", json={**ASKED, "through": "latents"})
     assert "paints pixels and has no latents" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("through", ["prompts", "noise", "latents"])
+def test_a_walk_stops_when_the_client_leaves(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, through: str
+) -> None:
+    lab, ask_model = Lab(make_home(tmp_path_factory.mktemp("home"))), Guided.__call__
+    calls: list[Any] = []
+
+    def slowly(self: Guided, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        calls.append(time.sleep(0.02))  # type: ignore[func-returns-value]
+        return ask_model(self, x, t)
+
+    monkeypatch.setattr(Guided, "__call__", slowly)
+    with serving_lab(lab) as port:
+        line = http.client.HTTPConnection("127.0.0.1", port)
+        asked = {**ASKED, "model": "models/latents", "settings": {**QUICK, "steps": 250}, "through": through}
+        line.request("POST", "/api/paint/between", json.dumps(asked), {"Content-Type": "application/json"})
+        wait_until(lambda: len(calls) > 2)
+        line.close()
+        wait_until(lambda: lab.streams.n_running == 0)
+    assert len(calls) < 200
 
 
 @pytest.mark.parametrize("model", ["models/latents", "models/vae"])

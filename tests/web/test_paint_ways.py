@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,6 +28,7 @@ from web.paint_page import canvas, done, url
 
 from cutaway.diffusion.between import between_prompts
 from cutaway.diffusion.config import PaintSamplingConfig
+from cutaway.diffusion.guidance import Guided
 from cutaway.diffusion.inpaint import inpaint
 from cutaway.diffusion.paint import paint
 from cutaway.server.app import create_app
@@ -136,6 +138,30 @@ def test_two_prompts_and_two_noises(browser: Any, address: str) -> None:
         ready(page)
         page.get_by_role("slider", name="Place on the way").press("ArrowRight")
         becomes(lambda: situation(page).get("share"), "5")
+
+
+@HANDS
+def test_a_walk_is_stopped_and_begun_again(
+    browser: Any, address: str, hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask_model, may_go_on, given_up = Guided.__call__, threading.Event(), []
+
+    def held(self: Guided, x: Any, t: Any) -> Any:
+        if len(x) == 9:
+            assert may_go_on.wait(120)
+        return ask_model(self, x, t)
+
+    monkeypatch.setattr(Guided, "__call__", held)
+    with hand.opened(browser, url(address, "change", change="noise")) as page:
+        page.on("requestfailed", lambda request: given_up.append(request.url))
+        hand.use(page.get_by_role("button", name="Stop the walk"))
+        page.get_by_text("Stopped.").wait_for()
+        becomes(lambda: [one for one in given_up if one.endswith("/api/paint/between")] != [], True)
+        may_go_on.set()
+        assert not page.locator("[data-ready='true']").count()
+        hand.use(page.get_by_role("button", name="Paint the walk"))
+        ready(page)
+        assert not page.get_by_text("Stopped.").count()
 
 
 @HANDS

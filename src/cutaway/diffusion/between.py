@@ -20,7 +20,7 @@ from torch import Tensor
 from cutaway.base.errors import UsageError
 from cutaway.diffusion.condition import Condition
 from cutaway.diffusion.config import PaintSamplingConfig
-from cutaway.diffusion.paint import Painted, denoised
+from cutaway.diffusion.paint import OnStep, Painted, denoised
 from cutaway.diffusion.painter import Painter, Told
 
 
@@ -55,7 +55,12 @@ def blend(a: Condition, b: Condition, share: float) -> Condition:
 
 
 def between_prompts(
-    painter: Painter, first: str, last: str, shares: Sequence[float], config: PaintSamplingConfig
+    painter: Painter,
+    first: str,
+    last: str,
+    shares: Sequence[float],
+    config: PaintSamplingConfig,
+    on_step: OnStep | None = None,
 ) -> Painted:
     """Paint a picture for each share of the way from one prompt to the other, all from the same noise.
 
@@ -71,13 +76,19 @@ def between_prompts(
     unknown, lost = (tuple(dict.fromkeys(word for words in of for word in words)) for of in (told.unknown, told.lost))
     of_all = Told(condition, told.nothing, (unknown,) * len(shares), (lost,) * len(shares))
     seeds = [config.seed] * len(shares)
-    x_BCYX = denoised(painter, of_all, painter.noise(seeds), config)
+    x_BCYX = denoised(painter, of_all, painter.noise(seeds), config, on_step=on_step)
     asked = tuple(first if share < 0.5 else last for share in shares)
     return Painted(painter.to_pictures(x_BCYX), asked, tuple(seeds), of_all.unknown, of_all.lost)
 
 
 def between_noises(
-    painter: Painter, asked: str | int, first: int, last: int, shares: Sequence[float], config: PaintSamplingConfig
+    painter: Painter,
+    asked: str | int,
+    first: int,
+    last: int,
+    shares: Sequence[float],
+    config: PaintSamplingConfig,
+    on_step: OnStep | None = None,
 ) -> Painted:
     """Paint the same prompt or label for each share of the way from one seed's noise to the other's.
 
@@ -87,7 +98,8 @@ def between_noises(
     every: list[str] | list[int] = [asked] * len(shares)  # type: ignore[assignment]
     told = painter.told(every, config.negative)
     from_CYX, to_CYX = painter.noise([first, last])
-    x_BCYX = denoised(painter, told, torch.stack([slerp(from_CYX, to_CYX, share) for share in shares]), config)
+    noise_BCYX = torch.stack([slerp(from_CYX, to_CYX, share) for share in shares])
+    x_BCYX = denoised(painter, told, noise_BCYX, config, on_step=on_step)
     seeds = tuple(first if share < 0.5 else last for share in shares)
     return Painted(painter.to_pictures(x_BCYX), tuple(every), seeds, told.unknown, told.lost)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from fastapi import APIRouter, Request
@@ -11,7 +12,7 @@ from cutaway.server.arrays import ArraysResponse, with_arrays
 from cutaway.server.lab import TheLab
 from cutaway.server.painters import OpenPainter
 from cutaway.server.routes.chat import person
-from cutaway.server.routes.paint_asked import LONGEST_PROMPT, MOST_PICTURES, PaintAsked
+from cutaway.server.routes.paint_asked import LONGEST_PROMPT, MOST_PICTURES, GoneError, PaintAsked, between_steps
 from cutaway.server.streams import Writer
 
 if TYPE_CHECKING:
@@ -49,17 +50,20 @@ class Between(BaseModel):
 
 @router.post("/between", **with_arrays(Between))
 async def between(lab: TheLab, request: Request, asked: BetweenAsked) -> ArraysResponse | None:
-    """Paint the pictures between two."""
+    """Paint the pictures between two; it ends when nobody waits."""
 
-    def work(writer: Writer) -> ArraysResponse:
+    def work(writer: Writer) -> ArraysResponse | None:
         opened = lab.painters.open(asked.model)
         with opened.lock:
-            return pictures_between(opened, asked)
+            try:
+                return pictures_between(opened, asked, between_steps(writer, opened))
+            except GoneError:
+                return None
 
     return await lab.streams.start(work, person(request)).all(request)
 
 
-def pictures_between(opened: OpenPainter, asked: BetweenAsked) -> ArraysResponse:
+def pictures_between(opened: OpenPainter, asked: BetweenAsked, on_step: Callable[..., None]) -> ArraysResponse:
     """Return the pictures on the way."""
     from cutaway.diffusion.between import between_noises, between_prompts
 
@@ -69,20 +73,26 @@ def pictures_between(opened: OpenPainter, asked: BetweenAsked) -> ArraysResponse
     other = asked.other_prompt or asked.prompt
     unknown = {word: None for words in painter.told([asked.prompt, other], config.negative).unknown for word in words}
     if asked.through == "prompts":
-        found = between_prompts(painter, asked.prompt, other, shares, config).pictures
+        found = between_prompts(painter, asked.prompt, other, shares, config, on_step).pictures
     elif asked.through == "noise":
-        found = between_noises(painter, asked.prompt, first, asked.other_seed, shares, config).pictures
+        found = between_noises(painter, asked.prompt, first, asked.other_seed, shares, config, on_step).pictures
     else:
-        found = _through_latents(opened, [asked.prompt, other], [first, asked.other_seed], shares, config)
+        ends = [asked.prompt, other], [first, asked.other_seed]
+        found = _through_latents(opened, *ends, shares, config, on_step)
     return ArraysResponse(Between(shares=shares, unknown=list(unknown)), {"pictures": found})
 
 
 def _through_latents(
-    opened: OpenPainter, prompts: list[str], seeds: list[int], shares: list[float], config: PaintSamplingConfig
+    opened: OpenPainter,
+    prompts: list[str],
+    seeds: list[int],
+    shares: list[float],
+    config: PaintSamplingConfig,
+    on_step: Callable[..., None],
 ) -> ndarray:
     from cutaway.diffusion.between import between_latents
     from cutaway.diffusion.paint import paint
 
     assert opened.vae  # says which model is needed where there is none
-    ends = paint(opened.painter, prompts, config, seeds=seeds).pictures
+    ends = paint(opened.painter, prompts, config, seeds=seeds, on_step=on_step).pictures
     return between_latents(opened.painter, ends[0], ends[1], shares)

@@ -7,6 +7,12 @@ export interface Latest<T> {
   readonly value: T | undefined;
   readonly error: string;
   readonly isBusy: boolean;
+  /** Whether a person gave up the last question, and no other was asked since. */
+  readonly isStopped: boolean;
+  /** Give up the question, here and in the lab. */
+  stop(): void;
+  /** Ask the same once more. */
+  again(): void;
 }
 
 /** Follow a question. `question` reads what is asked and returns how to ask it, or undefined where there is nothing to ask. */
@@ -14,8 +20,14 @@ export function latest<T>(question: (signal: AbortSignal) => (() => Promise<T>) 
   let value = $state.raw<T>();
   let error = $state('');
   let isBusy = $state(true);
+  let isStopped = $state(false);
+  let attempt = $state(0);
+  let asking: AbortController | undefined;
   $effect(() => {
+    void attempt;
     const control = new AbortController();
+    asking = control;
+    isStopped = false;
     const ask = question(control.signal);
     if (!ask) {
       isBusy = false;
@@ -23,6 +35,7 @@ export function latest<T>(question: (signal: AbortSignal) => (() => Promise<T>) 
     }
     isBusy = true;
     const timer = setTimeout(() => {
+      if (control.signal.aborted) return;
       ask().then(
         (found) => {
           if (control.signal.aborted) return;
@@ -51,6 +64,18 @@ export function latest<T>(question: (signal: AbortSignal) => (() => Promise<T>) 
     },
     get isBusy(): boolean {
       return isBusy;
+    },
+    get isStopped(): boolean {
+      return isStopped;
+    },
+    stop(): void {
+      if (!isBusy) return;
+      asking?.abort();
+      isBusy = false;
+      isStopped = true;
+    },
+    again(): void {
+      attempt += 1;
     },
   };
 }
