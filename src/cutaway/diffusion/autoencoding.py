@@ -11,7 +11,7 @@ reported is what a latent model's picture would lose on the way in and out.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from cutaway.base.objective import Probe, Sample, Validation
 from cutaway.base.seed import torch_generator
 from cutaway.diffusion.pictures import Pictures
+from cutaway.diffusion.portions import mean_of_portions, portions
 from cutaway.diffusion.vae import VAE, Posterior
 
 Batch = tuple[Float[Tensor, "B C Y X"], Float[Tensor, "B C2 Y2 X2"]]
@@ -89,17 +90,17 @@ class Autoencoding:
     def validate(self, model: nn.Module, max_tokens: int | None = None) -> Validation:
         """Return the loss on the held-out pictures, or the first `max_tokens` of them, with the latents' means; the mean
         squared error, PSNR and divergence beside it."""
+        held_out_BCYX = self.pictures.held_out.x_BCYX[:max_tokens]
+        device = next(self.model.parameters()).device
         losses, squares, divergences, sizes = [], [], [], []
-        for x_BCYX in self._held_out(max_tokens):
+        for rows in portions(len(held_out_BCYX), MEASURED_AT_ONCE):
+            x_BCYX = held_out_BCYX[rows].to(device)
             made_BCYX, posterior = model(x_BCYX, self._no_noise(len(x_BCYX)).to(x_BCYX))
             losses.append(float(self._together(made_BCYX - x_BCYX, posterior)))
             squares.append(float((made_BCYX.clamp(-1, 1) - x_BCYX).square().mean()))
             divergences.append(float(posterior.kl_nats()))
             sizes.append(len(x_BCYX))
-        loss, square, divergence = (
-            sum(value * size for value, size in zip(values, sizes, strict=True)) / sum(sizes)
-            for values in (losses, squares, divergences)
-        )
+        loss, square, divergence = (mean_of_portions(values, sizes) for values in (losses, squares, divergences))
         more = {"mean_squared_error": square, "psnr_db": psnr_db(square), "kl_nats": divergence}
         return Validation(loss, None, sum(sizes), more)
 
@@ -111,11 +112,6 @@ class Autoencoding:
         config = self.model.config
         squares = off_BCYX.square().mean()
         return squares + config.edge_weight * edge_loss(off_BCYX) + config.kl_weight * posterior.kl_nats()
-
-    def _held_out(self, most: int | None) -> Iterator[Tensor]:
-        device = next(self.model.parameters()).device
-        for part in self.pictures.held_out.x_BCYX[:most].split(MEASURED_AT_ONCE):
-            yield part.to(device)
 
     def _no_noise(self, count: int) -> Tensor:
         config = self.model.config

@@ -27,6 +27,7 @@ from cutaway.diffusion.condition import Condition
 from cutaway.diffusion.config import PathConfig
 from cutaway.diffusion.paths import build_path
 from cutaway.diffusion.pictures import Pictures
+from cutaway.diffusion.portions import portions
 from cutaway.diffusion.times import DISTRIBUTIONS, even_numbers
 
 FIXED_TIMES = (0.1, 0.3, 0.5, 0.7, 0.9)
@@ -158,11 +159,9 @@ class Denoising:
         def measure(name: str, t_B: Tensor) -> float:
             noise_BCYX, _ = draw_noise(x_BCYX, HELD_OUT_SEED, name, 0)
             errors = []
-            for i in range(0, n, MEASURED_AT_ONCE):
-                rows = slice(i, i + MEASURED_AT_ONCE)
-                label_B = held_out.label_B[:n][rows]
+            for rows in portions(n, MEASURED_AT_ONCE):
+                label_B, captions = held_out.label_B[rows], held_out.captions[rows]
                 keep_B = torch.ones(len(label_B), dtype=torch.bool)
-                captions = held_out.captions[:n][rows]
                 batch = NoisedBatch(x_BCYX[rows], noise_BCYX[rows], t_B[rows], captions, label_B, keep_B)
                 errors.append(self._errors(model, batch))
             return float(torch.cat(errors).mean())

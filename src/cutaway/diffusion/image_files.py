@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -24,6 +25,9 @@ from cutaway.diffusion.idx_files import idx_in_folder, is_idx, read_labelled_idx
 from cutaway.diffusion.image_layouts import SUFFIXES, find_images
 from cutaway.diffusion.picture_files import from_uint8
 from cutaway.diffusion.pictures import PictureBatch
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _SHOWN = 5
 """How many names a note lists."""
@@ -178,7 +182,8 @@ def _read(path: Path, size: int) -> tuple[UInt8[ndarray, "Y X C"], bool]:
     return picture.reshape(size, size, -1), image.size != (size, size)
 
 
-def _fitted(image, size: int):  # type: ignore[no-untyped-def]  # Pillow is imported where it is used
+def _fitted(image: Image.Image, size: int) -> Image.Image:
+    """Return a picture scaled and cut square."""
     from PIL import Image, ImageOps
 
     return image if image.size == (size, size) else ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)

@@ -18,6 +18,7 @@ from cutaway.base.objective import Probe, Sample, Validation
 from cutaway.diffusion.captions import read_prompt
 from cutaway.diffusion.contrastive import Contrastive
 from cutaway.diffusion.pictures import Creatures, Pictures
+from cutaway.diffusion.portions import mean_of_portions, portions
 from cutaway.diffusion.word_tokenizer import WordTokenizer
 
 MEASURED_AT_ONCE = 128
@@ -80,11 +81,10 @@ class Matching:
         captions = held_out.captions[:n]
         tokens_BT, mask_BT = self.tokenizer.encode(captions)
         losses, pictures, texts = [], [], []
-        for i in range(0, n, MEASURED_AT_ONCE):
-            rows = slice(i, i + MEASURED_AT_ONCE)
-            part = Pairs(held_out.x_BCYX[:n][rows], tokens_BT[rows], mask_BT[rows])
+        for rows in portions(n, MEASURED_AT_ONCE):
+            part = Pairs(held_out.x_BCYX[rows], tokens_BT[rows], mask_BT[rows])
             pictures_BE, captions_BE = self._vectors(model, part)
-            losses.append(self.model.loss(pictures_BE, captions_BE).item() * len(part.x_BCYX))
+            losses.append(self.model.loss(pictures_BE, captions_BE).item())
             pictures.append(pictures_BE)
             texts.append(captions_BE)
         similarity_BB = torch.cat(texts) @ torch.cat(pictures).T
@@ -93,7 +93,7 @@ class Matching:
             "picture_of_caption": retrieval(similarity_BB, meanings),
             "caption_of_picture": retrieval(similarity_BB.T, meanings),
         }
-        return Validation(sum(losses) / n, None, n, more)
+        return Validation(mean_of_portions(losses, [len(part) for part in pictures]), None, n, more)
 
     def sample(self, model: nn.Module, step: int) -> Sample:
         """Return what is found for the first held-out captions."""

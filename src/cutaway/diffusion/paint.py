@@ -18,6 +18,7 @@ from cutaway.base.errors import UsageError
 from cutaway.diffusion.config import PaintSamplingConfig
 from cutaway.diffusion.guidance import Guided, Parts
 from cutaway.diffusion.painter import AT_ONCE, Asked, Painter, Told
+from cutaway.diffusion.portions import portions
 from cutaway.diffusion.quick_products import products_in
 from cutaway.diffusion.sampler import Mend, Step, draw, even_times
 
@@ -68,8 +69,7 @@ def paint(
     asked, seeds = one_each(asked, config, seeds)
     told = painter.told(asked, config.negative, allow_empty)
     pictures, ways = [], []
-    for first in range(0, len(seeds), AT_ONCE):
-        rows = slice(first, first + AT_ONCE)
+    for rows in portions(len(seeds), AT_ONCE):
         noise_BCYX = painter.noise(seeds[rows])
         frames = Frames(painter, noise_BCYX) if keep_frames else None
         x_BCYX = denoised(painter, told.rows(rows), noise_BCYX, config, on_step=both(on_step, frames), listen=listen)
