@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from fastapi.testclient import TestClient
+from PIL import Image
 from server.answers import arrays as arrays_of
 from server.paint_lab import PROMPT, QUICK, client, make_home, packed, pixels
 from server.serving import serving_lab, wait_until
@@ -20,10 +22,10 @@ from cutaway.diffusion.between import between_latents, between_noises, between_p
 from cutaway.diffusion.config import PaintSamplingConfig
 from cutaway.diffusion.guidance import Guided
 from cutaway.diffusion.paint import paint
-from cutaway.diffusion.picture_files import from_uint8, to_uint8
+from cutaway.diffusion.picture_files import from_uint8, gif_bytes, to_uint8
 from cutaway.diffusion.word_maps import paint_with_word_maps
 from cutaway.server.lab import Lab
-from diffusion.painters import latent_painter, word_painter
+from diffusion.painters import latent_painter, plain_painter, word_painter
 
 ASKED = {"model": "models/words", "prompt": PROMPT, "settings": QUICK}
 CONFIG = PaintSamplingConfig(**QUICK)  # type: ignore[arg-type]
@@ -107,9 +109,35 @@ def test_between(asker: TestClient) -> None:
     assert "paints pixels and has no latents" in answer.json()["error"]
 
 
-@pytest.mark.parametrize("through", ["prompts", "noise", "latents"])
-def test_a_walk_stops_when_the_client_leaves(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, through: str
+@pytest.mark.parametrize(
+    ("model", "prompt"), [("models/words", PROMPT), ("models/plain", ""), ("models/latents", PROMPT)]
+)
+def test_a_film(asker: TestClient, model: str, prompt: str) -> None:
+    answer = asker.post("/api/paint/gif", json={**ASKED, "model": model, "prompt": prompt, "index": 2})
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "image/gif"
+    name = "a-red-cat" if prompt else "painting"
+    assert answer.headers["content-disposition"] == f'attachment; filename="{name}-seed-7.gif"'
+    painter = {"models/words": word_painter, "models/plain": plain_painter, "models/latents": latent_painter}[model]()
+    frames = paint(painter, [prompt], CONFIG, seeds=[7], keep_frames=True).frames
+    assert answer.content == gif_bytes(frames)
+    with Image.open(io.BytesIO(answer.content)) as film:
+        assert getattr(film, "n_frames", 1) == QUICK["steps"] + 1  # type: ignore[operator]
+
+
+def test_no_film_of_what_is_not_known(asker: TestClient) -> None:
+    answer = asker.post("/api/paint/gif", json={**ASKED, "prompt": "zebra"})
+    assert answer.status_code == 400
+    assert "not one word of 'zebra' is known" in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("what", "more"),
+    [*(("between", {"through": through}) for through in ("prompts", "noise", "latents")), ("gif", {})],
+    ids=["prompts", "noise", "latents", "gif"],
+)
+def test_it_stops_when_the_client_leaves(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, what: str, more: dict[str, str]
 ) -> None:
     lab, ask_model = Lab(make_home(tmp_path_factory.mktemp("home"))), Guided.__call__
     calls: list[Any] = []
@@ -121,8 +149,8 @@ def test_a_walk_stops_when_the_client_leaves(
     monkeypatch.setattr(Guided, "__call__", slowly)
     with serving_lab(lab) as port:
         line = http.client.HTTPConnection("127.0.0.1", port)
-        asked = {**ASKED, "model": "models/latents", "settings": {**QUICK, "steps": 250}, "through": through}
-        line.request("POST", "/api/paint/between", json.dumps(asked), {"Content-Type": "application/json"})
+        asked = {**ASKED, "model": "models/latents", "settings": {**QUICK, "steps": 250}, **more}
+        line.request("POST", f"/api/paint/{what}", json.dumps(asked), {"Content-Type": "application/json"})
         wait_until(lambda: len(calls) > 2)
         line.close()
         wait_until(lambda: lab.streams.n_running == 0)

@@ -25,6 +25,7 @@ from web.paint_page import canvas, done, url
 
 from cutaway.diffusion.config import PaintSamplingConfig
 from cutaway.diffusion.paint import paint
+from cutaway.diffusion.picture_files import gif_bytes
 from cutaway.server.app import create_app
 from cutaway.server.lab import Lab
 from diffusion.painters import word_painter
@@ -105,6 +106,18 @@ def test_a_person_paints_and_scrubs(browser: Any, address: str, hand: Hand) -> N
         page.go_back()
         page.get_by_role("img", name=f"Picture 1 of 3: {PROMPT}").first.wait_for()
         becomes(lambda: canvas(page.get_by_role("img", name="Picture 1 of 3").first).tolist(), before)
+
+
+@HANDS
+def test_noise_turning_into_the_picture_is_saved(browser: Any, address: str, hand: Hand, tmp_path: Path) -> None:
+    with hand.opened(browser, url(address, pick=1)) as page:
+        done(page)
+        with page.expect_download() as saved:
+            hand.use(page.get_by_role("button", name="Save as GIF"))
+        assert saved.value.suggested_filename == "a-red-cat-seed-6.gif"
+        saved.value.save_as(tmp_path / "film.gif")
+    frames = paint(word_painter(), [PROMPT], PaintSamplingConfig(**QUICK), seeds=[6], keep_frames=True).frames  # type: ignore[arg-type]
+    assert (tmp_path / "film.gif").read_bytes() == gif_bytes(frames)
 
 
 def test_labels_and_nothing_to_say(browser: Any, address: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -122,6 +123,11 @@ def cache_folder() -> Path:
     if given := os.environ.get("CUTAWAY_CACHE"):
         return Path(given)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cutaway"
+
+
+def slug(words: str, most: int = 40) -> str:
+    """Return words as a file's name of at most so many letters, digits and dashes; empty where there is none of them."""
+    return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:most].rstrip("-")
 
 
 def check_name(name: str, what: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +10,7 @@ import tyro
 
 from cutaway.base.config import read_toml
 from cutaway.base.errors import RunError, UsageError
+from cutaway.base.files import slug
 from cutaway.base.runs import open_run, runs_folder
 from cutaway.cli.console import answer, answer_json, parse, screen
 from cutaway.diffusion.config import PaintSamplingConfig
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from cutaway.diffusion.paint import Painted
 
 EXAMPLE = 'cutaway paint "a cat wearing a tiny hat" --seed 3 --n 8 --guidance 4 --steps 30 --out cat.png --gif cat.gif'
-LONGEST_NAME = 40
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ def paint_words(argv: list[str]) -> None:
     folder, usual = find_painter(named) if not {"-h", "--help"} & set(argv) else (Path(), PaintSamplingConfig())
     default = WordsArguments(words=tyro.MISSING, sampling=usual)
     asked = parse(WordsArguments, argv, "paint", EXAMPLE, default)
-    out = asked.out or Path(f"{slug(asked.words)}.png")
+    out = asked.out or Path(f"{slug(asked.words) or 'painting'}.png")
     for file, ending in ((out, ".png"), (asked.gif, ".gif")):
         if file is not None and file.suffix.lower() != ending:
             raise UsageError(f"{str(file)!r} cannot be written: expected a name that ends in {ending}")
@@ -142,9 +141,3 @@ def sampling_of(folder: Path) -> PaintSamplingConfig:
     """Return how an exported painter usually paints, where its recipe came with it."""
     recipe_file = folder / "painter_recipe.toml"
     return read_toml(PaintRecipe, recipe_file).sampling if recipe_file.is_file() else PaintSamplingConfig()
-
-
-def slug(words: str) -> str:
-    """Return words as a file's name."""
-    name = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:LONGEST_NAME].rstrip("-")
-    return name or "painting"

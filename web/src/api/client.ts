@@ -58,6 +58,13 @@ export async function post<T>(path: string, body?: unknown, query?: Query, signa
   return (await ask('POST', path, query, body, signal)).json() as Promise<T>;
 }
 
+/** Send a JSON object and return the file that comes back, with the name that the lab gives it. */
+export async function file(path: string, body: unknown): Promise<{ content: Blob; name: string }> {
+  const answer = await ask('POST', path, undefined, body);
+  const [, name = 'file'] = /filename="([^"]+)"/.exec(answer.headers.get('Content-Disposition') ?? '') ?? [];
+  return { content: await answer.blob(), name };
+}
+
 /** Delete something. */
 export async function remove<T>(path: string): Promise<T> {
   return (await ask('DELETE', path)).json() as Promise<T>;

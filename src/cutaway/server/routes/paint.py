@@ -12,6 +12,7 @@ from cutaway.server.painters import PainterFacts
 from cutaway.server.routes import (
     paint_between,
     paint_field,
+    paint_gif,
     paint_latent,
     paint_look,
     paint_pictures,
@@ -23,7 +24,16 @@ if TYPE_CHECKING:
     from cutaway.diffusion.text_conditioner import CaptionTokenizer
 
 router = APIRouter(prefix="/paint")
-for _part in (paint_pictures, paint_look, paint_between, paint_latent, paint_field, paint_trace, paint_train):
+for _part in (
+    paint_pictures,
+    paint_look,
+    paint_between,
+    paint_latent,
+    paint_field,
+    paint_gif,
+    paint_trace,
+    paint_train,
+):
     router.include_router(_part.router)
 
 LONGEST_PROMPT = 2000
