@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -36,14 +35,10 @@ class Filled:
         """The changed settings as words of the command line."""
         return [word for path, value in self.changed.items() for word in _words(path, value)]
 
-    def command(self, target: str, name: str | None = None) -> str:
-        """Return the command that does the same."""
-        return shlex.join(["cutaway", *train_words(target, self.words, name)])
 
-
-def train_words(target: str, words: list[str], name: str | None = None) -> list[str]:
-    """Return the words after `cutaway`."""
-    return ["train", target, *(["--name", name] if name else []), *words]
+def train_words(start: Sequence[str], words: Sequence[str], name: str = "") -> list[str]:
+    """Return the words after `cutaway` of a training: what is trained, what the run is called, the settings."""
+    return [*start, *(["--name", name] if name else []), *words]
 
 
 def fill(base: Recipe | PaintRecipe, values: Mapping[str, str]) -> Filled:

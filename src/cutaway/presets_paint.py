@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -248,18 +249,29 @@ def painters(home: Path | None = None) -> list[RunFolder]:
     return found
 
 
+def finished_of(phase: str, source: str, home: Path | None = None) -> list[RunFolder]:
+    """Return the finished runs of a phase on these pictures, oldest first."""
+    return [run for run in runs_of(phase, source, home) if run.status() == "finished"]
+
+
+def missing_of(phase: Phase, source: str, home: Path | None = None) -> list[str]:
+    """Return the phases that have to be trained on these pictures before this one."""
+    return [needed for needed in phase.needs if not finished_of(needed, source, home)]
+
+
+def needs_first(phase: Phase, needed: str, source: str) -> str:
+    """Return in a line what has to be trained before this phase."""
+    pictures = "" if source == PicturesConfig().source else f" --pictures.source {shlex.quote(source)}"
+    first = f"cutaway paint train {needed}{pictures}"
+    return f"{phase.name} stands on a run of {needed!r}, and none is finished; first `{first}`"
+
+
 def standing(phase: Phase, source: str = "creatures", home: Path | None = None) -> PaintRecipe:
     """Return a phase's recipe, standing on the newest finished runs of the phases that it needs.
 
     Raises:
         RunError: one of those has no finished run.
     """
-    on = {}
-    for needed in phase.needs:
-        finished = [run for run in runs_of(needed, source, home) if run.status() == "finished"]
-        if not finished:
-            raise RunError(
-                f"{phase.name} stands on a run of {needed!r}, and none is finished; first `cutaway paint train {needed}`"
-            )
-        on[needed] = finished[-1].name
-    return phase.make(source, **on)
+    for needed in missing_of(phase, source, home):
+        raise RunError(needs_first(phase, needed, source))
+    return phase.make(source, **{needed: finished_of(needed, source, home)[-1].name for needed in phase.needs})

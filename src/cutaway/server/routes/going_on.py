@@ -18,11 +18,11 @@ from cutaway.server.routes.start import (
     UNFINISHED,
     Check,
     about_cost,
-    about_size,
     free_name,
     name_error,
     refuse_first,
 )
+from cutaway.server.routes.start_presets import about_size
 
 router = APIRouter()
 

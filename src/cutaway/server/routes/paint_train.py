@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cutaway.base.runs import RunFolder
 from cutaway.diffusion.config import PicturesConfig
-from cutaway.presets_paint import PHASES, Phase, find_phase, runs_of, standing
+from cutaway.presets_paint import PHASES, Phase, find_phase, missing_of, runs_of, standing
 from cutaway.server.jobs import Job
 from cutaway.server.lab import Lab, TheLab
 from cutaway.server.routes.start import free_name
@@ -84,14 +84,9 @@ def told(lab: Lab, phase: Phase) -> PaintPhase:
         summary=phase.summary,
         minutes=recipe.train.minutes,
         paints=recipe.paints,
-        missing=[needed for needed in phase.needs if not finished(lab, needed)],
+        missing=missing_of(phase, SOURCE, lab.home),
         runs=[told_run(run) for run in reversed(runs_of(phase.name, SOURCE, lab.home))],
     )
-
-
-def finished(lab: Lab, phase: str) -> bool:
-    """Whether a phase has a finished run."""
-    return any(run.status() == "finished" for run in runs_of(phase, SOURCE, lab.home))
 
 
 def told_run(run: RunFolder) -> PhaseRun:

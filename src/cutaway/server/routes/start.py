@@ -1,51 +1,29 @@
-"""Start a run: the presets, the form of one, what is wrong with a filled form."""
+"""Start a run: a preset's form, what is wrong with a filled one, and the command that it amounts to."""
 
 from __future__ import annotations
 
-import dataclasses
-import re
+import shlex
 
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from cutaway.base.errors import CutawayError, RunError, UsageError, suggest
+from cutaway.base.errors import CutawayError, RunError, UsageError
 from cutaway.base.runs import free_path, list_runs
 from cutaway.estimate import Estimate, estimate, estimate_of_pictures, speeds
 from cutaway.form import FormGroup, form
 from cutaway.form_values import Filled, fill, train_words
-from cutaway.models.count import count_parameters
-from cutaway.presets import PRESETS, given_budgets
 from cutaway.recipe import Recipe
 from cutaway.recipe_paint import PaintRecipe
 from cutaway.server.jobs import Job
 from cutaway.server.lab import TheLab
+from cutaway.server.routes import start_presets
+from cutaway.server.routes.start_presets import Begun, about_size, about_tokens, begin
 from cutaway.server.routes.uploads import UPLOADS
 
 router = APIRouter()
+router.include_router(start_presets.router)
 
 UNFINISHED = ("queued", "running")
-CHARACTERS_OF_A_TEXT = 100
-"""About how many different characters a text has: enough to say how large a model will be."""
-
-
-class Preset(BaseModel):
-    """A recipe to start from."""
-
-    name: str
-    summary: str
-    """What it is for, in one or two sentences."""
-    family: str
-    """`gpt` or `llama`."""
-    parameters: int
-    """About; the text's tokens decide the rest."""
-    budget: str
-    """How long it trains: `2 minutes`, `1000 steps`; as the preset has it."""
-    is_fitted: bool
-    """Whether its size is chosen for the budget on this machine when it starts."""
-    source: str
-    """The text it learns from."""
-    needs_text: bool
-    """Whether the person must give a text first."""
 
 
 class Form(BaseModel):
@@ -80,33 +58,6 @@ class Check(BaseModel):
     """About what it will take."""
 
 
-def preset_recipe(name: str) -> Recipe:
-    """Return a preset's recipe. Only presets: a client names no files here.
-
-    Raises:
-        UsageError: there is none of this name.
-    """
-    if name not in PRESETS:
-        raise UsageError(f"there is no preset {name!r}{suggest(name, PRESETS)}; presets: {', '.join(PRESETS)}")
-    return PRESETS[name]()
-
-
-def about_tokens(recipe: Recipe) -> int:
-    """Return about how many different tokens the text will have."""
-    return CHARACTERS_OF_A_TEXT if recipe.data.tokenizer == "characters" else recipe.data.bpe_vocab_size
-
-
-def about_parameters(recipe: Recipe) -> int:
-    """Return about how many parameters the model will have."""
-    tokens = recipe.model.vocab_size or about_tokens(recipe)
-    return count_parameters(dataclasses.replace(recipe.model, vocab_size=tokens)).total
-
-
-def about_size(recipe: Recipe | PaintRecipe) -> int | None:
-    """Return about how many parameters the model will have, where its recipe says enough."""
-    return about_parameters(recipe) if isinstance(recipe, Recipe) else None
-
-
 def about_cost(lab: TheLab, recipe: Recipe | PaintRecipe) -> Estimate:
     """Return about what a training will take on this machine."""
     if isinstance(recipe, PaintRecipe):
@@ -114,55 +65,31 @@ def about_cost(lab: TheLab, recipe: Recipe | PaintRecipe) -> Estimate:
     return estimate(recipe, about_tokens(recipe), speeds(list_runs(lab.home)))
 
 
-@router.get("/presets")
-def presets() -> list[Preset]:
-    """Return the recipes to start from."""
-    found = []
-    for name, make in PRESETS.items():
-        recipe = make()
-        budget = given_budgets(recipe.train)
-        amount = f"{getattr(recipe.train, budget[0]):g} {budget[0]}" if budget else ""
-        found.append(
-            Preset(
-                name=name,
-                summary=re.split(r": give the text|, or of what", " ".join((make.__doc__ or "").split()))[0].rstrip(".")
-                + ".",
-                family=type(recipe.model).toml_kind,
-                parameters=about_parameters(recipe),
-                budget=amount.removesuffix("s") if amount.startswith("1 ") else amount,
-                is_fitted=recipe.fit,
-                source=recipe.data.source,
-                needs_text=recipe.data.source not in ("stdlib", "stdlib_names"),
-            )
-        )
-    return found
-
-
 @router.get("/form")
-def preset_form(preset: str = "stdlib") -> Form:
+def preset_form(lab: TheLab, preset: str = "stdlib") -> Form:
     """Return a preset as a form."""
-    return Form(preset=preset, groups=form(preset_recipe(preset)))
+    return Form(preset=preset, groups=form(begin(preset, lab.home, {}).recipe))
 
 
 @router.post("/check")
 def check(lab: TheLab, filled: FilledForm) -> Check:
     """Say what is wrong with a filled form, before anything starts."""
-    recipe, errors, name = checked(lab, filled)
+    begun, said, errors, name = checked(lab, filled)
     return Check(
         errors=errors,
-        command=recipe.command(filled.preset, filled.name or None),
+        command=shlex.join(["cutaway", *train_words(begun.start, [*begun.more, *said.words], filled.name)]),
         name=name,
-        parameters=about_size(recipe.recipe),
-        estimate=about_cost(lab, recipe.recipe),
+        parameters=about_size(said.recipe),
+        estimate=about_cost(lab, said.recipe),
     )
 
 
 @router.post("/runs")
 def start(lab: TheLab, filled: FilledForm) -> Job:
     """Start a run: put its command into the queue."""
-    said, errors, name = checked(lab, filled)
+    begun, said, errors, name = checked(lab, filled)
     refuse_first(errors)
-    return lab.jobs.submit(train_words(filled.preset, said.words, name), "train", name)
+    return lab.jobs.submit(train_words(begun.start, [*begun.more, *said.words], name), "train", name)
 
 
 def refuse_first(errors: dict[str, str]) -> None:
@@ -177,10 +104,12 @@ def refuse_first(errors: dict[str, str]) -> None:
         raise error
 
 
-def checked(lab: TheLab, filled: FilledForm) -> tuple[Filled, dict[str, str], str]:
-    """Return what a form says, what is wrong with it, and what its run will be called."""
-    said = fill(preset_recipe(filled.preset), filled.values)
-    return said, said.errors | name_error(lab, filled.name), filled.name or free_name(lab, said.recipe.name)
+def checked(lab: TheLab, filled: FilledForm) -> tuple[Begun, Filled, dict[str, str], str]:
+    """Return what a form begins with, what it says, what is wrong with it, and what its run will be called."""
+    begun = begin(filled.preset, lab.home, filled.values)
+    said = fill(begun.recipe, filled.values)
+    errors = said.errors | begun.errors | name_error(lab, filled.name)
+    return begun, said, errors, filled.name or free_name(lab, said.recipe.name)
 
 
 def name_error(lab: TheLab, name: str) -> dict[str, str]:
