@@ -1065,7 +1065,7 @@ export interface paths {
         put?: never;
         /**
          * Between
-         * @description Paint the pictures between two.
+         * @description Paint the pictures between two; it ends when nobody waits.
          */
         post: operations["between_api_paint_between_post"];
         delete?: never;
@@ -1108,6 +1108,26 @@ export interface paths {
         get: operations["field_api_paint_field_get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/paint/gif": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Gif
+         * @description Return the way of a picture from noise as a GIF file, named after the prompt and the seed.
+         */
+        post: operations["gif_api_paint_gif_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1423,7 +1443,7 @@ export interface paths {
         };
         /**
          * Presets
-         * @description Return the recipes to start from.
+         * @description Return the recipes to start from: of text, then of pictures.
          */
         get: operations["presets_api_presets_get"];
         put?: never;
@@ -5122,18 +5142,28 @@ export interface components {
          * @description A recipe to start from.
          */
         Preset: {
+            /**
+             * About
+             * @enum {string}
+             */
+            about: "text" | "pictures";
             /** Budget */
             budget: string;
             /** Family */
             family: string;
             /** Is Fitted */
             is_fitted: boolean;
+            /**
+             * Missing
+             * @default []
+             */
+            missing: string[];
             /** Name */
             name: string;
             /** Needs Text */
             needs_text: boolean;
             /** Parameters */
-            parameters: number;
+            parameters: number | null;
             /** Source */
             source: string;
             /** Summary */
@@ -9477,6 +9507,48 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["PlaneField"];
                     "application/x-cutaway-arrays": unknown;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    gif_api_paint_gif_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OnePicture"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/gif": unknown;
                 };
             };
             /** @description Bad Request */
