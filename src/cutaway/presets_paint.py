@@ -107,12 +107,12 @@ def words(source: str = "creatures", text: str = "paint-text-1") -> PaintRecipe:
     return PaintRecipe(
         name="paint-words",
         pictures=PicturesConfig(source),
-        model=UNetConfig(patch=2, width=64, multipliers=(1, 2)),
+        model=UNetConfig(patch=2, width=64, multipliers=(1, 2), reading_layers=2),
         path=PathConfig(times="logit_normal"),
         conditions="words",
         text=text,
         prompts=PROMPTS if source == "creatures" else (),
-        train=training(36),
+        train=training(32),
     )
 
 
@@ -131,7 +131,7 @@ def latents(source: str = "creatures", text: str = "paint-text-1", vae: str = "p
     return PaintRecipe(
         name="paint-latents",
         pictures=PicturesConfig(source, size=64),
-        model=DiTConfig(patch=2, mlp_ratio=3, modulation="shared"),
+        model=DiTConfig(patch=2, mlp_ratio=3, modulation="shared", reading_layers=2),
         path=PathConfig(times="logit_normal"),
         conditions="words",
         text=text,

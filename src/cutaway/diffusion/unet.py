@@ -25,6 +25,7 @@ from cutaway.diffusion.config import UNetConfig
 from cutaway.diffusion.ends import with_ends
 from cutaway.diffusion.time_embedding import TimeEmbedding
 from cutaway.diffusion.unet_block import Look, PlaceNorm, ResidualBlock, UNetBlock
+from cutaway.diffusion.word_refiner import WordRefiner
 
 
 class UNet(nn.Module):
@@ -36,6 +37,9 @@ class UNet(nn.Module):
         d_time = 4 * config.width
         self.time_embedding = TimeEmbedding(d_time)
         self.label_embedding = nn.Embedding(config.n_labels + 1, d_time) if config.n_labels else None
+
+        reads_more = config.d_words and config.reading_layers
+        self.word_refiner = WordRefiner(config.d_words, config.reading_layers) if reads_more else None
 
         def block(n_in: int, n_out: int, looks: bool) -> UNetBlock:
             return UNetBlock(n_in, n_out, d_time, config.n_heads if looks else 0, config.d_words, config.dropout)
@@ -73,6 +77,8 @@ class UNet(nn.Module):
             nn.init.normal_(self.label_embedding.weight, std=0.02)
         for layer in starts_at_zero:
             nn.init.zeros_(layer.weight)
+        if self.word_refiner is not None:
+            self.word_refiner.start_as_identity()
 
     def forward(
         self, x_BCYX: Float[Tensor, "B C Y X"], t_B: Float[Tensor, " B"], condition: Condition | None = None
@@ -84,6 +90,8 @@ class UNet(nn.Module):
         """
         condition, n_blocks = condition or Condition(), self.config.n_blocks
         self._check(x_BCYX, condition)
+        if self.word_refiner is not None:
+            condition = self.word_refiner(condition)
         steering_BE = F.silu(self.steering(t_B, condition))
         read_BCYX = with_ends(x_BCYX, t_B) if self.config.ends else x_BCYX
         x = tap("in_BCYX", self.in_conv(self.unshuffle(read_BCYX)))
