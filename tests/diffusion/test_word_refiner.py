@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from cutaway.diffusion.condition import Condition
 from cutaway.diffusion.config import DiTConfig, UNetConfig
 from cutaway.diffusion.dit import DiT
 from cutaway.diffusion.unet import UNet
-from cutaway.diffusion.word_refiner import WordRefiner
+from cutaway.diffusion.word_refiner import WordRefiner, sine_places
 
 SMALL_UNET = UNetConfig(size=8, width=8, multipliers=(1, 2), n_heads=2, d_words=12, reading_layers=2)
 SMALL_DIT = DiTConfig(size=8, patch=4, d_model=16, n_layers=2, n_heads=2, d_words=12, d_pooled=4, reading_layers=2)
@@ -32,16 +33,34 @@ def stirred(model: torch.nn.Module) -> torch.nn.Module:
     return model.eval()
 
 
-def test_it_starts_as_the_identity() -> None:
+def placed() -> torch.Tensor:
+    return told().words_BTD + sine_places(5, 12)
+
+
+def test_at_first_it_says_where_words_stand_and_nothing_else() -> None:
     refiner = WordRefiner(12, 2)
-    refiner.start_as_identity()
-    assert torch.equal(refiner(told()).words_BTD, told().words_BTD)
+    refiner.start_adding_nothing()
+    assert torch.equal(refiner(told()).words_BTD, placed())
+
+
+def test_each_place_has_a_vector_of_its_own() -> None:
+    table_TD = sine_places(30, 12)
+    assert torch.cdist(table_TD, table_TD).fill_diagonal_(9).min() > 0.3
+    assert torch.allclose(sine_places(30, 12)[7, [0, 6]], torch.tensor([math.sin(7), math.cos(7)]))
+    assert sine_places(3, 7).shape == (3, 7)
+
+
+def test_the_order_of_words_is_told() -> None:
+    refiner = stirred(WordRefiner(12, 1))
+    one = told().rows(slice(0, 1))
+    turned = dataclasses.replace(one, words_BTD=one.words_BTD.flip(1))
+    assert (refiner(turned).words_BTD.flip(1) - refiner(one).words_BTD).abs().max() > 1e-2
 
 
 @pytest.mark.parametrize("make", [lambda: UNet(SMALL_UNET), lambda: DiT(SMALL_DIT)])
 def test_denoisers_start_it_so_and_train_it(make) -> None:
     model = make()
-    assert torch.equal(model.word_refiner(told()).words_BTD, told().words_BTD)
+    assert torch.equal(model.word_refiner(told()).words_BTD, placed())
     stirred(model)
     model(torch.randn(2, 3, 8, 8), torch.tensor([0.3, 0.6]), told()).square().mean().backward()
     assert all(parameter.grad.abs().sum() > 0 for parameter in model.word_refiner.blocks[0].attn.parameters())

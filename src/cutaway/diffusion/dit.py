@@ -68,7 +68,7 @@ class DiT(nn.Module):
         for linear in starts_at_zero:
             nn.init.zeros_(linear.weight)
         if self.word_refiner is not None:
-            self.word_refiner.start_as_identity()
+            self.word_refiner.start_adding_nothing()
 
     def forward(
         self, x_BCYX: Float[Tensor, "B C Y X"], t_B: Float[Tensor, " B"], condition: Condition | None = None

@@ -78,7 +78,7 @@ class UNet(nn.Module):
         for layer in starts_at_zero:
             nn.init.zeros_(layer.weight)
         if self.word_refiner is not None:
-            self.word_refiner.start_as_identity()
+            self.word_refiner.start_adding_nothing()
 
     def forward(
         self, x_BCYX: Float[Tensor, "B C Y X"], t_B: Float[Tensor, " B"], condition: Condition | None = None
