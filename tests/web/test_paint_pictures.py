@@ -25,7 +25,9 @@ from web.paint_page import canvas, done, url
 
 from cutaway.diffusion.config import PaintSamplingConfig
 from cutaway.diffusion.paint import paint
+from cutaway.diffusion.painter_folder import save_painter
 from cutaway.diffusion.picture_files import gif_bytes
+from cutaway.presets_paint import PHASES
 from cutaway.server.app import create_app
 from cutaway.server.lab import Lab
 from diffusion.painters import word_painter
@@ -143,6 +145,47 @@ def test_what_is_wrong_is_said(browser: Any, address: str, tmp_path: Path) -> No
         page.get_by_text("There is no model models/gone").wait_for()
         page.get_by_role("button", name="Take models/latents").click()
         done(page)
-    with serving(create_app(Lab(tmp_path))) as empty, opened(browser, f"{empty}/paint") as page:
+
+
+def test_an_absurd_number_is_said_and_not_taken(browser: Any, address: str) -> None:
+    with opened(browser, url(address)) as page:
+        done(page)
+        page.get_by_role("button", name="Settings").click()
+        guidance = page.get_by_label("Guidance", exact=False).and_(page.get_by_role("spinbutton"))
+        guidance.fill("500")
+        guidance.press("Enter")
+        page.get_by_role("alert").filter(has_text="guidance is 500; expected 0 to 100").wait_for()
+        assert situation(page)["guidance"] == "2.0"
+        guidance.fill("7")
+        guidance.press("Enter")
+        becomes(lambda: situation(page).get("guidance"), "7")
+        page.get_by_role("alert").wait_for(state="hidden")
+
+
+def test_without_any_painter_the_way_to_one_is_said(browser: Any, tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    lab.painters.shipped = tmp_path / "none"
+    with serving(create_app(lab)) as empty, opened(browser, f"{empty}/paint") as page:
         page.get_by_text("There is no model to paint with yet").wait_for()
+        for name in ("unet", "text"):
+            minutes = PHASES[name].make().train.minutes
+            card = page.get_by_role("listitem").filter(has=page.get_by_role("button", name=f"Train {name}", exact=True))
+            card.get_by_text(f"trains {minutes:g}:00 min").wait_for()
+            assert card.get_by_role("button").is_enabled()
+        page.get_by_text("needs text first").wait_for()
+        assert page.get_by_role("button", name="Train words").is_disabled()
         assert not accessibility_problems(page)
+
+
+def test_the_painter_that_comes_along_paints_at_once(browser: Any, tmp_path: Path) -> None:
+    lab = Lab(tmp_path / "runs")
+    lab.painters.shipped = tmp_path / "shipped"
+    save_painter(lab.painters.shipped, word_painter())
+    config = PaintSamplingConfig(**{**QUICK, "n": 1})  # type: ignore[arg-type]
+    expected = paint(word_painter(), ["a cat wearing a tiny hat"], config).pictures[0]
+    query = "&".join(f"{name}={value}" for name, value in {**QUICK, "n": 1}.items())
+    with serving(create_app(lab)) as served, opened(browser, f"{served}/paint?{query}") as page:
+        done(page)
+        assert page.get_by_label("Model").locator("option:checked").inner_text() == "the one that comes with Cutaway"
+        becomes(lambda: canvas(page.get_by_role("img", name="Picture 1 of 1").first).tolist(), expected.tolist())
+        assert not page.get_by_text("There is no model to paint with yet").count()
