@@ -48,7 +48,7 @@ def here(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_all_phases_in_one_file(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["paint", "--run", "all", "--json"]) == 0
+    assert main(["paint", "--run", "all", "--threads", "1", "--json"]) == 0
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     runs = json.loads((here / "measured" / "measured.json").read_text())["runs"]
     assert told["runs"].keys() == runs.keys()
@@ -85,7 +85,7 @@ def test_all_phases_in_one_file(here: Path, capsys: pytest.CaptureFixture[str]) 
 def test_one_run_leaves_the_others(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "there").mkdir()
     (here / "there" / "measured.json").write_text('{"runs": {"older": {"phase": "dit"}}}')
-    assert main(["paint", "--run", "paint-words-1", "--out", "there"]) == 0
+    assert main(["paint", "--run", "paint-words-1", "--out", "there", "--threads", "1"]) == 0
     said = capsys.readouterr().out
     assert "held out: all that was asked" in said
     assert "without the average" in said
@@ -93,7 +93,7 @@ def test_one_run_leaves_the_others(here: Path, capsys: pytest.CaptureFixture[str
     assert "16 " in said.split("row by row:")[1]
     assert "right on 50.0 % or more of fresh drawings (least on kind)" in said
     assert list(json.loads((here / "there" / "measured.json").read_text())["runs"]) == ["older", "paint-words-1"]
-    assert main(["paint", "--run", str(Path(open_run("paint-labels-1").path) / "model")]) == 0
+    assert main(["paint", "--run", str(Path(open_run("paint-labels-1").path) / "model"), "--threads", "1"]) == 0
     alone = json.loads((here / "measured" / "measured.json").read_text())["runs"]["model"]
     assert alone["unaveraged"] is None
     assert "loss" not in alone

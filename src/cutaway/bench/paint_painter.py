@@ -31,7 +31,7 @@ N_PAIRS = 8
 class Plan:
     """How much is measured."""
 
-    count: int = 512
+    count: int = 256
     """Pictures of each set, and of each way to paint."""
     n_reference: int = 4096
     """Fresh drawings that FID is measured to."""

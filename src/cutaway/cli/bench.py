@@ -44,7 +44,7 @@ class BenchArguments:
     """`loss`: the text; left out: the standard library. `scratch`: a list of names, for the known answer."""
     run: str = ""
     """`paint`: the run (or a painter's folder) whose pictures are judged; `all`: the newest finished run of every phase."""
-    prompts: int = 512
+    prompts: int = 256
     """`paint --run`: how many prompts of combinations it saw, as many it never saw, and pictures in every comparison."""
     out: Path = Path("measured")
     """`paint --run`: the folder for measured.json and the pictures; other runs measured there before stay in it."""
