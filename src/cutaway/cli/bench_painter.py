@@ -13,7 +13,7 @@ from cutaway.base.files import write_text
 from cutaway.base.runs import RunFolder, open_run, runs_folder
 from cutaway.cli.paint_words import sampling_of
 from cutaway.diffusion.config import PicturesConfig
-from cutaway.presets_paint import PHASES, runs_of
+from cutaway.presets_paint import PHASES, finished_of
 from cutaway.run_facts import PAINTER
 
 FILE = "measured.json"
@@ -93,11 +93,8 @@ def measured_runs(name: str) -> Iterator[RunFolder | Path]:
         folder = Path(name)
         yield folder if (folder / PAINTER).is_file() else open_run(name)
         return
-    found = [
-        runs[-1]
-        for phase in PHASES
-        if (runs := [run for run in runs_of(phase, PicturesConfig().source) if run.status() == "finished"])
-    ]
+    source = PicturesConfig().source
+    found = [finished[-1] for phase in PHASES if (finished := finished_of(phase, source))]
     if not found:
         raise UsageError(f"no phase has a finished run in {runs_folder()}; first `cutaway paint train all`")
     yield from found
