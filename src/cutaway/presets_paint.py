@@ -112,7 +112,7 @@ def words(source: str = "creatures", text: str = "paint-text-1") -> PaintRecipe:
         conditions="words",
         text=text,
         prompts=PROMPTS if source == "creatures" else (),
-        train=training(22),
+        train=training(36),
     )
 
 
