@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import pydoc_data.topics
+import subprocess
+import sys
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -210,40 +213,57 @@ def test_transformers_reads_the_same_model_and_tokenizer(made: dict[tuple[str, s
     ) == words.encode(ODD)
 
 
-def llama_cpp(file: Path) -> Callable[..., dict[str, Any]]:
-    """Open a file in llama.cpp itself and return a way to ask it."""
-    library = pytest.importorskip("xllamacpp")
-    settings = library.CommonParams()
-    settings.model.path = str(file)
-    settings.n_ctx, settings.n_parallel, settings.cpuparams.n_threads, settings.warmup = 64, 1, 1, False
-    server = library.Server(settings)
+SERVER = """
+import sys, time, xllamacpp
+settings = xllamacpp.CommonParams()
+settings.model.path = sys.argv[1]
+settings.n_ctx, settings.n_parallel, settings.cpuparams.n_threads, settings.warmup = 64, 1, 1, False
+server = xllamacpp.Server(settings)
+print("listening:", server.listening_address, flush=True)
+time.sleep(600)
+"""
 
-    def asked(path: str, **body: Any) -> dict[str, Any]:
-        request = urllib.request.Request(
-            str(server.listening_address) + path, json.dumps(body).encode(), {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request) as answer:
-            return json.load(answer)
 
-    return asked
+@contextmanager
+def llama_cpp(file: Path) -> Iterator[Callable[..., dict[str, Any]]]:
+    """Open a file in llama.cpp itself and give a way to ask it.
+
+    It has a process of its own, which is killed: its end waits for its threads, and now and then for ever.
+    """
+    pytest.importorskip("xllamacpp")
+    command = [sys.executable, "-c", SERVER, str(file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout is not None
+            address = next(line.split()[1] for line in process.stdout if line.startswith("listening:"))
+
+            def asked(path: str, **body: Any) -> dict[str, Any]:
+                headers = {"Content-Type": "application/json"}
+                request = urllib.request.Request(address + path, json.dumps(body).encode(), headers)
+                with urllib.request.urlopen(request, timeout=60) as answer:
+                    return json.load(answer)
+
+            yield asked
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_llama_cpp_reads_the_same_tokens_and_says_the_same(made: dict[tuple[str, str], Path], name: str) -> None:
-    asked = llama_cpp(made[name, "f32"])
     model, words = read_gguf(made[name, "f32"])
-    assert asked("/tokenize", content=ODD, add_special=False)["tokens"] == words.encode(ODD)
     compared = 0
-    for length in range(2, 60, 2):
-        ids = words.encode(ODD)[:length]
-        told = asked("/completion", prompt=ids, n_predict=1, temperature=0, n_probs=8, cache_prompt=False)
-        with torch.no_grad():
-            ours = model(torch.tensor([ids]))[0, -1].log_softmax(-1)
-        for token in told.get("completion_probabilities", []):  # a token that is half a character is not told
-            compared += 1
-            assert float(ours[token["id"]]) == pytest.approx(float(ours.max()), abs=1e-2)
-            for one in token["top_logprobs"]:  # its keys and values are kept in 16 bits
-                assert one["logprob"] == pytest.approx(float(ours[one["id"]]), abs=1e-2)
+    with llama_cpp(made[name, "f32"]) as asked:
+        assert asked("/tokenize", content=ODD, add_special=False)["tokens"] == words.encode(ODD)
+        for length in range(2, 60, 2):
+            ids = words.encode(ODD)[:length]
+            told = asked("/completion", prompt=ids, n_predict=1, temperature=0, n_probs=8, cache_prompt=False)
+            with torch.no_grad():
+                ours = model(torch.tensor([ids]))[0, -1].log_softmax(-1)
+            for token in told.get("completion_probabilities", []):  # a token that is half a character is not told
+                compared += 1
+                assert float(ours[token["id"]]) == pytest.approx(float(ours.max()), abs=1e-2)
+                for one in token["top_logprobs"]:  # its keys and values are kept in 16 bits
+                    assert one["logprob"] == pytest.approx(float(ours[one["id"]]), abs=1e-2)
     assert compared
 
 
@@ -273,8 +293,8 @@ def test_tokenizers_of_others_keep_their_marks_and_their_cut(pre: str, tmp_path:
     assert tokenizer_of(found).encode(text) == words.encode(text)
     model = build(dataclasses.replace(LLAMA, vocab_size=410, n_layers=1), seed=0)
     write_gguf(tmp_path / "x.gguf", model, words, "q8_0")
-    asked = llama_cpp(tmp_path / "x.gguf")
-    told = asked("/tokenize", content=text, add_special=False, parse_special=True)["tokens"]
+    with llama_cpp(tmp_path / "x.gguf") as asked:
+        told = asked("/tokenize", content=text, add_special=False, parse_special=True)["tokens"]
     assert told == words.encode(text)
 
 
