@@ -81,10 +81,8 @@ class DenoisingSession(PaintSession):
         labels = pictures.n_labels if self.recipe.conditions == "labels" else 0
         config = dataclasses.replace(
             config, size=pictures.size, channels=pictures.channels, n_labels=labels,
-            d_words=0 if encoder is None else encoder.d_words,
+            d_words=0 if encoder is None else encoder.d_words, d_pooled=0 if encoder is None else encoder.d_pooled,
         )  # fmt: skip
-        if isinstance(config, DiTConfig):
-            config = dataclasses.replace(config, d_pooled=0 if encoder is None else encoder.d_pooled)
         return MODELS[type(config)](config)
 
     @property

@@ -87,7 +87,9 @@ def test_a_batch_is_a_function_of_its_place() -> None:
     objective = matching(Creatures(16, 8, 0))
     whole, part = objective.batch(0, 6), objective.batch(4, 2)
     assert torch.equal(whole.x_BCYX[4:], part.x_BCYX)
-    assert torch.equal(whole.tokens_BT[4:], part.tokens_BT)
+    assert torch.equal(whole.tokens_NT[4:6], part.tokens_NT[:2])  # right ones,
+    assert torch.equal(whole.tokens_NT[10:12], part.tokens_NT[2:4])  # the first wrong ones,
+    assert torch.equal(whole.tokens_NT[16:], part.tokens_NT[4:])  # and the second
     assert torch.equal(objective.batch(0, 6).x_BCYX, whole.x_BCYX)
 
 
@@ -98,3 +100,48 @@ def test_drawings_are_the_same_if_their_scenes_are() -> None:
     found = objective.validate(objective.model)
     assert found.n_targets == 8
     assert objective.sequences_per_epoch > 10**9
+    assert set(found.more) == {"picture_of_caption", "caption_of_picture", "wrong_captions_told"}
+
+
+def test_wrong_captions_of_a_picture_are_wrong_answers_of_its_own() -> None:
+    objective = matching(Creatures(16, 8, 0))
+    batch = objective.batch(0, 6)
+    assert batch.is_wrong_BK is not None
+    texts = objective.pictures.batch(0, 6).captions, objective.pictures.wrong_captions(0, 6)  # type: ignore[attr-defined]
+    expected = [[other != right for other in others] for right, others in zip(*texts, strict=True)]
+    assert batch.is_wrong_BK.tolist() == expected
+    pictures_BE, captions_NE = objective._vectors(objective.model, batch)
+    scale = objective.model.log_scale.exp()
+    rows = []
+    for i in range(6):
+        own = [captions_NE[6 + i], captions_NE[12 + i]]
+        columns = [*captions_NE[:6], *(one for one, counts in zip(own, expected[i], strict=True) if counts)]
+        similar = torch.stack([scale * pictures_BE[i] @ column for column in columns])
+        rows.append(similar.logsumexp(0) - similar[i])
+    similarity_BB = scale * pictures_BE @ captions_NE[:6].T
+    columns_loss = torch.nn.functional.cross_entropy(similarity_BB.T, torch.arange(6))
+    by_hand = (torch.stack(rows).mean() + columns_loss) / 2
+    assert torch.allclose(objective.loss(objective.model, batch), by_hand, atol=1e-5)
+
+
+def test_how_many_wrong_captions_are_told() -> None:
+    objective = matching(Creatures(16, 4, 0))
+    right = objective.pictures.held_out.captions
+
+    class Knows(torch.nn.Module):
+        """Whose pictures point where their right captions point; every other caption points elsewhere."""
+
+        def forward(
+            self, x: torch.Tensor, tokens: torch.Tensor, mask: torch.Tensor
+        ) -> tuple[torch.Tensor, torch.Tensor]:
+            known = objective.tokenizer.encode(right)[0].tolist()
+            captions = [row in known and not self.is_blind for row in tokens.tolist()]
+            return torch.eye(2)[[0] * len(x)], torch.eye(2)[[0 if is_right else 1 for is_right in captions]]
+
+        is_blind = False
+
+    model = Knows()
+    assert objective._wrong_told(model, objective.pictures, 4) == 1.0  # type: ignore[arg-type]
+    model.is_blind = True
+    all_alike = objective._wrong_told(model, objective.pictures, 4)  # type: ignore[arg-type]
+    assert all_alike < 0.5

@@ -117,6 +117,15 @@ def test_time_and_label_matter_and_no_label_is_one_more() -> None:
     assert torch.equal(untold, model(x, t))
 
 
+def test_the_whole_sentence_steers_where_it_is_told() -> None:
+    model, (x, t) = make(d_pooled=4), given()
+    pooled_BE = torch.randn(B, 4, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    told = model.steering(t, Condition(pooled_BE=pooled_BE))
+    expected = model.time_embedding(t) + pooled_BE @ model.pooled_proj.weight.T + model.pooled_proj.bias
+    assert torch.allclose(told, expected, atol=1e-5)
+    assert not torch.allclose(model(x, t, Condition(pooled_BE=pooled_BE)), model(x, t))
+
+
 def test_words_are_read_but_for_those_the_mask_hides() -> None:
     model, (x, t), told = make(d_words=5), given(), words()
     out = model(x, t, told)

@@ -114,7 +114,10 @@ def told_by(run: RunFolder) -> dict[str, Any]:
     summary = run.summary() or {}
     lines = [line for line in run.metrics() if "validation_loss" in line]
     last = summary if "validation_loss" in summary else (lines[-1] if lines else {})
-    names = ("picture_of_caption", "caption_of_picture", "mean_squared_error", "psnr_db", "kl_nats")
+    names = (
+        "picture_of_caption", "caption_of_picture", "wrong_captions_told",
+        "mean_squared_error", "psnr_db", "kl_nats",
+    )  # fmt: skip
     return {
         "phase": phase_of(recipe),
         "path": recipe.path.path if recipe.paints else None,

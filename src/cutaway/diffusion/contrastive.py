@@ -3,6 +3,8 @@
     similarity[i,j] = exp(log_scale) * cos(picture i, caption j)
     loss = (cross entropy of the rows + cross entropy of the columns) / 2       the right answer is on the diagonal
 
+Where captions are known that are wrong in one thing, each picture's row has its own ones as further wrong answers.
+
 Radford et al. 2021, arXiv:2103.00020, figure 3; the temperature 1 / exp(log_scale) is learned. Trained here so that a
 caption's words mean something to look at before anything paints by them. What to look at is retrieval: of N held-out
 pictures, how often is the one most like a caption one that the caption describes?
@@ -15,7 +17,7 @@ from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from cutaway.base.tap import tap
@@ -68,26 +70,51 @@ class Contrastive(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / FIRST_TEMPERATURE)))
 
     def forward(
-        self, x: Float[Tensor, "B C Y X"], tokens: Int[Tensor, "B T"], mask: Tensor
-    ) -> tuple[Float[Tensor, "B E"], Float[Tensor, "B E"]]:
-        """Return the pictures' and the captions' vectors, all of length one."""
+        self, x: Float[Tensor, "B C Y X"], tokens: Int[Tensor, "N T"], mask: Tensor
+    ) -> tuple[Float[Tensor, "B E"], Float[Tensor, "N E"]]:
+        """Return the pictures' and the captions' vectors, all of length one; there may be more captions."""
         captions_BE = self.text_encoder(tokens, mask).pooled_BE
         return unit(self.picture_encoder(x)), unit(captions_BE)
 
-    def loss(self, pictures_BE: Float[Tensor, "B E"], captions_BE: Float[Tensor, "B E"]) -> Float[Tensor, ""]:
-        """Return the loss of pairs, in nats."""
-        return pair_loss(pictures_BE, captions_BE, self.log_scale.clamp(max=GREATEST_LOG_SCALE))
+    def loss(
+        self,
+        pictures: Float[Tensor, "B E"],
+        captions: Float[Tensor, "B E"],
+        wrong: Float[Tensor, "B K E"] | None = None,
+        is_wrong: Bool[Tensor, "B K"] | None = None,
+    ) -> Float[Tensor, ""]:
+        """Return the loss of pairs, in nats.
+
+        Args:
+            wrong: captions that are wrong of each picture.
+            is_wrong: false where one of those is not to be counted; left out: all count.
+        """
+        log_scale = self.log_scale.clamp(max=GREATEST_LOG_SCALE)
+        if wrong is None:
+            return pair_loss(pictures, captions, log_scale)
+        own_BK = log_scale.exp() * torch.einsum("be,bke->bk", pictures, wrong)
+        if is_wrong is not None:
+            own_BK = own_BK.masked_fill(~is_wrong, -torch.inf)
+        return pair_loss(pictures, captions, log_scale, own_BK)
 
 
-def unit(x: Float[Tensor, "B E"]) -> Float[Tensor, "B E"]:
+def unit(x: Float[Tensor, "N E"]) -> Float[Tensor, "N E"]:
     """Return the rows with length one, in float32."""
     return F.normalize(x.float(), dim=-1)
 
 
 def pair_loss(
-    pictures: Float[Tensor, "B E"], captions: Float[Tensor, "B E"], log_scale: Float[Tensor, ""]
+    pictures: Float[Tensor, "B E"],
+    captions: Float[Tensor, "B E"],
+    log_scale: Float[Tensor, ""],
+    further: Float[Tensor, "B K"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Return the symmetric cross entropy of rows that belong together."""
+    """Return the symmetric cross entropy of rows that belong together.
+
+    Args:
+        further: similarities, scaled, of each picture to wrong captions of its own.
+    """
     similarity_BB = log_scale.exp() * pictures @ captions.T
     right_B = torch.arange(len(pictures), device=pictures.device)
-    return (F.cross_entropy(similarity_BB, right_B) + F.cross_entropy(similarity_BB.T, right_B)) / 2
+    rows = similarity_BB if further is None else torch.cat([similarity_BB, further], dim=1)
+    return (F.cross_entropy(rows, right_B) + F.cross_entropy(similarity_BB.T, right_B)) / 2

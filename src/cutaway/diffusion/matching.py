@@ -1,6 +1,7 @@
 """Matching: the objective that trains a small CLIP, and retrieval, by which one sees what it learned.
 
-A batch's other captions are the wrong answers. Endless drawings seldom repeat a scene in a batch, so a caption that fits
+A batch's other captions are the wrong answers, and of our own drawings also captions that are wrong in one thing
+(`wrong_captions.py`). Endless drawings seldom repeat a scene in a batch, so a caption that fits
 two of its pictures counts as right for its own only, in the loss; in retrieval it counts as right for every picture whose
 caption means the same.
 """
@@ -29,8 +30,11 @@ class Pairs:
     """Pictures and their captions."""
 
     x_BCYX: Float[Tensor, "B C Y X"]
-    tokens_BT: Int[Tensor, "B T"]
-    mask_BT: Bool[Tensor, "B T"]
+    tokens_NT: Int[Tensor, "N T"]
+    """The captions; after them, where wrong ones are known, the first wrong caption of each, then the second of each."""
+    mask_NT: Bool[Tensor, "N T"]
+    is_wrong_BK: Bool[Tensor, "B K"] | None = None
+    """Where a wrong caption reads otherwise than the right one."""
 
 
 class Matching:
@@ -68,11 +72,17 @@ class Matching:
     def batch(self, first: int, count: int) -> Pairs:
         """Return pairs first .. first+count-1 of the endless stream."""
         pictures = self.pictures.batch(first, count)
-        return Pairs(pictures.x_BCYX, *self.tokenizer.encode(pictures.captions))
+        if not isinstance(self.pictures, Creatures):
+            return Pairs(pictures.x_BCYX, *self.tokenizer.encode(pictures.captions))
+        return self._pairs(pictures.x_BCYX, pictures.captions, self.pictures.wrong_captions(first, count))
 
     def loss(self, model: nn.Module, batch: Pairs) -> Float[Tensor, ""]:
         """Return the loss of the batch; it depends on how many pairs there are: of N alike, ln N."""
-        return self.model.loss(*self._vectors(model, batch))
+        pictures_BE, captions_NE = self._vectors(model, batch)
+        if batch.is_wrong_BK is None:
+            return self.model.loss(pictures_BE, captions_NE)
+        captions_BE, wrong_BKE = self._parts(captions_NE, len(pictures_BE))
+        return self.model.loss(pictures_BE, captions_BE, wrong_BKE, batch.is_wrong_BK.to(captions_NE.device))
 
     def validate(self, model: nn.Module, max_tokens: int | None = None) -> Validation:
         """Return the loss of held-out pairs, a batch at a time, and retrieval both ways among all of them."""
@@ -93,6 +103,8 @@ class Matching:
             "picture_of_caption": retrieval(similarity_BB, meanings),
             "caption_of_picture": retrieval(similarity_BB.T, meanings),
         }
+        if isinstance(self.pictures, Creatures):
+            more["wrong_captions_told"] = self._wrong_told(model, self.pictures, n)
         return Validation(mean_of_portions(losses, [len(part) for part in pictures]), None, n, more)
 
     def sample(self, model: nn.Module, step: int) -> Sample:
@@ -105,9 +117,35 @@ class Matching:
         lines = [f"a picture of {captions[i]!r} is taken for {captions[j]!r}" for i, j in enumerate(found[:4])]
         return Sample("\n".join(lines))
 
+    def _wrong_told(self, model: nn.Module, pictures: Creatures, n: int) -> float:
+        """Return of how many held-out pictures the right caption is nearer than all that are wrong in one thing."""
+        told = []
+        for rows in portions(n, MEASURED_AT_ONCE):
+            held_out = pictures.held_out
+            x_BCYX, captions = held_out.x_BCYX[:n][rows], held_out.captions[:n][rows]
+            pairs = self._pairs(x_BCYX, captions, pictures.held_out_wrong_captions[:n][rows])
+            pictures_BE, captions_NE = self._vectors(model, pairs)
+            captions_BE, wrong_BKE = self._parts(captions_NE, len(pictures_BE))
+            right_B1 = (pictures_BE * captions_BE).sum(dim=1, keepdim=True)
+            wrong_BK = torch.einsum("be,bke->bk", pictures_BE, wrong_BKE)
+            assert pairs.is_wrong_BK is not None
+            told.append(((wrong_BK < right_B1) | ~pairs.is_wrong_BK.to(wrong_BK.device)).all(dim=1).float())
+        return float(torch.cat(told).mean())
+
+    def _pairs(self, x_BCYX: Tensor, captions: list[str], wrong: list[tuple[str, str]]) -> Pairs:
+        by_place = [list(column) for column in zip(*wrong, strict=True)]
+        encoded = self.tokenizer.encode([*captions, *(told for column in by_place for told in column)])
+        is_wrong = [[other != right for other in others] for right, others in zip(captions, wrong, strict=True)]
+        return Pairs(x_BCYX, *encoded, torch.tensor(is_wrong))
+
+    @staticmethod
+    def _parts(captions_NE: Tensor, n_pictures: int) -> tuple[Tensor, Tensor]:
+        """Return the right captions' vectors, and the wrong ones' by picture."""
+        return captions_NE[:n_pictures], captions_NE[n_pictures:].unflatten(0, (-1, n_pictures)).transpose(0, 1)
+
     def _vectors(self, model: nn.Module, pairs: Pairs) -> tuple[Tensor, Tensor]:
         device = self.model.log_scale.device
-        return model(pairs.x_BCYX.to(device), pairs.tokens_BT.to(device), pairs.mask_BT.to(device))
+        return model(pairs.x_BCYX.to(device), pairs.tokens_NT.to(device), pairs.mask_NT.to(device))
 
 
 def retrieval(similarity: Float[Tensor, "B B"], meanings: list[Hashable]) -> float:

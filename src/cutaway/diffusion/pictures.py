@@ -16,6 +16,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from numpy import ndarray
 from torch import Tensor
 
 from cutaway.base.errors import DataError
@@ -28,6 +29,7 @@ from cutaway.diffusion.draw import N_CHANCES, draw
 from cutaway.diffusion.picture_files import from_uint8
 from cutaway.diffusion.scene import KINDS, Scene
 from cutaway.diffusion.scene_stream import training_scenes
+from cutaway.diffusion.wrong_captions import wrong_captions
 
 DRAWINGS = "creatures 3"
 """Changed whenever the same seed would draw something else."""
@@ -107,21 +109,42 @@ class Creatures:
         """Draw pictures first .. first+count-1 of the training stream."""
         return picture_batch(self.scenes(first, count), self.size, derive(self._seed, "training"), first)
 
+    def wrong_captions(self, first: int, count: int) -> list[tuple[str, str]]:
+        """Return two captions of each drawing that are wrong in one thing, said like its right one; now and then the thing
+        is not said, and they read the same."""
+        return wrong_of(self.scenes(first, count), derive(self._seed, "training"), first)
+
     @cached_property
     def held_out(self) -> PictureBatch:
         """Fresh drawings with another seed, of combinations that training sees."""
         seed = derive(self._seed, "held out")
         return picture_batch(training_scenes(seed, 0, self._n_held_out), self.size, seed)
 
+    @cached_property
+    def held_out_wrong_captions(self) -> list[tuple[str, str]]:
+        """Wrong captions of the held-out drawings."""
+        seed = derive(self._seed, "held out")
+        return wrong_of(training_scenes(seed, 0, self._n_held_out), seed)
+
 
 def picture_batch(scenes: list[Scene], size: int, seed: int, first: int = 0) -> PictureBatch:
     """Draw scenes and say them, by the chances numbered first, first+1, ... of the seed."""
     index = np.arange(first, first + len(scenes))
     drawn = draw(scenes, size, uniforms(derive(seed, "drawing"), index, N_CHANCES))
-    words = uniforms(derive(seed, "caption"), index, 16).tolist()
-    captions = [caption(scene, row) for scene, row in zip(scenes, words, strict=True)]
+    captions = [caption(scene, row) for scene, row in zip(scenes, _phrasings(index, seed), strict=True)]
     label_B = torch.tensor([KINDS.index(str(scene.creature.kind)) for scene in scenes])
     return PictureBatch(from_uint8(drawn), captions, label_B)
+
+
+def wrong_of(scenes: list[Scene], seed: int, first: int = 0) -> list[tuple[str, str]]:
+    """Say each scene wrongly, in the phrasing in which `picture_batch` says it rightly."""
+    index = np.arange(first, first + len(scenes))
+    numbers = uniforms(derive(seed, "wrong caption"), index, 1)[:, 0].tolist()
+    return [wrong_captions(*parts) for parts in zip(scenes, _phrasings(index, seed), numbers, strict=True)]
+
+
+def _phrasings(index: ndarray, seed: int) -> list[list[float]]:
+    return list(uniforms(derive(seed, "caption"), index, 16).tolist())
 
 
 def open_pictures(config: PicturesConfig, seed: int = 0) -> Pictures:

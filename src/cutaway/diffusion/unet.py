@@ -41,6 +41,8 @@ class UNet(nn.Module):
         reads_more = config.d_words and config.reading_layers
         self.word_refiner = WordRefiner(config.d_words, config.reading_layers) if reads_more else None
 
+        self.pooled_proj = nn.Linear(config.d_pooled, d_time) if config.d_pooled else None
+
         def block(n_in: int, n_out: int, looks: bool) -> UNetBlock:
             return UNetBlock(n_in, n_out, d_time, config.n_heads if looks else 0, config.d_words, config.dropout)
 
@@ -110,13 +112,15 @@ class UNet(nn.Module):
         return self.shuffle(self.out_conv(F.silu(self.out_norm(x))))
 
     def steering(self, t_B: Float[Tensor, " B"], condition: Condition) -> Float[Tensor, "B E"]:
-        """Return the vector of time and label that steers every block."""
+        """Return the vector of time, label and sentence that steers every block."""
         vector_BE = self.time_embedding(t_B)
         if self.label_embedding is not None:
             if condition.label_B is None:
                 vector_BE = vector_BE + self.label_embedding.weight[self.config.n_labels]
             else:
                 vector_BE = vector_BE + self.label_embedding(condition.label_B)
+        if self.pooled_proj is not None and condition.pooled_BE is not None:
+            vector_BE = vector_BE + self.pooled_proj(condition.pooled_BE)
         return tap("steering_BE", vector_BE)
 
     def _check(self, x_BCYX: Tensor, condition: Condition) -> None:

@@ -3,11 +3,11 @@
     words = words + positions
     words = words + attn(norm(words));  words = words + mlp(norm(words))         n times, trained with the denoiser
 
-A text encoder that learned from pictures and captions alone need not keep, at the word "scarf", that the scarf is red, nor
-even where a word stood: to tell a batch's captions apart, "red" and "scarf" are enough (measured in docs/log.md). The
-denoiser needs it there, where its cross-attention reads. So it is told again where the words stand (sines: Vaswani et al.
-2017) and reads them with layers of its own, which begin by adding nothing; the encoder stays as it is (a "token refiner":
-Kong et al. 2024, HunyuanVideo, arXiv:2412.03603).
+A text encoder that learned from pictures and captions alone may not keep, at the word "scarf", that the scarf is red, nor
+even where a word stood (measured in docs/log.md; `wrong_captions.py`). The denoiser needs it there, where its
+cross-attention reads. So it is told again where the words stand (sines: Vaswani et al. 2017) and reads them with layers of
+its own, which begin by adding nothing; the encoder stays as it is (a "token refiner": Kong et al. 2024, HunyuanVideo,
+arXiv:2412.03603).
 Look at `word_refiner.blocks.0`: where does a noun look?
 """
 

@@ -52,7 +52,7 @@ export function pictures(columns: Columns, axis: XAxis, kind: string): Picture[]
       title: 'Retrieval',
       yLabel: 'share',
       about: 'Of pictures kept aside: how often the one most like a caption is the right one, and the other way round.',
-      series: [measured('picture of a caption', 'picture_of_caption'), measured('caption of a picture', 'caption_of_picture')],
+      series: [measured('picture of a caption', 'picture_of_caption'), measured('caption of a picture', 'caption_of_picture'), measured('told from wrong captions', 'wrong_captions_told')],
       fromZero: true,
     },
     {

@@ -1,0 +1,91 @@
+"""Captions that are wrong in one thing, of the same drawing and in the same phrasing.
+
+To tell a batch's captions apart, an encoder need not know whose colour is whose: hardly two of them have the same words.
+Beside "a red cat wearing a blue hat" stands here "a blue cat wearing a red hat", or "a red cat wearing a blue scarf". Who
+has to tell those apart has to read which word belongs to which (Yuksekgonul et al. 2023, arXiv:2210.01936, exchange words
+to the same end).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from cutaway.diffusion.captions import caption
+from cutaway.diffusion.scene import (
+    ACCESSORIES,
+    ACCESSORY_SIZES,
+    BACKGROUNDS,
+    COLOURS,
+    KINDS,
+    RELATIONS,
+    SIZES,
+    Scene,
+    is_held_out,
+)
+
+VALUES: dict[str, tuple[str, ...]] = {
+    "kind": KINDS,
+    "colour": COLOURS,
+    "size": SIZES,
+    "accessory": ACCESSORIES[1:],
+    "accessory_size": ACCESSORY_SIZES,
+    "accessory_colour": COLOURS,
+}
+
+
+def exchanged(scene: Scene) -> list[Scene]:
+    """Return the scene with two of its things exchanged, in every way that makes another scene."""
+    mine, other = scene.creature, scene.other
+    found = []
+    if other is not None:
+        found = [
+            replace(scene, creature=replace(mine, colour=other.colour), other=replace(other, colour=mine.colour)),
+            replace(scene, creature=replace(mine, size=other.size), other=replace(other, size=mine.size)),
+            replace(scene, relation=RELATIONS[1 - RELATIONS.index(str(scene.relation))]),
+        ]
+    elif mine.accessory != "nothing":
+        sizes = {"tiny": "small", "small": "tiny"}
+        found = [
+            replace(scene, creature=replace(mine, colour=mine.accessory_colour, accessory_colour=mine.colour)),
+            replace(
+                scene,
+                creature=replace(
+                    mine,
+                    size=sizes.get(str(mine.accessory_size), mine.accessory_size),
+                    accessory_size=sizes.get(str(mine.size), mine.size),
+                ),
+            ),
+        ]
+    return [one for one in found if one != scene and not is_held_out(one)]
+
+
+def altered(scene: Scene, number: float) -> Scene:
+    """Return the scene with one thing changed; the number in [0, 1) chooses which thing, then to what."""
+    ways = [("background", None)]
+    for who, creature in (("creature", scene.creature), ("other", scene.other)):
+        if creature is not None:
+            ways += [(name, who) for name in VALUES if getattr(creature, name) not in (None, "nothing")]
+    which = number * len(ways)
+    name, who = ways[int(which)]
+    now = getattr(getattr(scene, who) if who else scene, name)
+    values = [value for value in (BACKGROUNDS if who is None else VALUES[name]) if value != now]
+    first = int(which % 1 * len(values))
+    for value in values[first:] + values[:first]:
+        changed = replace(getattr(scene, who), **{name: value}) if who else value
+        found = replace(scene, **{who or name: changed})
+        if not is_held_out(found):
+            return found
+    return scene  # every other value is held out: nothing wrong can be said here
+
+
+def wrong_captions(scene: Scene, words: Sequence[float], number: float) -> tuple[str, str]:
+    """Return two wrong captions: two things exchanged (else one changed), and one thing changed.
+
+    Args:
+        words: the numbers by which the right caption was said.
+        number: in [0, 1); chooses what is wrong.
+    """
+    swaps = exchanged(scene)
+    first = swaps[int(number * len(swaps))] if swaps else altered(scene, (number * 7) % 1)
+    return caption(first, words), caption(altered(scene, number), words)
