@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from cutaway.diffusion.captions import caption
 from cutaway.diffusion.scene import (
@@ -62,18 +63,18 @@ def exchanged(scene: Scene) -> list[Scene]:
 
 def altered(scene: Scene, number: float) -> Scene:
     """Return the scene with one thing changed; the number in [0, 1) chooses which thing, then to what."""
-    ways = [("background", None)]
+    ways = [("", "background")]
     for who, creature in (("creature", scene.creature), ("other", scene.other)):
         if creature is not None:
-            ways += [(name, who) for name in VALUES if getattr(creature, name) not in (None, "nothing")]
+            ways += [(who, name) for name in VALUES if getattr(creature, name) not in (None, "nothing")]
     which = number * len(ways)
-    name, who = ways[int(which)]
+    who, name = ways[int(which)]
     now = getattr(getattr(scene, who) if who else scene, name)
-    values = [value for value in (BACKGROUNDS if who is None else VALUES[name]) if value != now]
+    values = [value for value in VALUES.get(name, BACKGROUNDS) if value != now]
     first = int(which % 1 * len(values))
     for value in values[first:] + values[:first]:
-        changed = replace(getattr(scene, who), **{name: value}) if who else value
-        found = replace(scene, **{who or name: changed})
+        parts: dict[str, Any] = {who: replace(getattr(scene, who), **{name: value})} if who else {name: value}
+        found = replace(scene, **parts)
         if not is_held_out(found):
             return found
     return scene  # every other value is held out: nothing wrong can be said here
