@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from paint_runs import tiny
 
 from cutaway.base.config import to_toml
+from cutaway.base.errors import RunError
 from cutaway.base.runs import RunFolder
 from cutaway.cli.console import parse
 from cutaway.cli.paint_train import PaintTrainArguments, train
@@ -91,7 +92,7 @@ def test_what_a_phase_needs_is_said_as_on_the_command_line(
 ) -> None:
     errors = lab.post("/api/check", json={"preset": "paint-latents"}).json()["errors"]
     assert list(errors) == ["text", "vae"]
-    with pytest.raises(Exception) as typed_alone:  # noqa: PT011
+    with pytest.raises(RunError) as typed_alone:
         train(["latents"])
     assert str(typed_alone.value) == errors["text"]
     assert "first `cutaway paint train vae`" in errors["vae"]

@@ -1,9 +1,8 @@
 """Matching: the objective that trains a small CLIP, and retrieval, by which one sees what it learned.
 
 A batch's other captions are the wrong answers, and of our own drawings also captions that are wrong in one thing
-(`wrong_captions.py`). Endless drawings seldom repeat a scene in a batch, so a caption that fits
-two of its pictures counts as right for its own only, in the loss; in retrieval it counts as right for every picture whose
-caption means the same.
+(`wrong_captions.py`). Endless drawings seldom repeat a scene in a batch, so a caption that fits two of its pictures counts
+as right for its own only, in the loss; in retrieval it counts as right for every picture whose caption means the same.
 """
 
 from __future__ import annotations
