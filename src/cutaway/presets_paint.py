@@ -48,6 +48,12 @@ PROMPTS = (
 """What samples of creatures show, at every step the same."""
 
 
+EARLY = PathConfig(times="logit_normal", times_mean=-0.8, times_deviation=1.2)
+"""Times of those that read words: most often the early ones, where words have to say what no picture shows yet."""
+REPEATS = 4
+"""How often a drawing is shown: drawing takes a third of a step."""
+
+
 def training(minutes: float | None, **more: Any) -> TrainConfig:
     """How all of them are trained: Muon, a short warm-up, a rate that falls to zero, an average of the weights."""
     settings: dict[str, Any] = {
@@ -58,11 +64,16 @@ def training(minutes: float | None, **more: Any) -> TrainConfig:
     return TrainConfig(**{**settings, **more})
 
 
+def pictures(source: str, size: int = 32) -> PicturesConfig:
+    """Drawings that are shown again, or what lies in files."""
+    return PicturesConfig(source, size, repeats=REPEATS if source == "creatures" else 1)
+
+
 def unet(source: str = "creatures") -> PaintRecipe:
     """Flow matching with a small U-Net: noise becomes pictures, told nothing."""
     return PaintRecipe(
         name="paint-unet",
-        pictures=PicturesConfig(source),
+        pictures=pictures(source),
         model=UNetConfig(patch=2, width=64, multipliers=(1, 2)),
         train=training(6),
         sampling=PaintSamplingConfig(guidance=1.0),
@@ -73,7 +84,7 @@ def dit(source: str = "creatures") -> PaintRecipe:
     """The same with a diffusion transformer: patches, and adaLN-zero."""
     return PaintRecipe(
         name="paint-dit",
-        pictures=PicturesConfig(source),
+        pictures=pictures(source),
         model=DiTConfig(modulation="shared"),
         train=training(6),
         sampling=PaintSamplingConfig(guidance=1.0),
@@ -84,7 +95,7 @@ def labels(source: str = "creatures") -> PaintRecipe:
     """A transformer that is told a label (of creatures: which one), dropped one time in ten, so that guidance works."""
     return PaintRecipe(
         name="paint-labels",
-        pictures=PicturesConfig(source),
+        pictures=pictures(source),
         model=DiTConfig(modulation="shared"),
         conditions="labels",
         train=training(8),
@@ -96,7 +107,7 @@ def text(source: str = "creatures") -> PaintRecipe:
     """Captions and pictures find each other (a small CLIP): a text encoder for those that read words."""
     return PaintRecipe(
         name="paint-text",
-        pictures=PicturesConfig(source),
+        pictures=pictures(source),
         model=ContrastiveConfig(text=TextEncoderConfig(n_layers=2)),
         train=training(7, batch_size=128, validation_tokens=512, final_validation_tokens=1024),
     )
@@ -106,9 +117,9 @@ def words(source: str = "creatures", text: str = "paint-text-1") -> PaintRecipe:
     """A U-Net whose places read the words of a caption by cross-attention, and that paints what they say."""
     return PaintRecipe(
         name="paint-words",
-        pictures=PicturesConfig(source),
+        pictures=pictures(source),
         model=UNetConfig(patch=2, width=64, multipliers=(1, 2), reading_layers=2),
-        path=PathConfig(times="logit_normal"),
+        path=EARLY,
         conditions="words",
         text=text,
         prompts=PROMPTS if source == "creatures" else (),
@@ -120,7 +131,7 @@ def vae(source: str = "creatures") -> PaintRecipe:
     """Pictures of 64 pixels as a small map of latents, and back."""
     return PaintRecipe(
         name="paint-vae",
-        pictures=PicturesConfig(source, size=64),
+        pictures=pictures(source, 64),
         model=VAEConfig(),
         train=training(9, batch_size=32, validation_tokens=256, final_validation_tokens=1024),
     )
@@ -130,9 +141,9 @@ def latents(source: str = "creatures", text: str = "paint-text-1", vae: str = "p
     """A transformer that paints latents of 64-pixel pictures by words."""
     return PaintRecipe(
         name="paint-latents",
-        pictures=PicturesConfig(source, size=64),
+        pictures=pictures(source, 64),
         model=DiTConfig(patch=2, mlp_ratio=3, modulation="shared", reading_layers=2),
-        path=PathConfig(times="logit_normal"),
+        path=EARLY,
         conditions="words",
         text=text,
         vae=vae,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from cutaway.diffusion.times import even_numbers, logit_normal, uniform
+from cutaway.base.errors import ConfigError
+from cutaway.diffusion.config import PathConfig
+from cutaway.diffusion.times import even_numbers, logit_normal, spread
 
 
 def test_a_time_depends_on_its_position_alone() -> None:
@@ -42,7 +45,18 @@ def test_logit_normal_times_have_normal_logits() -> None:
 
 def test_times_stay_inside() -> None:
     u = torch.tensor([0.0, 0.5, 1 - 2**-24])
-    assert torch.equal(uniform(u), u)
+    assert torch.equal(spread(u, PathConfig()), u)
     t = logit_normal(u)
     assert t[1] == 0.5
     assert 0 < t[0] < t[1] < t[2] < 1
+
+
+def test_a_recipe_moves_and_widens_its_times() -> None:
+    u = even_numbers(0, 4096, seed=0)
+    middle = spread(u, PathConfig(times="logit_normal"))
+    early = spread(u, PathConfig(times="logit_normal", times_mean=-0.8, times_deviation=1.2))
+    assert torch.equal(middle, logit_normal(u))
+    assert torch.equal(early, logit_normal(u, -0.8, 1.2))
+    assert (early < 0.2).float().mean() > 3 * (middle < 0.2).float().mean()
+    with pytest.raises(ConfigError, match="times_deviation 0; expected"):
+        PathConfig(times="logit_normal", times_deviation=0)

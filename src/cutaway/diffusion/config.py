@@ -22,6 +22,9 @@ class PicturesConfig:
     """Edge of the square pictures, in pixels; others are scaled and cut to it."""
     held_out: int = 1024
     """Pictures held out, on which the loss is measured."""
+    repeats: int = 1
+    """How often each drawing of `creatures` is shown before it is thrown away, in other words, with other noise: drawing
+    takes time too."""
     shift: int = 0
     """Pictures of files are moved by up to so many pixels, up or down and left or right, another way each time they are
     shown: fewer are learned by heart."""
@@ -35,6 +38,10 @@ class PicturesConfig:
             raise ConfigError(f"pictures.size is {self.size}; expected a multiple of 4 from 8 to 512")
         if self.held_out < 1:
             raise ConfigError(f"pictures.held_out is {self.held_out}; expected 1 or more")
+        if self.repeats < 1:
+            raise ConfigError(f"pictures.repeats is {self.repeats}; expected 1 or more")
+        if self.repeats > 1 and self.source != "creatures":
+            raise ConfigError("pictures.repeats is for `creatures`; pictures of files come again anyway; expected 1")
         if not 0 <= self.shift < self.size:
             raise ConfigError(f"pictures.shift is {self.shift}; expected 0 up to, but not, pictures.size {self.size}")
         if self.shift and self.source == "creatures":
@@ -235,9 +242,21 @@ class PathConfig:
     """`flow`: straight lines x_t = (1-t) x_0 + t x_1 from noise to picture, the velocity x_1 - x_0 is predicted
     (Lipman et al. 2023, Liu et al. 2023); `ddpm`: a cosine schedule (Nichol and Dhariwal 2021), the noise is predicted."""
     times: Literal["uniform", "logit_normal"] = "uniform"
-    """How often each t is trained: all alike, or the middle more often (Esser et al. 2024)."""
+    """How often each t is trained: all alike, or some more often (Esser et al. 2024): log(t / (1 - t)) is normal."""
+    times_mean: float = 0.0
+    """Of the logit-normal times: 0: the middle (t = 0.5) most often; less than 0: earlier ones, where noise hides the picture
+    and words alone say what it will be."""
+    times_deviation: float = 1.0
+    """Of the logit-normal times: the less, the more often the middle of them."""
     drop_condition: float = 0.1
     """Share of pictures trained without their label or caption, which guidance needs (Ho and Salimans 2022)."""
+
+    def __post_init__(self) -> None:
+        if not (-4 <= self.times_mean <= 4 and 0.2 <= self.times_deviation <= 4):
+            raise ConfigError(
+                f"path.times_mean is {self.times_mean:g} and path.times_deviation {self.times_deviation:g}; "
+                "expected -4 to 4 and 0.2 to 4"
+            )
 
 
 @dataclass(frozen=True)

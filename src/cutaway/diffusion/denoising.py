@@ -28,7 +28,7 @@ from cutaway.diffusion.config import PathConfig
 from cutaway.diffusion.paths import build_path
 from cutaway.diffusion.pictures import Pictures
 from cutaway.diffusion.portions import portions
-from cutaway.diffusion.times import DISTRIBUTIONS, even_numbers
+from cutaway.diffusion.times import even_numbers, spread
 
 FIXED_TIMES = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Where the held-out loss is measured alone."""
@@ -113,7 +113,6 @@ class Denoising:
     ) -> None:
         self.model, self.pictures, self.config, self.seed = model, pictures, config, seed
         self.path = build_path(config)
-        self.spread = DISTRIBUTIONS[config.times]
         self.conditioner = conditioner or NoConditioner()
         self.show = show or (lambda model, step: Sample(""))
 
@@ -136,7 +135,7 @@ class Denoising:
         """Return pictures first .. first+count-1 of the endless stream, and what each is noised with."""
         pictures = self.pictures.batch(first, count)
         noise_BCYX, chance_B = draw_noise(pictures.x_BCYX, self.seed, "noise", first)
-        t_B = self.spread(even_numbers(first, count, self.seed))
+        t_B = spread(even_numbers(first, count, self.seed), self.config)
         keep_B = chance_B >= self.config.drop_condition
         return NoisedBatch(pictures.x_BCYX, noise_BCYX, t_B, pictures.captions, pictures.label_B, keep_B)
 

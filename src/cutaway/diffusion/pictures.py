@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from numpy import ndarray
 from torch import Tensor
 
@@ -26,6 +26,7 @@ from cutaway.diffusion.captions import caption
 from cutaway.diffusion.config import PicturesConfig
 from cutaway.diffusion.counted import uniforms
 from cutaway.diffusion.draw import N_CHANCES, draw
+from cutaway.diffusion.pages import Drawn, Pages
 from cutaway.diffusion.picture_files import from_uint8
 from cutaway.diffusion.scene import KINDS, Scene
 from cutaway.diffusion.scene_stream import training_scenes
@@ -95,24 +96,30 @@ class Creatures:
     count = None
     notes: tuple[str, ...] = ()
 
-    def __init__(self, size: int, n_held_out: int, seed: int) -> None:
+    def __init__(self, size: int, n_held_out: int, seed: int, repeats: int = 1) -> None:
         self.size = size
         self._n_held_out = n_held_out
         self._seed = seed
+        self._pages = Pages(self._drawn, repeats, seed)
         self.hash = content_hash([DRAWINGS, str(size), str(seed)])
 
     def scenes(self, first: int, count: int) -> list[Scene]:
-        """Return what drawings first .. first+count-1 of the training stream show."""
-        return training_scenes(derive(self._seed, "training"), first, count)
+        """Return what pictures first .. first+count-1 of the training stream show."""
+        return self._pages.shown(first, count)[0]
 
     def batch(self, first: int, count: int) -> PictureBatch:
-        """Draw pictures first .. first+count-1 of the training stream."""
-        return picture_batch(self.scenes(first, count), self.size, derive(self._seed, "training"), first)
+        """Return pictures first .. first+count-1 of the training stream; one shown again is said in other words."""
+        return _told(*self._pages.shown(first, count), derive(self._seed, "training"), first)
 
     def wrong_captions(self, first: int, count: int) -> list[tuple[str, str]]:
         """Return two captions of each drawing that are wrong in one thing, said like its right one; now and then the thing
         is not said, and they read the same."""
         return wrong_of(self.scenes(first, count), derive(self._seed, "training"), first)
+
+    def _drawn(self, first: int, count: int) -> Drawn:
+        seed = derive(self._seed, "training")
+        scenes = training_scenes(seed, first, count)
+        return scenes, _draw(scenes, self.size, seed, first)
 
     @cached_property
     def held_out(self) -> PictureBatch:
@@ -129,8 +136,16 @@ class Creatures:
 
 def picture_batch(scenes: list[Scene], size: int, seed: int, first: int = 0) -> PictureBatch:
     """Draw scenes and say them, by the chances numbered first, first+1, ... of the seed."""
+    return _told(scenes, _draw(scenes, size, seed, first), seed, first)
+
+
+def _draw(scenes: list[Scene], size: int, seed: int, first: int) -> UInt8[ndarray, "B Y X C"]:
     index = np.arange(first, first + len(scenes))
-    drawn = draw(scenes, size, uniforms(derive(seed, "drawing"), index, N_CHANCES))
+    return draw(scenes, size, uniforms(derive(seed, "drawing"), index, N_CHANCES))
+
+
+def _told(scenes: list[Scene], drawn: UInt8[ndarray, "B Y X C"], seed: int, first: int) -> PictureBatch:
+    index = np.arange(first, first + len(scenes))
     captions = [caption(scene, row) for scene, row in zip(scenes, _phrasings(index, seed), strict=True)]
     label_B = torch.tensor([KINDS.index(str(scene.creature.kind)) for scene in scenes])
     return PictureBatch(from_uint8(drawn), captions, label_B)
@@ -156,7 +171,7 @@ def open_pictures(config: PicturesConfig, seed: int = 0) -> Pictures:
     """
     pictures: Pictures
     if config.source == "creatures":
-        pictures = Creatures(config.size, config.held_out, seed)
+        pictures = Creatures(config.size, config.held_out, seed, config.repeats)
     else:
         from cutaway.diffusion.image_files import open_image_files
 

@@ -1,7 +1,8 @@
 """Which times are trained, and how often.
 
     uniform        t = u                                   all alike
-    logit-normal   t = 1 / (1 + exp(-z)), z = normal(u)    the middle more often (Esser et al. 2024, arXiv:2403.03206)
+    logit-normal   t = 1 / (1 + exp(-z)), z = mean + deviation normal(u)      some more often (Esser et al. 2024,
+                   arXiv:2403.03206)
 
 The u are no independent throws: u_i = (start + i / golden ratio) mod 1, Weyl's sequence, fills [0, 1) so evenly that any
 batch has about as many early times as late ones, which takes noise from the gradient. u_i depends on the seed and on
@@ -18,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cutaway.base.seed import numpy_generator
+from cutaway.diffusion.config import PathConfig
 
 GOLDEN = (math.sqrt(5) - 1) / 2
 """1 / golden ratio: the number that fractions come least near to, so the sequence never bunches."""
@@ -30,15 +32,14 @@ def even_numbers(first: int, count: int, seed: int) -> Float[Tensor, " B"]:
     return torch.from_numpy(u_B).float().clamp(max=1 - 2**-24)
 
 
-def uniform(u: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
-    """Return the times that have these shares of all times before them: themselves."""
-    return u
+def spread(u: Float[Tensor, " B"], config: PathConfig) -> Float[Tensor, " B"]:
+    """Return the times that have these shares of all times before them, as a recipe spreads them."""
+    if config.times == "uniform":
+        return u
+    return logit_normal(u, config.times_mean, config.times_deviation)
 
 
 def logit_normal(u: Float[Tensor, " B"], mean: float = 0.0, deviation: float = 1.0) -> Float[Tensor, " B"]:
     """Return the times below which these shares of a logit-normal distribution lie."""
     z = mean + deviation * torch.special.ndtri(u.double().clamp(1e-9, 1 - 1e-9))
     return torch.sigmoid(z).float()
-
-
-DISTRIBUTIONS = {"uniform": uniform, "logit_normal": logit_normal}
