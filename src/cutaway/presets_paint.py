@@ -141,7 +141,7 @@ def latents(source: str = "creatures", text: str = "paint-text-1", vae: str = "p
     """A transformer that paints latents of 64-pixel pictures by words."""
     return PaintRecipe(
         name="paint-latents",
-        pictures=pictures(source, 64),
+        pictures=PicturesConfig(source, size=64),
         model=DiTConfig(patch=2, mlp_ratio=3, modulation="shared", reading_layers=2),
         path=EARLY,
         conditions="words",

@@ -49,7 +49,7 @@ class PaintRecipe:
     """With `words`: the run (or a folder) of the text encoder that reads them."""
     vae: str = ""
     """Paint latents of the VAE of this run; empty: pixels."""
-    latent_pool: int = 8192
+    latent_pool: int = 24576
     """With a VAE: different pictures at most; each is put through the VAE once, which costs more than to train on it."""
     prompts: tuple[str, ...] = ()
     """What is asked for in samples, one a picture; empty: labels, or held-out captions."""
@@ -82,6 +82,8 @@ class PaintRecipe:
             raise ConfigError(
                 "pictures.shift moves a picture each time another way, and a VAE reads it once; expected 0"
             )
+        if self.vae and self.pictures.repeats > 1:
+            raise ConfigError("pictures.repeats: latents are kept and shown again anyway (latent_pool); expected 1")
         if isinstance(self.model, UNetConfig) and self.model.ends and (self.vae or self.path.path != "flow"):
             raise ConfigError("model.ends is for pixels on the path 'flow'; expected false with a VAE or another path")
 

@@ -244,8 +244,8 @@ class PathConfig:
     times: Literal["uniform", "logit_normal"] = "uniform"
     """How often each t is trained: all alike, or some more often (Esser et al. 2024): log(t / (1 - t)) is normal."""
     times_mean: float = 0.0
-    """Of the logit-normal times: 0: the middle (t = 0.5) most often; less than 0: earlier ones, where noise hides the picture
-    and words alone say what it will be."""
+    """Of the logit-normal times: 0: the middle (t = 0.5) most often; less than 0: earlier ones, where noise hides the
+    picture and words alone say what it will be."""
     times_deviation: float = 1.0
     """Of the logit-normal times: the less, the more often the middle of them."""
     drop_condition: float = 0.1

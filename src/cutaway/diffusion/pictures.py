@@ -111,6 +111,10 @@ class Creatures:
         """Return pictures first .. first+count-1 of the training stream; one shown again is said in other words."""
         return _told(*self._pages.shown(first, count), derive(self._seed, "training"), first)
 
+    def said(self, scenes: list[Scene], first: int) -> list[str]:
+        """Return captions of scenes, in the words of pictures first, first+1, ... of the training stream."""
+        return _said(scenes, derive(self._seed, "training"), first)
+
     def wrong_captions(self, first: int, count: int) -> list[tuple[str, str]]:
         """Return two captions of each drawing that are wrong in one thing, said like its right one; now and then the thing
         is not said, and they read the same."""
@@ -145,10 +149,13 @@ def _draw(scenes: list[Scene], size: int, seed: int, first: int) -> UInt8[ndarra
 
 
 def _told(scenes: list[Scene], drawn: UInt8[ndarray, "B Y X C"], seed: int, first: int) -> PictureBatch:
-    index = np.arange(first, first + len(scenes))
-    captions = [caption(scene, row) for scene, row in zip(scenes, _phrasings(index, seed), strict=True)]
     label_B = torch.tensor([KINDS.index(str(scene.creature.kind)) for scene in scenes])
-    return PictureBatch(from_uint8(drawn), captions, label_B)
+    return PictureBatch(from_uint8(drawn), _said(scenes, seed, first), label_B)
+
+
+def _said(scenes: list[Scene], seed: int, first: int) -> list[str]:
+    phrasings = _phrasings(np.arange(first, first + len(scenes)), seed)
+    return [caption(scene, row) for scene, row in zip(scenes, phrasings, strict=True)]
 
 
 def wrong_of(scenes: list[Scene], seed: int, first: int = 0) -> list[tuple[str, str]]:

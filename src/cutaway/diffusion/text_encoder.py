@@ -2,8 +2,12 @@
 
     x = word vectors + positions
     x = x + attn(norm(x));  x = x + mlp(norm(x))         L times; words look at all words
-    words  = norm(x)                                     what the painter's cross-attention reads
-    pooled = W words[end]                                what is compared with pictures (contrastive.py)
+    x = norm(x)
+    words  = x + norm(word vectors + positions)          what the painter reads
+    pooled = W x[end]                                    what is compared with pictures (contrastive.py)
+
+To find a caption's picture one need not know everything: at "blue" of "a red cat in a blue scarf" an encoder may have lost
+the blue (docs/log.md). The word itself is laid beside what was made of it, so that nothing said is lost to the painter.
 
 A transformer encoder (Vaswani et al. 2017; norms first: Xiong et al. 2020, arXiv:2002.04745) as the text half of CLIP
 (Radford et al. 2021, arXiv:2103.00020), which reads in one direction only; captions are whole before they are read.
@@ -15,6 +19,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
@@ -94,10 +99,12 @@ class TextEncoder(nn.Module):
         n_places = tokens.shape[1]
         if n_places > self.config.context_length:
             raise ShapeError(f"captions of {n_places} places; the encoder reads {self.config.context_length}")
-        x_BTD = tap("embed_BTD", self.word_embedding(tokens) + self.positions_TD[:n_places])
+        embed_BTD = tap("embed_BTD", self.word_embedding(tokens) + self.positions_TD[:n_places])
+        x_BTD = embed_BTD
         for block in self.blocks:
             x_BTD = block(x_BTD, mask)
-        words_BTD = tap("words_BTD", self.final_norm(x_BTD))
+        x_BTD = self.final_norm(x_BTD)
+        words_BTD = tap("words_BTD", x_BTD + F.layer_norm(embed_BTD, embed_BTD.shape[-1:], eps=EPS))
         end_B = (mask.sum(dim=1) - 1).clamp(min=0)
-        last_BD = words_BTD[torch.arange(len(words_BTD), device=words_BTD.device), end_B]
+        last_BD = x_BTD[torch.arange(len(x_BTD), device=x_BTD.device), end_B]
         return ReadText(words_BTD, mask, tap("pooled_BE", self.pooled_proj(last_BD)))
