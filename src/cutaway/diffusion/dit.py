@@ -110,7 +110,7 @@ class DiT(nn.Module):
             else:
                 vector_BC = vector_BC + self.label_embedding(label_B)
         if self.pooled_proj is not None and condition.pooled_BE is not None:
-            vector_BC = vector_BC + self.pooled_proj(condition.pooled_BE)
+            vector_BC = vector_BC + self.pooled_proj(F.normalize(condition.pooled_BE, dim=-1))  # its length means nothing
         return tap("steering_BC", vector_BC)
 
     def read(self, condition: Condition) -> list[ReadWords | None]:
