@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from cutaway.base.errors import ConfigError
+from cutaway.diffusion import pages
 from cutaway.diffusion.captions import read_prompt
 from cutaway.diffusion.config import PicturesConfig
 from cutaway.diffusion.pages import PAGE, Pages
@@ -30,8 +31,8 @@ class Drawer:
         return [Scene()] * count, np.stack([numbers // 256, numbers % 256], axis=1).astype(np.uint8)[:, None, None]
 
 
-def shown(pages: Pages, first: int, count: int) -> list[int]:
-    pictures = pages.shown(first, count)[1]
+def shown(stream: Pages, first: int, count: int) -> list[int]:
+    pictures = stream.shown(first, count)[1]
     return [256 * int(high) + int(low) for high, low in pictures[:, 0, 0]]
 
 
@@ -48,9 +49,9 @@ def test_every_drawing_is_shown_as_often_as_asked_before_new_ones_come() -> None
 
 def test_in_the_order_of_training_each_is_drawn_once() -> None:
     drawer = Drawer()
-    pages = Pages(drawer, REPEATS, 0)
-    seen = [number for first in range(0, 2 * REPEATS * PAGE, 96) for number in shown(pages, first, 96)]
-    assert seen == pages.numbers(0, len(seen)).tolist()
+    stream = Pages(drawer, REPEATS, 0)
+    seen = [number for first in range(0, 2 * REPEATS * PAGE, 96) for number in shown(stream, first, 96)]
+    assert seen == stream.numbers(0, len(seen)).tolist()
     assert drawer.drawn == dict.fromkeys(range(2 * PAGE), 1)
 
 
@@ -58,27 +59,28 @@ def test_a_resumed_run_is_shown_the_same() -> None:
     whole = Pages(Drawer(), REPEATS, 7)
     for first in range(0, REPEATS * PAGE, 256):
         shown(whole, first, 256)
-    for first in (0, 1500, REPEATS * PAGE - 50):
+    for first in (0, PAGE + 500, REPEATS * PAGE - 50):
         assert shown(Pages(Drawer(), REPEATS, 7), first, 100) == shown(whole, first, 100)
-    assert shown(Pages(Drawer(), REPEATS, 8), 1500, 100) != shown(whole, 1500, 100)
+    assert shown(Pages(Drawer(), REPEATS, 8), PAGE + 500, 100) != shown(whole, PAGE + 500, 100)
 
 
-def test_creatures_shown_again_are_the_same_drawings_in_other_words() -> None:
+def test_creatures_shown_again_are_the_same_drawings_in_other_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "PAGE", 128)
     once, again = Creatures(16, 4, 3), Creatures(16, 4, 3, repeats=2)
     assert torch.equal(again.batch(0, 40).x_BCYX, once.batch(0, 40).x_BCYX)
     assert again.batch(0, 40).captions == once.batch(0, 40).captions
-    second = again.batch(PAGE, 40)
-    numbers = again._pages.numbers(PAGE, 40)
+    second = again.batch(128, 40)
+    numbers = again._pages.numbers(128, 40)
     same_captions = 0
     for row, number in enumerate(numbers.tolist()):
         drawing = once.batch(number, 1)
         assert torch.equal(second.x_BCYX[row], drawing.x_BCYX[0])
         assert second.label_B[row] == drawing.label_B[0]
-        assert again.scenes(PAGE + row, 1) == once.scenes(number, 1)
+        assert again.scenes(128 + row, 1) == once.scenes(number, 1)
         assert read_prompt(second.captions[row]) is not None
         same_captions += second.captions[row] == drawing.captions[0]
     assert same_captions < 20
-    wrong = again.wrong_captions(PAGE, 40)
+    wrong = again.wrong_captions(128, 40)
     told = [right not in others for right, others in zip(second.captions, wrong, strict=True)]
     assert sum(told) > 25  # now and then the wrong thing is not said
 

@@ -57,7 +57,8 @@ def test_it_is_pytorchs_encoder() -> None:
     read = ours(tokens_BT, mask_BT)
     x_BTD = ours.word_embedding(tokens_BT) + ours.positions_TD[:7]
     theirs = pytorch_encoder(ours)(x_BTD, src_key_padding_mask=~mask_BT)
-    assert torch.allclose(read.words_BTD[mask_BT], theirs[mask_BT], atol=1e-5)
+    said = torch.nn.functional.layer_norm(x_BTD, (x_BTD.shape[-1],), eps=1e-5)
+    assert torch.allclose(read.words_BTD[mask_BT], (theirs + said)[mask_BT], atol=1e-5)
     ends = torch.stack([theirs[0, 6], theirs[1, 1], theirs[2, 3]])
     assert torch.allclose(read.pooled_BE, ends @ ours.pooled_proj.weight.T, atol=1e-5)
     assert read.pooled_BE.shape == (3, 10)

@@ -22,14 +22,14 @@ class PicturesConfig:
     """Edge of the square pictures, in pixels; others are scaled and cut to it."""
     held_out: int = 1024
     """Pictures held out, on which the loss is measured."""
-    repeats: int = 1
-    """How often each drawing of `creatures` is shown before it is thrown away, in other words, with other noise: drawing
-    takes time too."""
     shift: int = 0
     """Pictures of files are moved by up to so many pixels, up or down and left or right, another way each time they are
     shown: fewer are learned by heart."""
     shift_epochs: int | None = None
     """Passes over the pictures in which they are moved; later they are shown as they are. Left out: always moved."""
+    repeats: int = 1
+    """How often each drawing of `creatures` is shown before it is thrown away, in other words, with other noise: drawing
+    takes time too."""
     pictures_hash: str | None = None
     """Hash of the pictures, filled in when the run starts; a run only goes on with the same pictures."""
 

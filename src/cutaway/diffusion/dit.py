@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -110,7 +111,9 @@ class DiT(nn.Module):
             else:
                 vector_BC = vector_BC + self.label_embedding(label_B)
         if self.pooled_proj is not None and condition.pooled_BE is not None:
-            vector_BC = vector_BC + self.pooled_proj(F.normalize(condition.pooled_BE, dim=-1))  # its length means nothing
+            vector_BC = vector_BC + self.pooled_proj(
+                F.normalize(condition.pooled_BE, dim=-1)
+            )  # its length means nothing
         return tap("steering_BC", vector_BC)
 
     def read(self, condition: Condition) -> list[ReadWords | None]:

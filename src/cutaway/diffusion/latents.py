@@ -1,8 +1,9 @@
 """Pictures as a VAE's latents, for a denoiser that works on those.
 
 Putting a picture through the encoder costs about as much as a training step on its latent, so a pool of them is encoded
-once, block by block, when first asked for; after the last the pool begins again, and drawings are said in other words. Blocks begin at fixed numbers: which
-pictures share a block, and so every bit of a latent, does not depend on where a run was stopped.
+once, block by block, when first asked for; after the last the pool begins again, and drawings are said in other words.
+Blocks begin at fixed numbers: which pictures share a block, and so every bit of a latent, does not depend on where a run
+was stopped.
 """
 
 from __future__ import annotations

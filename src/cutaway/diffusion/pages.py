@@ -18,8 +18,8 @@ from cutaway.base.seed import numpy_generator
 from cutaway.diffusion.portions import portions
 from cutaway.diffusion.scene import Scene
 
-PAGE = 1024
-"""Drawings; of 64 pixels 13 MB."""
+PAGE = 4096
+"""Drawings; of 64 pixels 50 MB. What is shown again soon is still half known: that page is learned, then forgotten."""
 DRAWN_AT_ONCE = 64
 
 Drawn = tuple[list[Scene], UInt8[ndarray, "B Y X C"]]
