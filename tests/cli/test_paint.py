@@ -72,7 +72,8 @@ def test_a_picture_and_a_film_of_a_sentence(here: Path, capsys: pytest.CaptureFi
     assert (told["sampling"]["steps"], told["sampling"]["guidance"]) == (3, 2)
     with Image.open("cat.png") as picture, Image.open("cat.gif") as film:
         assert picture.format == "PNG"
-        assert 2 <= getattr(film, "n_frames", 1) <= 4  # of a VAE that learned nothing two steps may look alike: one frame
+        # of a VAE that learned nothing two steps may look alike, which is one frame
+        assert 2 <= getattr(film, "n_frames", 1) <= 4
     assert main([*words, "--run", "paint-words-1", "--out", "words.png", "--gif", "words.gif"]) == 0
     assert capsys.readouterr().out == "words.png and words.gif\n"
     with Image.open("words.gif") as film:
