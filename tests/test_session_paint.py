@@ -215,9 +215,10 @@ def test_latents_do_not_depend_on_where_one_begins_to_ask() -> None:
     assert torch.equal(whole.x_BCYX[60:80], part.x_BCYX)
     assert whole.captions[60:80] == part.captions
     assert torch.equal(whole.x_BCYX[:70], whole.x_BCYX[70:])
-    alone = [i for i, scene in enumerate(pictures.scenes(0, 70)) if scene.other is None]
+    scenes = pictures.scenes(0, 70)
+    alone = [i for i, scene in enumerate(scenes) if scene.other is None]
     asked, again = ([read_prompt(whole.captions[start + i]).creature.kind for i in alone] for start in (0, 70))
-    assert again == asked
+    assert again == asked == [scenes[i].creature.kind for i in alone]
     assert sum(whole.captions[i] != whole.captions[70 + i] for i in range(70)) > 35, "shown again, said otherwise"
     torch.testing.assert_close(whole.x_BCYX[:64], vae.encode(pictures.batch(0, 64).x_BCYX).detach())
     assert first.held_out.x_BCYX.shape == (4, 8, vae.config.latent_size, vae.config.latent_size)

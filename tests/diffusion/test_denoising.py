@@ -15,6 +15,7 @@ from cutaway.diffusion.condition import Condition
 from cutaway.diffusion.config import PathConfig, UNetConfig
 from cutaway.diffusion.denoising import FIXED_TIMES, Denoising, LabelConditioner
 from cutaway.diffusion.pictures import PictureBatch
+from cutaway.diffusion.times import even_numbers, logit_normal
 from cutaway.diffusion.unet import UNet
 from cutaway.train.trainer import Trainer
 from cutaway.train.watch import Watcher
@@ -160,6 +161,13 @@ def test_a_model_learns_to_denoise() -> None:
     with torch.no_grad():
         after = objective.validate(model)
     assert after.loss_nats < 0.5 * before
+
+
+def test_times_are_spread_as_the_recipe_says() -> None:
+    usual, early = make(), make(times="logit_normal", times_mean=-1.0)
+    u = even_numbers(64, 32, usual.seed)
+    assert torch.equal(usual.batch(64, 32).t_B, u)
+    assert torch.equal(early.batch(64, 32).t_B, logit_normal(u, -1.0))
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:

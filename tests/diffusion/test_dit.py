@@ -213,3 +213,13 @@ def test_wrong_sizes_are_said() -> None:
         model(x_BCYX, t_B, Condition(words_BTD=torch.zeros(3, 2, 11)))
     with pytest.raises(ConfigError, match="does not divide"):
         DiTConfig(size=30, patch=4)
+
+
+def test_of_a_sentence_only_the_direction_steers() -> None:
+    model, told, (x_BCYX, t_B) = trained(CONFIG), condition(), pictures()
+    assert told.pooled_BE is not None
+    before = model(x_BCYX, t_B, told)
+    louder = replace(told, pooled_BE=40 * told.pooled_BE)
+    torch.testing.assert_close(model(x_BCYX, t_B, louder), before)
+    other = replace(told, pooled_BE=-told.pooled_BE)
+    assert not torch.allclose(model(x_BCYX, t_B, other), before)
