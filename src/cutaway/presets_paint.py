@@ -48,8 +48,8 @@ PROMPTS = (
 """What samples of creatures show, at every step the same."""
 
 
-EARLY = PathConfig(times="logit_normal", times_mean=-0.8, times_deviation=1.2)
-"""Times of those that read words: most often the early ones, where words have to say what no picture shows yet."""
+EARLY = PathConfig(times="logit_normal", times_mean=-0.2)
+"""Times of those that read words: the middle, and early ones, where words have to say what no picture shows yet."""
 REPEATS = 4
 """How often a drawing is shown: drawing takes a third of a step."""
 
