@@ -4,7 +4,7 @@
 2  dit       the same with a diffusion transformer
 3  labels    a transformer that is told which creature, with guidance
 4  text      captions and pictures find each other: a text encoder
-   words     a transformer that reads its words
+   words     a U-Net that reads its words
 5  vae       pictures of 64 pixels as a small map of latents
    latents   a transformer that paints those latents by words
 """
@@ -48,7 +48,7 @@ PROMPTS = (
 """What samples of creatures show, at every step the same."""
 
 
-EARLY = PathConfig(times="logit_normal", times_mean=-0.2)
+WORD_TIMES = PathConfig(times="logit_normal", times_mean=-0.2)
 """Times of those that read words: the middle, and early ones, where words have to say what no picture shows yet."""
 REPEATS = 4
 """How often a drawing is shown: drawing takes a third of a step."""
@@ -119,7 +119,7 @@ def words(source: str = "creatures", text: str = "paint-text-1") -> PaintRecipe:
         name="paint-words",
         pictures=pictures(source),
         model=UNetConfig(patch=2, width=64, multipliers=(1, 2), reading_layers=2),
-        path=EARLY,
+        path=WORD_TIMES,
         conditions="words",
         text=text,
         prompts=PROMPTS if source == "creatures" else (),
@@ -143,7 +143,7 @@ def latents(source: str = "creatures", text: str = "paint-text-1", vae: str = "p
         name="paint-latents",
         pictures=PicturesConfig(source, size=64),
         model=DiTConfig(patch=2, mlp_ratio=3, modulation="shared", reading_layers=2),
-        path=EARLY,
+        path=WORD_TIMES,
         conditions="words",
         text=text,
         vae=vae,

@@ -91,3 +91,10 @@ def test_creatures_shown_again_are_the_same_drawings_in_other_words(monkeypatch:
 def test_repeats_that_mean_nothing(settings: dict, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         PicturesConfig(**settings)
+
+
+def test_what_drawings_show_is_told_without_drawing_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    creatures = Creatures(16, 4, 3)
+    expected = creatures._pages.shown(5, 3)[0]
+    monkeypatch.setattr(creatures._pages, "draw", None)
+    assert creatures.scenes(5, 3) == expected

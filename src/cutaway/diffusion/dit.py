@@ -111,9 +111,8 @@ class DiT(nn.Module):
             else:
                 vector_BC = vector_BC + self.label_embedding(label_B)
         if self.pooled_proj is not None and condition.pooled_BE is not None:
-            vector_BC = vector_BC + self.pooled_proj(
-                F.normalize(condition.pooled_BE, dim=-1)
-            )  # its length means nothing
+            direction_BE = F.normalize(condition.pooled_BE, dim=-1)  # how long it is means nothing
+            vector_BC = vector_BC + self.pooled_proj(direction_BE)
         return tap("steering_BC", vector_BC)
 
     def read(self, condition: Condition) -> list[ReadWords | None]:

@@ -105,6 +105,8 @@ class Creatures:
 
     def scenes(self, first: int, count: int) -> list[Scene]:
         """Return what pictures first .. first+count-1 of the training stream show."""
+        if self._pages.repeats == 1:  # none are kept, and what they show is known without drawing them
+            return training_scenes(derive(self._seed, "training"), first, count)
         return self._pages.shown(first, count)[0]
 
     def batch(self, first: int, count: int) -> PictureBatch:

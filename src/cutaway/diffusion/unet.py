@@ -120,9 +120,8 @@ class UNet(nn.Module):
             else:
                 vector_BE = vector_BE + self.label_embedding(condition.label_B)
         if self.pooled_proj is not None and condition.pooled_BE is not None:
-            vector_BE = vector_BE + self.pooled_proj(
-                F.normalize(condition.pooled_BE, dim=-1)
-            )  # its length means nothing
+            direction_BE = F.normalize(condition.pooled_BE, dim=-1)  # how long it is means nothing
+            vector_BE = vector_BE + self.pooled_proj(direction_BE)
         return tap("steering_BE", vector_BE)
 
     def _check(self, x_BCYX: Tensor, condition: Condition) -> None:
