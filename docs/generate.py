@@ -24,7 +24,7 @@ from cutaway.diffusion.config import (
 from cutaway.generate.config import SamplingConfig
 from cutaway.models.config import GPTConfig, LlamaConfig
 from cutaway.presets import PRESETS
-from cutaway.presets_paint import DIGITS, PHASES
+from cutaway.presets_paint import DIGITS, OTHERS, PHASES
 from cutaway.recipe import Recipe
 from cutaway.recipe_paint import PaintRecipe
 from cutaway.scratch.ops import OPERATIONS
@@ -72,7 +72,7 @@ def recipe_page() -> str:
         lines += ["", f"## {title}", "", " ".join((config.__doc__ or "").split()), ""]
         lines += rows(config)
     lines += ["", "# Every setting of a recipe of pictures", "", "## Phases", ""]
-    lines += [f"- `{name}`: {phase.summary}" for name, phase in (PHASES | DIGITS).items()]
+    lines += [f"- `{name}`: {phase.summary}" for name, phase in (PHASES | OTHERS | DIGITS).items()]
     lines += ["", "## recipe of pictures", ""]
     lines += rows(PaintRecipe, leave_out=("pictures", "model", "path", "train", "sampling", "start"))
     for title, config in PAINTED.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from cutaway.diffusion.clip_folder import load_clip_folder
 from cutaway.diffusion.config import DiTConfig, UNetConfig
 from cutaway.diffusion.denoising import Denoising, LabelConditioner
 from cutaway.diffusion.dit import DiT
-from cutaway.diffusion.latents import Latents
+from cutaway.diffusion.latents import BLOCK, Latents
 from cutaway.diffusion.paint import paint
 from cutaway.diffusion.painter import Painter
 from cutaway.diffusion.painter_folder import FILE, load_text, load_vae, save_painter
@@ -79,11 +80,26 @@ class DenoisingSession(PaintSession):
         assert isinstance(config, UNetConfig | DiTConfig)
         encoder: Any = None if self.text is None else self.text.encoder
         labels = pictures.n_labels if self.recipe.conditions == "labels" else 0
+        words = 0 if encoder is None else encoder.d_words
         config = dataclasses.replace(
-            config, size=pictures.size, channels=pictures.channels, n_labels=labels,
-            d_words=0 if encoder is None else encoder.d_words, d_pooled=0 if encoder is None else encoder.d_pooled,
-        )  # fmt: skip
+            config, size=pictures.size, channels=pictures.channels, n_labels=labels, d_words=words
+        )
+        if isinstance(config, DiTConfig):
+            config = dataclasses.replace(config, d_pooled=0 if encoder is None else encoder.d_pooled)
         return MODELS[type(config)](config)
+
+    def seconds_beside_steps(self) -> float:
+        """Return about how long samples take, and putting the pool of pictures through the VAE: a block of it is timed.
+
+        Of a short budget, half: every step has to wait for new pictures then, which takes about as long as the step.
+        """
+        seconds, minutes = super().seconds_beside_steps(), self.recipe.train.minutes
+        if minutes is not None and isinstance(self.pictures, Latents):
+            self.pictures.batch(0, 1)  # the first block warms up
+            started = time.perf_counter()
+            self.pictures.batch(BLOCK, 1)
+            seconds += min(self.pictures.n_blocks * (time.perf_counter() - started), 60 * minutes / 2)
+        return seconds
 
     @property
     def model_class(self) -> type[nn.Module]:

@@ -63,7 +63,7 @@ class PaintSession(Session):
         session.check_same(f"what {source!r} holds", recipe.pictures.pictures_hash, session.pictures.hash, goes_on)
         session.describe()
         if not is_settled:
-            session.settle(time.perf_counter() - started + session.seconds_of_samples())
+            session.settle(time.perf_counter() - started + session.seconds_beside_steps())
         return session
 
     def stand(self) -> None:
@@ -91,7 +91,7 @@ class PaintSession(Session):
             say(note)
         say(f"{self.recipe.model.toml_kind}: {learns:,} numbers learn")
 
-    def seconds_of_samples(self) -> float:
+    def seconds_beside_steps(self) -> float:
         """Return about how long the run's samples will take, of a budget in minutes: one is made and timed."""
         if self.recipe.train.minutes is None or self.recipe.train.sample_every == 0:
             return 0.0

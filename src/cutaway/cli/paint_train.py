@@ -15,7 +15,7 @@ from cutaway.branch import find_branch
 from cutaway.cli.console import answer, answer_json, parse, screen
 from cutaway.diffusion.config import PicturesConfig
 from cutaway.presets import with_changes
-from cutaway.presets_paint import DIGITS, PHASES, Phase, find_phase, phase_of, runs_of, standing
+from cutaway.presets_paint import DIGITS, OTHERS, PHASES, Phase, find_phase, phase_of, runs_of, standing
 from cutaway.recipe_paint import PaintRecipe
 from cutaway.run_facts import LOSS_UNITS, read_recipe
 
@@ -70,7 +70,8 @@ def train(argv: list[str]) -> None:
     if not argv:
         raise UsageError(f"which phase to train is not said; expected {', '.join(PHASES)}, or all")
     if argv[0] in ("-h", "--help"):
-        lines = "\n".join(f"  {one.name:<8} phase {one.number}: {one.summary}" for one in (PHASES | DIGITS).values())
+        known = (PHASES | OTHERS | DIGITS).values()
+        lines = "\n".join(f"  {one.name:<11} phase {one.number}: {one.summary}" for one in known)
         answer(
             f"usage: cutaway paint train PHASE [settings]     cutaway paint train all\n\n{lines}\n\nexample:  {EXAMPLE}"
         )

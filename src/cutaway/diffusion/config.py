@@ -83,10 +83,6 @@ class UNetConfig:
     """Classes it can be told; 0: none."""
     d_words: int = 0
     """Width of the words it can be told; 0: none."""
-    reading_layers: int = 0
-    """Layers of its own over those words, so that it learns which belongs to which. 0: it takes them as they come."""
-    d_pooled: int = 0
-    """Width of the whole sentence's vector, added to the time; 0: none."""
     dropout: float = 0.0
     """Share of activations zeroed at random while training."""
 
@@ -138,8 +134,6 @@ class DiTConfig:
     """Classes it can be told; 0: none."""
     d_words: int = 0
     """Width of the words it can be told, read by cross-attention in every block; 0: none."""
-    reading_layers: int = 0
-    """Layers of its own over those words, so that it learns which belongs to which. 0: it takes them as they come."""
     d_pooled: int = 0
     """Width of the whole sentence's vector, added to the time; 0: none."""
 

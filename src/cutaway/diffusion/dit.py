@@ -27,7 +27,6 @@ from cutaway.diffusion.dit_ready import ReadyDiT
 from cutaway.diffusion.modulation import AllModulations, Modulations, modulated
 from cutaway.diffusion.patches import from_patches, sine_positions, to_patches
 from cutaway.diffusion.time_embedding import TimeEmbedding
-from cutaway.diffusion.word_refiner import WordRefiner
 
 
 class DiT(nn.Module):
@@ -43,8 +42,6 @@ class DiT(nn.Module):
         self.time_embedding = TimeEmbedding(config.d_model)
         self.label_embedding = nn.Embedding(config.n_labels + 1, config.d_model) if config.n_labels else None
         self.pooled_proj = nn.Linear(config.d_pooled, config.d_model) if config.d_pooled else None
-        reads_more = config.d_words and config.reading_layers
-        self.word_refiner = WordRefiner(config.d_words, config.reading_layers) if reads_more else None
         self.modulations = Modulations(config.d_model, config.n_layers, 2, config.modulation)
         d_ff = round(config.mlp_ratio * config.d_model)
         self.blocks = nn.ModuleList(
@@ -68,8 +65,6 @@ class DiT(nn.Module):
         starts_at_zero += [module.o_proj for module in self.modules() if isinstance(module, CrossAttention)]
         for linear in starts_at_zero:
             nn.init.zeros_(linear.weight)
-        if self.word_refiner is not None:
-            self.word_refiner.start_adding_nothing()
 
     def forward(
         self, x_BCYX: Float[Tensor, "B C Y X"], t_B: Float[Tensor, " B"], condition: Condition | None = None
@@ -117,8 +112,6 @@ class DiT(nn.Module):
 
     def read(self, condition: Condition) -> list[ReadWords | None]:
         """Return the words as each block reads them; None where there are none, or the model reads none."""
-        if self.word_refiner is not None:
-            condition = self.word_refiner(condition)
         words_BTD, crosses = condition.words_BTD, [block.cross for block in self.blocks]
         return [
             cross.read(words_BTD, condition.mask_BT)

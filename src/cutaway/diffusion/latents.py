@@ -39,6 +39,11 @@ class Latents:
         self._blocks: dict[int, PictureBatch] = {}
         self._scenes: dict[int, list[Scene]] = {}
 
+    @property
+    def n_blocks(self) -> int:
+        """How many blocks the pool has."""
+        return -(-self.count // BLOCK)
+
     @cached_property
     def held_out(self) -> PictureBatch:
         """Held-out pictures' latents."""

@@ -25,7 +25,6 @@ from cutaway.diffusion.config import UNetConfig
 from cutaway.diffusion.ends import with_ends
 from cutaway.diffusion.time_embedding import TimeEmbedding
 from cutaway.diffusion.unet_block import Look, PlaceNorm, ResidualBlock, UNetBlock
-from cutaway.diffusion.word_refiner import WordRefiner
 
 
 class UNet(nn.Module):
@@ -37,11 +36,6 @@ class UNet(nn.Module):
         d_time = 4 * config.width
         self.time_embedding = TimeEmbedding(d_time)
         self.label_embedding = nn.Embedding(config.n_labels + 1, d_time) if config.n_labels else None
-
-        reads_more = config.d_words and config.reading_layers
-        self.word_refiner = WordRefiner(config.d_words, config.reading_layers) if reads_more else None
-
-        self.pooled_proj = nn.Linear(config.d_pooled, d_time) if config.d_pooled else None
 
         def block(n_in: int, n_out: int, looks: bool) -> UNetBlock:
             return UNetBlock(n_in, n_out, d_time, config.n_heads if looks else 0, config.d_words, config.dropout)
@@ -79,8 +73,6 @@ class UNet(nn.Module):
             nn.init.normal_(self.label_embedding.weight, std=0.02)
         for layer in starts_at_zero:
             nn.init.zeros_(layer.weight)
-        if self.word_refiner is not None:
-            self.word_refiner.start_adding_nothing()
 
     def forward(
         self, x_BCYX: Float[Tensor, "B C Y X"], t_B: Float[Tensor, " B"], condition: Condition | None = None
@@ -92,8 +84,6 @@ class UNet(nn.Module):
         """
         condition, n_blocks = condition or Condition(), self.config.n_blocks
         self._check(x_BCYX, condition)
-        if self.word_refiner is not None:
-            condition = self.word_refiner(condition)
         steering_BE = F.silu(self.steering(t_B, condition))
         read_BCYX = with_ends(x_BCYX, t_B) if self.config.ends else x_BCYX
         x = tap("in_BCYX", self.in_conv(self.unshuffle(read_BCYX)))
@@ -112,16 +102,13 @@ class UNet(nn.Module):
         return self.shuffle(self.out_conv(F.silu(self.out_norm(x))))
 
     def steering(self, t_B: Float[Tensor, " B"], condition: Condition) -> Float[Tensor, "B E"]:
-        """Return the vector of time, label and sentence that steers every block."""
+        """Return the vector of time and label that steers every block."""
         vector_BE = self.time_embedding(t_B)
         if self.label_embedding is not None:
             if condition.label_B is None:
                 vector_BE = vector_BE + self.label_embedding.weight[self.config.n_labels]
             else:
                 vector_BE = vector_BE + self.label_embedding(condition.label_B)
-        if self.pooled_proj is not None and condition.pooled_BE is not None:
-            direction_BE = F.normalize(condition.pooled_BE, dim=-1)  # how long it is means nothing
-            vector_BE = vector_BE + self.pooled_proj(direction_BE)
         return tap("steering_BE", vector_BE)
 
     def _check(self, x_BCYX: Tensor, condition: Condition) -> None:
