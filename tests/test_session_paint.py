@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import torch
 from paint_runs import tiny, train_all
 from PIL import Image
-from toy import StopAt
+from toy import ALONE, StopAt
 
 from cutaway import workbench
 from cutaway.base.errors import ConfigError, DataError, RunError, UsageError
@@ -28,6 +29,7 @@ from cutaway.diffusion.vae import VAE
 from cutaway.presets_paint import PHASES, find_phase, painters, phase_of, standing
 from cutaway.recipe_paint import PaintRecipe
 from cutaway.run_facts import facts, read_recipe
+from cutaway.session_denoising import DenoisingSession
 from cutaway.train.checkpoint import list_checkpoints, load_average
 from cutaway.train.watch import Watcher
 
@@ -201,6 +203,25 @@ def test_a_budget_in_minutes_becomes_steps(runs: Path) -> None:
     recipe = recipe_of(run)
     assert recipe.train.minutes is None
     assert recipe.train.steps is not None
+
+
+def test_the_pool_of_latents_is_paid_for_out_of_the_budget(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded = Latents._encoded
+
+    def slow(self: Latents, pictures: Any) -> Any:
+        time.sleep(0.2)
+        return encoded(self, pictures)
+
+    monkeypatch.setattr(Latents, "_encoded", slow)
+    recipe = dataclasses.replace(tiny("latents", sample_every=0), latent_pool=64 * 30)
+    session = DenoisingSession.prepare(recipe, ALONE, Watcher(), runs=runs)
+    assert isinstance(session.pictures, Latents)
+    assert session.pictures.n_blocks == 30
+    for minutes, seconds in ((None, (0, 0)), (60, (6, 30)), (0.1, (3, 3))):  # of six seconds, half
+        train = dataclasses.replace(recipe.train, minutes=minutes)
+        session.recipe = dataclasses.replace(recipe, train=train)
+        session.pictures._blocks.clear()
+        assert seconds[0] <= session.seconds_beside_steps() <= seconds[1]
 
 
 def test_latents_do_not_depend_on_where_one_begins_to_ask() -> None:
