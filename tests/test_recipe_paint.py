@@ -100,7 +100,9 @@ def test_as_a_form(model: Any) -> None:
 
 
 def test_every_phase_has_a_recipe_that_can_be_written_and_read(tmp_path: Path) -> None:
-    recipes = [phase.make() for phase in (PHASES | OTHERS).values()] + [phase.make("digits.gz") for phase in DIGITS.values()]
+    recipes = [phase.make() for phase in (PHASES | OTHERS).values()] + [
+        phase.make("digits.gz") for phase in DIGITS.values()
+    ]
     minutes = [one.train.minutes for one in recipes[: len(PHASES)]]
     assert sum(filter(None, minutes)) < 115, "all phases in under two hours, with what is measured between them"
     for number, one in enumerate(recipes):

@@ -42,7 +42,8 @@ def test_its_hashes_are_those_of_its_files() -> None:
 def test_its_recipes_are_ours() -> None:
     recipe = read_toml(PaintRecipe, SHIPPED / "painter_recipe.toml")
     preset = latents()
-    assert isinstance(recipe.model, UNetConfig) and isinstance(preset.model, UNetConfig)
+    assert isinstance(recipe.model, UNetConfig)
+    assert isinstance(preset.model, UNetConfig)
     ours, known = recipe.model, preset.model
     assert (ours.patch, ours.width, ours.multipliers) == (known.patch, known.width, known.multipliers)
     assert (recipe.path, recipe.pictures.source, recipe.pictures.size) == (preset.path, "creatures", 64)

@@ -148,7 +148,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     import cutaway.train.checkpoint as checkpoint
 
-    real, calls = checkpoint.save_file, []
+    real, calls = checkpoint.save_tensors, []
 
     def full(tensors: Any, path: Path) -> None:
         calls.append(path)
@@ -157,10 +157,10 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             raise OSError(errno.ENOSPC, "No space left on device")
         real(tensors, path)
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr(checkpoint, "save_tensors", full)
     with pytest.raises(CutawayError, match="the disk is full"):
         train(tmp_path)
-    monkeypatch.setattr(checkpoint, "save_file", real)
+    monkeypatch.setattr(checkpoint, "save_tensors", real)
     assert [path.name for path in (tmp_path / "checkpoints").iterdir() if not path.name.startswith(".")] in (
         [["10", "20"], ["20", "10"], ["20"]]
     )

@@ -17,12 +17,13 @@ import torch.nn.functional as functional
 from jaxtyping import Float, UInt8
 from numpy import ndarray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from cutaway.base.errors import ModelFormatError
 from cutaway.base.files import cache_folder, content_hash, file_hash, replacing_folder
 from cutaway.base.seed import derive, torch_generator
+from cutaway.base.tensor_file import save_tensors
 from cutaway.diffusion.counted import uniforms
 from cutaway.diffusion.draw import N_CHANCES, draw
 from cutaway.diffusion.judge import QUESTIONS, SIZE, Judge, JudgeNetwork, answers_of
@@ -122,7 +123,7 @@ def examine(network: JudgeNetwork, count: int, seed: int) -> dict[str, float]:
 def save_judge(judge: Judge, folder: Path, config: JudgeConfig) -> None:
     """Write the weights (safetensors) and the facts (judge.json)."""
     with replacing_folder(folder) as aside:
-        save_file({k: v.contiguous() for k, v in judge.network.state_dict().items()}, aside / "judge.safetensors")
+        save_tensors(judge.network.state_dict(), aside / "judge.safetensors")
         facts = {
             "config": asdict(config),
             "accuracy": judge.accuracy,

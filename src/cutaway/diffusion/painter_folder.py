@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from cutaway.base.config import from_table
 from cutaway.base.errors import ConfigError, CutawayError, ModelFormatError
 from cutaway.base.files import file_hash, replacing_folder, write_text
+from cutaway.base.tensor_file import save_tensors
 from cutaway.diffusion.clip_folder import load_clip_folder
 from cutaway.diffusion.config import DiTConfig, PathConfig, TextEncoderConfig, UNetConfig, VAEConfig
 from cutaway.diffusion.dit import DiT
@@ -137,9 +138,7 @@ def _save(
             kind = next(kind for kind, (known, _) in KINDS.items() if isinstance(config, known))
             file = aside / f"{name}.safetensors"
             dtype = getattr(torch, precision)
-            save_file(
-                {key: value.detach().to("cpu", dtype).contiguous() for key, value in module.state_dict().items()}, file
-            )
+            save_tensors({key: value.detach().to("cpu", dtype) for key, value in module.state_dict().items()}, file)
             entries[name] = {
                 "kind": kind,
                 "config": dataclasses.asdict(config),  # type: ignore[call-overload]

@@ -14,12 +14,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from cutaway.base.errors import ConfigError, ModelFormatError, UsageError, suggest
 from cutaway.base.files import replacing_folder
+from cutaway.base.tensor_file import save_tensors
 from cutaway.interop.adapter_folder import is_adapter, tokenizer_folder
 from cutaway.interop.fetch import find_folder
 from cutaway.interop.folder_files import LAYOUTS, find_layout, read_headers, read_json
@@ -207,10 +206,7 @@ def save_folder(
     }
     with replacing_folder(Path(path)) as folder:
         (folder / "config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-        try:
-            save_file(stored_tensors(model, layout, config), folder / "model.safetensors", {"format": "pt"})
-        except SafetensorError as error:  # how the library reports a full disk
-            raise OSError(str(error)) from error
+        save_tensors(stored_tensors(model, layout, config), folder / "model.safetensors", {"format": "pt"})
         if tokenizer is not None:
             tokenizer.save(folder)
 

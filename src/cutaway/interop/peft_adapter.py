@@ -22,11 +22,11 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from cutaway.base.errors import ModelFormatError, UsageError
 from cutaway.base.files import replacing_folder
+from cutaway.base.tensor_file import save_tensors
 from cutaway.interop.folder_files import read_json
 from cutaway.interop.hub_folder import choose_layout
 from cutaway.interop.layout import Piece, setting
@@ -271,10 +271,7 @@ def write_adapter(
     note = ({NOTE: ",".join(apart)} if apart else {}) | ({BASE_NOTE: base_hash} if base_hash else {})
     with replacing_folder(path) as folder:
         (folder / CONFIG).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-        try:
-            save_file(tensors, folder / WEIGHTS, {"format": "pt", **note})
-        except SafetensorError as error:  # how the library reports a full disk
-            raise OSError(str(error)) from error
+        save_tensors(tensors, folder / WEIGHTS, {"format": "pt", **note})
 
 
 def write_settings(config: ModelConfig, stored: dict[str, Factors], dropout: float, base: str | None) -> dict[str, Any]:

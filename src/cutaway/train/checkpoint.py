@@ -20,11 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cutaway.base.errors import CheckpointError
 from cutaway.base.files import file_hash, replacing_folder
+from cutaway.base.tensor_file import save_tensors
 from cutaway.train.distributed import like, whole
 
 Tensors = dict[str, Tensor]
@@ -120,23 +121,12 @@ def save_checkpoint(
     path = folder / str(state.step)
     files = {"model": weights, "optimizer": memories} | ({} if average is None else {"average": average})
     with replacing_folder(path) as aside:
-        # SafetensorError is the writer's word for an I/O error; the caller sees the operating system's.
         for name, tensors in files.items():
             save_tensors(tensors, aside / f"{name}.safetensors")
         hashes = {f"{name}.safetensors": file_hash(aside / f"{name}.safetensors") for name in files}
         record = {"format": 1, **dataclasses.asdict(state), "sha256": hashes}
         (aside / "state.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return path
-
-
-def save_tensors(tensors: Tensors, path: Path) -> None:
-    """Write one safetensors file; a full disk is an OSError like any other."""
-    try:
-        save_file({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, path)
-    except Exception as error:
-        if type(error).__name__ == "SafetensorError":
-            raise OSError(str(error)) from error
-        raise
 
 
 def load_checkpoint(path: Path) -> tuple[TrainState, Tensors, Tensors]:
