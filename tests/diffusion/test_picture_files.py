@@ -46,7 +46,9 @@ def test_grid_has_every_picture_in_its_place() -> None:
     assert (sheet[-15:, 21 + GAP :] == 255).all()
 
 
-@pytest.mark.parametrize(("count", "columns"), [(1, 1), (4, 4), (5, 3), (8, 3), (9, 3), (16, 4)])
+@pytest.mark.parametrize(
+    ("count", "columns"), [(1, 1), (4, 4), (5, 5), (7, 3), (8, 4), (9, 3), (12, 4), (13, 4), (16, 4)]
+)
 def test_grid_is_nearly_square(count: int, columns: int) -> None:
     assert grid(pictures(count), scale=1).shape[1] == columns * (7 + GAP) - GAP
 

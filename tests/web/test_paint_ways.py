@@ -89,6 +89,7 @@ def _t(value: float) -> Any:
 def test_a_words_map(browser: Any, address: str, hand: Hand) -> None:
     with hand.opened(browser, url(address, "words")) as page:
         ready(page)
+        assert page.get_by_role("img", name="Where “red” is read").is_visible(), "an article says little"
         hand.use(page.get_by_role("button", name="Map of cat"))
         becomes(lambda: situation(page).get("word"), "3")
         large = page.get_by_role("img", name="Where “cat” is read")

@@ -49,13 +49,14 @@ def grid(
     """Return the pictures in rows, first row first.
 
     Args:
-        columns: pictures in a row; left out: up to four in one row, else as near to a square as it goes.
+        columns: pictures in a row; left out: up to four in one row, else as near to a square as it
+            goes, with full rows if it may be a little wider.
         scale: screen pixels of a pixel; left out: enough for a picture to be easily seen.
     """
     count, height, width, colours = pictures_BYXC.shape
     if not count:
         raise UsageError("there is no picture to show")
-    columns = columns or (count if count <= 4 else math.ceil(math.sqrt(count)))
+    columns = columns or usual_columns(count)
     scale = scale or math.ceil(SMALLEST_EDGE / max(height, width))
     rows = math.ceil(count / columns)
     height, width = height * scale, width * scale
@@ -66,6 +67,14 @@ def grid(
         top, left = i // columns * (height + GAP), i % columns * (width + GAP)
         sheet[top : top + height, left : left + width] = picture_YXC.repeat(scale, axis=0).repeat(scale, axis=1)
     return sheet
+
+
+def usual_columns(count: int) -> int:
+    """Return how many of so many pictures stand in a row."""
+    if count <= 4:
+        return count
+    square = math.ceil(math.sqrt(count))
+    return next((columns for columns in range(square, 2 * square) if count % columns == 0), square)
 
 
 def png_bytes(
