@@ -89,7 +89,7 @@ def test_what_the_phases_stand_on_is_written_down(trained: Path) -> None:
     assert recipe.model.size == recipe.pictures.size // (16 // recipe.model.size)
     assert recipe.model.channels == 8
     model = recipe_of(open_run("paint-words-1", trained)).model
-    assert (model.d_words, model.n_labels) == (16, 0)  # type: ignore[union-attr]
+    assert (model.d_words, model.d_pooled, model.n_labels) == (16, 8, 0)  # type: ignore[union-attr]
     assert recipe_of(open_run("paint-labels-1", trained)).model.n_labels == 8  # type: ignore[union-attr]
     assert [run.name for run in painters(trained)] == ["paint-words-1", "paint-latents-1"]
 
