@@ -85,6 +85,21 @@ def _t(value: float) -> Any:
     return torch.tensor(value)
 
 
+def test_a_prompt_is_read_once(browser: Any, address: str) -> None:
+    with opened(browser, "about:blank", DESKTOP, "light") as page:
+        page.wrong.clear()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(url(address, "paint"))
+        done(page)
+        page.wait_for_timeout(1000)
+        assert sum(one.endswith("/api/paint/read") for one in asked) == 1
+        page.get_by_label("Prompt: what is painted").fill("a blue owl")
+        page.wait_for_timeout(1000)
+        assert sum(one.endswith("/api/paint/read") for one in asked) == 2
+        page.wrong.clear()
+
+
 @HANDS
 def test_a_words_map(browser: Any, address: str, hand: Hand) -> None:
     with hand.opened(browser, url(address, "words")) as page:
