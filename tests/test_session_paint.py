@@ -186,6 +186,9 @@ def test_bad_input_is_one_line(runs: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError):
         workbench.train(dataclasses.replace(tiny("unet"), pictures=PicturesConfig("/nowhere")), runs=runs)
     assert find_phase("phase4").name == "words"
+    assert find_phase("latents-dit").make().model.toml_kind == "dit"
+    with pytest.raises(UsageError, match="did you mean latents-dit"):
+        find_phase("latents-dt")
     assert standing(PHASES["latents"], home=runs).vae == "paint-vae-1"
 
 

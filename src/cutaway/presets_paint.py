@@ -230,9 +230,8 @@ def find_phase(name: str) -> Phase:
     if known in OTHERS or known in DIGITS:
         return (OTHERS | DIGITS)[known]
     if known not in PHASES:
-        raise UsageError(
-            f"there is no phase {name!r}{suggest(name, [*PHASES, *LAST_OF, 'all'])}; there is {', '.join(PHASES)}, or all"
-        )
+        near = suggest(name, [*PHASES, *OTHERS, *DIGITS, *LAST_OF, "all"])
+        raise UsageError(f"there is no phase {name!r}{near}; there is {', '.join(PHASES)}, or all")
     return PHASES[known]
 
 
