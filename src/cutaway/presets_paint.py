@@ -69,9 +69,11 @@ def training(minutes: float | None, **more: Any) -> TrainConfig:
     return TrainConfig(**{**settings, **more})
 
 
-def pictures(source: str, size: int = 32) -> PicturesConfig:
+def pictures(source: str, size: int = 32, repeats: int = REPEATS, share_of_pairs: float = 1 / 6) -> PicturesConfig:
     """Drawings that are shown again, or what lies in files."""
-    return PicturesConfig(source, size, repeats=REPEATS if source == "creatures" else 1)
+    if source != "creatures":
+        return PicturesConfig(source, size)
+    return PicturesConfig(source, size, repeats=repeats, share_of_pairs=share_of_pairs)
 
 
 def unet(source: str = "creatures") -> PaintRecipe:
@@ -112,7 +114,7 @@ def text(source: str = "creatures") -> PaintRecipe:
     """Captions and pictures find each other (a small CLIP): a text encoder for those that read words."""
     return PaintRecipe(
         name="paint-text",
-        pictures=pictures(source),
+        pictures=pictures(source, share_of_pairs=0.5),  # who stands where is the hardest to read
         model=ContrastiveConfig(text=TextEncoderConfig(n_layers=2)),
         train=training(7, batch_size=128, validation_tokens=512, final_validation_tokens=1024),
     )
@@ -122,7 +124,7 @@ def words(source: str = "creatures", text: str = "paint-text-1") -> PaintRecipe:
     """A U-Net whose places read the words of a caption by cross-attention, and that paints what they say."""
     return PaintRecipe(
         name="paint-words",
-        pictures=pictures(source),
+        pictures=pictures(source, share_of_pairs=0.25),
         model=UNetConfig(patch=2, width=64, multipliers=(1, 2)),
         path=WORD_TIMES,
         conditions="words",
@@ -146,7 +148,7 @@ def latents(source: str = "creatures", text: str = "paint-text-1", vae: str = "p
     """A U-Net that paints latents of 64-pixel pictures by words."""
     return PaintRecipe(
         name="paint-latents",
-        pictures=PicturesConfig(source, size=64),
+        pictures=pictures(source, 64, repeats=1, share_of_pairs=0.25),
         model=UNetConfig(patch=1, width=64, multipliers=(1, 2)),
         path=LATENT_TIMES,
         conditions="words",

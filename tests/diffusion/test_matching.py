@@ -9,7 +9,7 @@ import torch
 
 from cutaway.base.objective import Objective
 from cutaway.diffusion.config import ContrastiveConfig, TextEncoderConfig
-from cutaway.diffusion.contrastive import Contrastive
+from cutaway.diffusion.contrastive import Contrastive, Encoded
 from cutaway.diffusion.matching import Matching, retrieval
 from cutaway.diffusion.pictures import Creatures, PictureBatch
 from cutaway.diffusion.word_tokenizer import WordTokenizer
@@ -74,6 +74,7 @@ def test_colours_are_found() -> None:
     assert after.loss_nats < before.loss_nats
     assert after.bits_per_byte is None
     assert after.n_targets == 6
+    assert after.more.pop("foresight_error") < before.more["foresight_error"]
     assert after.more == {"picture_of_caption": 1.0, "caption_of_picture": 1.0}  # "a red one" is "A red ONE"
     assert sample.text.splitlines()[0].startswith("a picture of 'A green ONE' is taken for")
 
@@ -100,7 +101,7 @@ def test_drawings_are_the_same_if_their_scenes_are() -> None:
     found = objective.validate(objective.model)
     assert found.n_targets == 8
     assert objective.sequences_per_epoch > 10**9
-    assert set(found.more) == {"picture_of_caption", "caption_of_picture", "wrong_captions_told"}
+    assert set(found.more) == {"picture_of_caption", "caption_of_picture", "wrong_captions_told", "foresight_error"}
 
 
 def test_wrong_captions_of_a_picture_are_wrong_answers_of_its_own() -> None:
@@ -110,7 +111,7 @@ def test_wrong_captions_of_a_picture_are_wrong_answers_of_its_own() -> None:
     texts = objective.pictures.batch(0, 6).captions, objective.pictures.wrong_captions(0, 6)  # type: ignore[attr-defined]
     expected = [[other != right for other in others] for right, others in zip(*texts, strict=True)]
     assert batch.is_wrong_BK.tolist() == expected
-    pictures_BE, captions_NE = objective._vectors(objective.model, batch)
+    pictures_BE, captions_NE, foresight_error = objective._encode(objective.model, batch)
     scale = objective.model.log_scale.exp()
     rows = []
     for i in range(6):
@@ -120,7 +121,7 @@ def test_wrong_captions_of_a_picture_are_wrong_answers_of_its_own() -> None:
         rows.append(similar.logsumexp(0) - similar[i])
     similarity_BB = scale * pictures_BE @ captions_NE[:6].T
     columns_loss = torch.nn.functional.cross_entropy(similarity_BB.T, torch.arange(6))
-    by_hand = (torch.stack(rows).mean() + columns_loss) / 2
+    by_hand = (torch.stack(rows).mean() + columns_loss) / 2 + CONFIG.foresight_weight * foresight_error
     assert torch.allclose(objective.loss(objective.model, batch), by_hand, atol=1e-5)
 
 
@@ -131,12 +132,12 @@ def test_how_many_wrong_captions_are_told() -> None:
     class Knows(torch.nn.Module):
         """Whose pictures point where their right captions point; every other caption points elsewhere."""
 
-        def forward(
-            self, x: torch.Tensor, tokens: torch.Tensor, mask: torch.Tensor
-        ) -> tuple[torch.Tensor, torch.Tensor]:
+        def forward(self, x: torch.Tensor, tokens: torch.Tensor, mask: torch.Tensor) -> Encoded:
             known = objective.tokenizer.encode(right)[0].tolist()
             captions = [row in known and not self.is_blind for row in tokens.tolist()]
-            return torch.eye(2)[[0] * len(x)], torch.eye(2)[[0 if is_right else 1 for is_right in captions]]
+            directions = torch.eye(2)
+            vectors_NE = directions[[0 if is_right else 1 for is_right in captions]]
+            return Encoded(directions[[0] * len(x)], vectors_NE, torch.zeros(()))
 
         is_blind = False
 

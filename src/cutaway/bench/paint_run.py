@@ -85,7 +85,8 @@ class Examiner:
             compared = self.compared(vae.config.size)
             return Examined(told, measure_vae(vae, self.judge, compared, compared.fresh_scenes))
         painter = load_painter(run.model_folder)
-        trained_on = Creatures(recipe.pictures.size, recipe.pictures.held_out, recipe.train.seed)
+        shown = recipe.pictures
+        trained_on = Creatures(shown.size, shown.held_out, recipe.train.seed, share_of_pairs=shown.share_of_pairs)
         most = recipe.latent_pool if recipe.vae else self.plan.n_training
         unaveraged = without_average(run, painter)
         return Examined(told, self._painter(painter, recipe.sampling, trained_on, most, unaveraged))
@@ -115,7 +116,7 @@ def told_by(run: RunFolder) -> dict[str, Any]:
     lines = [line for line in run.metrics() if "validation_loss" in line]
     last = summary if "validation_loss" in summary else (lines[-1] if lines else {})
     names = (
-        "picture_of_caption", "caption_of_picture", "wrong_captions_told",
+        "picture_of_caption", "caption_of_picture", "wrong_captions_told", "foresight_error",
         "mean_squared_error", "psnr_db", "kl_nats",
     )  # fmt: skip
     return {

@@ -32,8 +32,12 @@ class PicturesConfig:
     takes time too."""
     pictures_hash: str | None = None
     """Hash of the pictures, filled in when the run starts; a run only goes on with the same pictures."""
+    share_of_pairs: float = 1 / 6
+    """Share of the drawings of `creatures` that show two of them side by side; of those held out always a sixth."""
 
     def __post_init__(self) -> None:
+        if not 0 <= self.share_of_pairs <= 1:
+            raise ConfigError(f"pictures.share_of_pairs is {self.share_of_pairs}; expected 0 to 1")
         if not 8 <= self.size <= 512 or self.size % 4:
             raise ConfigError(f"pictures.size is {self.size}; expected a multiple of 4 from 8 to 512")
         if self.held_out < 1:
@@ -180,6 +184,12 @@ class ContrastiveConfig:
     """Levels of the picture encoder, each half the edge of the one before."""
     text: TextEncoderConfig = TextEncoderConfig()
     """The text encoder."""
+    foresight_weight: float = 4.0
+    """Weight of the error with which words alone foresee what the picture encoder makes of each place. 0: they do not."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.foresight_weight < float("inf"):
+            raise ConfigError(f"model.foresight_weight is {self.foresight_weight}; expected 0 or more")
 
 
 @dataclass(frozen=True)

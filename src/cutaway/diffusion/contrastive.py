@@ -3,7 +3,8 @@
     similarity[i,j] = exp(log_scale) * cos(picture i, caption j)
     loss = (cross entropy of the rows + cross entropy of the columns) / 2       the right answer is on the diagonal
 
-Where captions are known that are wrong in one thing, each picture's row has its own ones as further wrong answers.
+Where captions are known that are wrong in one thing, each picture's row has its own ones as further wrong answers. Beside
+it, words alone foresee what the picture encoder makes of each place, so that each word knows whose it is (`foresight.py`).
 
 Radford et al. 2021, arXiv:2103.00020, figure 3; the temperature 1 / exp(log_scale) is learned. Trained here so that a
 caption's words mean something to look at before anything paints by them. What to look at is retrieval: of N held-out
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +24,7 @@ from torch import Tensor, nn
 
 from cutaway.base.tap import tap
 from cutaway.diffusion.config import ContrastiveConfig
+from cutaway.diffusion.foresight import Foresight, foresight_error
 from cutaway.diffusion.text_encoder import TextEncoder
 
 FIRST_TEMPERATURE = 0.07
@@ -48,14 +51,25 @@ class PictureEncoder(nn.Module):
         self.pooled_proj = nn.Linear(widths[-1] * edge**2, config.text.d_shared, bias=False)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def forward(self, x: Float[Tensor, "B C Y X"]) -> Float[Tensor, "B E"]:
-        """Return a vector a picture."""
+    def forward(self, x: Float[Tensor, "B C Y X"]) -> tuple[Float[Tensor, "B E"], Float[Tensor, "B C2 Y2 X2"]]:
+        """Return a vector a picture, and the map that it was made of."""
         map_BCYX = tap("map_BCYX", self.layers(x.contiguous(memory_format=torch.channels_last)))
-        return tap("pooled_BE", self.pooled_proj(map_BCYX.flatten(1)))
+        return tap("pooled_BE", self.pooled_proj(map_BCYX.flatten(1))), map_BCYX
+
+
+class Encoded(NamedTuple):
+    """Pictures and captions in the space they share."""
+
+    pictures_BE: Tensor
+    """Of length one."""
+    captions_NE: Tensor
+    """Of length one."""
+    foresight_error: Tensor
+    """How badly the captions' words alone foresaw the pictures (`foresight.py`); 0 where they are not asked."""
 
 
 class Contrastive(nn.Module):
-    """Both encoders and the temperature.
+    """Both encoders, the temperature, and what makes words foresee pictures.
 
     Args:
         vocab_size: words of the tokenizer, where the config leaves it open.
@@ -67,14 +81,18 @@ class Contrastive(nn.Module):
         self.config = replace(config, text=text)
         self.picture_encoder = PictureEncoder(self.config)
         self.text_encoder = TextEncoder(text)
+        edge, d_map = -(-config.size // 2**config.n_levels), config.width * 2 ** (config.n_levels - 1)
+        self.foresight = Foresight(edge**2, d_map, text.d_model, text.n_heads) if config.foresight_weight else None
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / FIRST_TEMPERATURE)))
 
-    def forward(
-        self, x: Float[Tensor, "B C Y X"], tokens: Int[Tensor, "N T"], mask: Tensor
-    ) -> tuple[Float[Tensor, "B E"], Float[Tensor, "N E"]]:
-        """Return the pictures' and the captions' vectors, all of length one; there may be more captions."""
-        captions_BE = self.text_encoder(tokens, mask).pooled_BE
-        return unit(self.picture_encoder(x)), unit(captions_BE)
+    def forward(self, x: Float[Tensor, "B C Y X"], tokens: Int[Tensor, "N T"], mask: Bool[Tensor, "N T"]) -> Encoded:
+        """Return pictures and captions, encoded; there may be more captions, of which the first B are the pictures' own."""
+        read = self.text_encoder(tokens, mask)
+        pictures_BE, map_BCYX = self.picture_encoder(x)
+        error = torch.zeros((), device=x.device)
+        if self.foresight is not None:
+            error = foresight_error(self.foresight(read.words_BTD[: len(x)], mask[: len(x)]), map_BCYX)
+        return Encoded(unit(pictures_BE), unit(read.pooled_BE), error)
 
     def loss(
         self,

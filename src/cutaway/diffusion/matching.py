@@ -1,5 +1,7 @@
 """Matching: the objective that trains a small CLIP, and retrieval, by which one sees what it learned.
 
+    loss = pairs find each other + foresight_weight * error of what words alone foresee        held out: the first alone
+
 A batch's other captions are the wrong answers, and of our own drawings also captions that are wrong in one thing
 (`wrong_captions.py`). Endless drawings seldom repeat a scene in a batch, so a caption that fits two of its pictures counts
 as right for its own only, in the loss; in retrieval it counts as right for every picture whose caption means the same.
@@ -16,7 +18,7 @@ from torch import Tensor, nn
 
 from cutaway.base.objective import Probe, Sample, Validation
 from cutaway.diffusion.captions import read_prompt
-from cutaway.diffusion.contrastive import Contrastive
+from cutaway.diffusion.contrastive import Contrastive, Encoded
 from cutaway.diffusion.pictures import Creatures, Pictures
 from cutaway.diffusion.portions import mean_of_portions, portions
 from cutaway.diffusion.word_tokenizer import WordTokenizer
@@ -77,11 +79,13 @@ class Matching:
 
     def loss(self, model: nn.Module, batch: Pairs) -> Float[Tensor, ""]:
         """Return the loss of the batch; it depends on how many pairs there are: of N alike, ln N."""
-        pictures_BE, captions_NE = self._vectors(model, batch)
+        pictures_BE, captions_NE, foresight_error = self._encode(model, batch)
+        further = self.model.config.foresight_weight * foresight_error
         if batch.is_wrong_BK is None:
-            return self.model.loss(pictures_BE, captions_NE)
+            return self.model.loss(pictures_BE, captions_NE) + further
         captions_BE, wrong_BKE = self._parts(captions_NE, len(pictures_BE))
-        return self.model.loss(pictures_BE, captions_BE, wrong_BKE, batch.is_wrong_BK.to(captions_NE.device))
+        is_wrong_BK = batch.is_wrong_BK.to(captions_NE.device)
+        return self.model.loss(pictures_BE, captions_BE, wrong_BKE, is_wrong_BK) + further
 
     def validate(self, model: nn.Module, max_tokens: int | None = None) -> Validation:
         """Return the loss of held-out pairs, a batch at a time, and retrieval both ways among all of them."""
@@ -89,11 +93,12 @@ class Matching:
         n = min(len(held_out.captions), max_tokens or len(held_out.captions))
         captions = held_out.captions[:n]
         tokens_BT, mask_BT = self.tokenizer.encode(captions)
-        losses, pictures, texts = [], [], []
+        losses, errors, pictures, texts = [], [], [], []
         for rows in portions(n, MEASURED_AT_ONCE):
             part = Pairs(held_out.x_BCYX[rows], tokens_BT[rows], mask_BT[rows])
-            pictures_BE, captions_BE = self._vectors(model, part)
+            pictures_BE, captions_BE, error = self._encode(model, part)
             losses.append(self.model.loss(pictures_BE, captions_BE).item())
+            errors.append(error.item())
             pictures.append(pictures_BE)
             texts.append(captions_BE)
         similarity_BB = torch.cat(texts) @ torch.cat(pictures).T
@@ -104,14 +109,17 @@ class Matching:
         }
         if isinstance(self.pictures, Creatures):
             more["wrong_captions_told"] = self._wrong_told(model, self.pictures, n)
-        return Validation(mean_of_portions(losses, [len(part) for part in pictures]), None, n, more)
+        sizes = [len(part) for part in pictures]
+        if self.model.foresight is not None:
+            more["foresight_error"] = mean_of_portions(errors, sizes)
+        return Validation(mean_of_portions(losses, sizes), None, n, more)
 
     def sample(self, model: nn.Module, step: int) -> Sample:
         """Return what is found for the first held-out captions."""
         count = min(64, len(self.pictures.held_out.captions))
         captions = self.pictures.held_out.captions[:count]
         pairs = Pairs(self.pictures.held_out.x_BCYX[:count], *self.tokenizer.encode(captions))
-        pictures_BE, captions_BE = self._vectors(model, pairs)
+        pictures_BE, captions_BE, _ = self._encode(model, pairs)
         found = (pictures_BE @ captions_BE.T).argmax(dim=1).tolist()
         lines = [f"a picture of {captions[i]!r} is taken for {captions[j]!r}" for i, j in enumerate(found[:4])]
         return Sample("\n".join(lines))
@@ -123,7 +131,7 @@ class Matching:
             held_out = pictures.held_out
             x_BCYX, captions = held_out.x_BCYX[:n][rows], held_out.captions[:n][rows]
             pairs = self._pairs(x_BCYX, captions, pictures.held_out_wrong_captions[:n][rows])
-            pictures_BE, captions_NE = self._vectors(model, pairs)
+            pictures_BE, captions_NE, _ = self._encode(model, pairs)
             captions_BE, wrong_BKE = self._parts(captions_NE, len(pictures_BE))
             right_B1 = (pictures_BE * captions_BE).sum(dim=1, keepdim=True)
             wrong_BK = torch.einsum("be,bke->bk", pictures_BE, wrong_BKE)
@@ -142,7 +150,7 @@ class Matching:
         """Return the right captions' vectors, and the wrong ones' by picture."""
         return captions_NE[:n_pictures], captions_NE[n_pictures:].unflatten(0, (-1, n_pictures)).transpose(0, 1)
 
-    def _vectors(self, model: nn.Module, pairs: Pairs) -> tuple[Tensor, Tensor]:
+    def _encode(self, model: nn.Module, pairs: Pairs) -> Encoded:
         device = self.model.log_scale.device
         return model(pairs.x_BCYX.to(device), pairs.tokens_NT.to(device), pairs.mask_NT.to(device))
 

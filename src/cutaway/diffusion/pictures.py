@@ -29,7 +29,7 @@ from cutaway.diffusion.draw import N_CHANCES, draw
 from cutaway.diffusion.pages import Drawn, Pages
 from cutaway.diffusion.picture_files import from_uint8
 from cutaway.diffusion.scene import KINDS, Scene
-from cutaway.diffusion.scene_stream import training_scenes
+from cutaway.diffusion.scene_stream import SHARE_OF_PAIRS, training_scenes
 from cutaway.diffusion.wrong_captions import wrong_captions
 
 DRAWINGS = "creatures 3"
@@ -96,17 +96,21 @@ class Creatures:
     count = None
     notes: tuple[str, ...] = ()
 
-    def __init__(self, size: int, n_held_out: int, seed: int, repeats: int = 1) -> None:
+    def __init__(
+        self, size: int, n_held_out: int, seed: int, repeats: int = 1, share_of_pairs: float = SHARE_OF_PAIRS
+    ) -> None:
         self.size = size
+        self.share_of_pairs = share_of_pairs
         self._n_held_out = n_held_out
         self._seed = seed
         self._pages = Pages(self._drawn, repeats, seed)
-        self.hash = content_hash([DRAWINGS, str(size), str(seed)])
+        more = [] if share_of_pairs == SHARE_OF_PAIRS else [str(share_of_pairs)]
+        self.hash = content_hash([DRAWINGS, str(size), str(seed), *more])
 
     def scenes(self, first: int, count: int) -> list[Scene]:
         """Return what pictures first .. first+count-1 of the training stream show."""
         if self._pages.repeats == 1:  # none are kept, and what they show is known without drawing them
-            return training_scenes(derive(self._seed, "training"), first, count)
+            return training_scenes(derive(self._seed, "training"), first, count, self.share_of_pairs)
         return self._pages.shown(first, count)[0]
 
     def batch(self, first: int, count: int) -> PictureBatch:
@@ -124,7 +128,7 @@ class Creatures:
 
     def _drawn(self, first: int, count: int) -> Drawn:
         seed = derive(self._seed, "training")
-        scenes = training_scenes(seed, first, count)
+        scenes = training_scenes(seed, first, count, self.share_of_pairs)
         return scenes, _draw(scenes, self.size, seed, first)
 
     @cached_property
@@ -180,7 +184,7 @@ def open_pictures(config: PicturesConfig, seed: int = 0) -> Pictures:
     """
     pictures: Pictures
     if config.source == "creatures":
-        pictures = Creatures(config.size, config.held_out, seed, config.repeats)
+        pictures = Creatures(config.size, config.held_out, seed, config.repeats, config.share_of_pairs)
     else:
         from cutaway.diffusion.image_files import open_image_files
 

@@ -1,8 +1,8 @@
 """An endless stream of scenes: scene i of a seed is a pure function of i and the seed.
 
-All attributes are drawn evenly; one scene in six has two creatures, which wear nothing, so that at 32 pixels each still
-has room. A scene of training that would be held out is drawn again. A held-out scene is drawn by picking one of the
-rules evenly and filling in the rest.
+All attributes are drawn evenly; one scene in six (or as many as are asked for) has two creatures, which wear nothing, so
+that at 32 pixels each still has room. A scene of training that would be held out is drawn again. A held-out scene is drawn
+by picking one of the rules evenly and filling in the rest.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SHARE_OF_PAIRS = 1 / 6
 N_NUMBERS = 16
 
 
-def training_scenes(seed: int, first: int, count: int) -> list[Scene]:
+def training_scenes(seed: int, first: int, count: int, share_of_pairs: float = SHARE_OF_PAIRS) -> list[Scene]:
     """Return scenes first .. first+count-1 of the training stream, none of them held out."""
     scenes: list[Scene] = [Scene()] * count
     left = np.arange(count)
@@ -45,7 +45,7 @@ def training_scenes(seed: int, first: int, count: int) -> list[Scene]:
         numbers = uniforms(derive(seed, "scenes", attempt), left + first, N_NUMBERS)
         again = []
         for place, row in zip(left, numbers.tolist(), strict=True):
-            scenes[place] = _scene(row)
+            scenes[place] = _scene(row, share_of_pairs)
             if is_held_out(scenes[place]):
                 again.append(place)
         left, attempt = np.array(again, dtype=np.int64), attempt + 1
@@ -58,7 +58,7 @@ def held_out_scenes(seed: int, first: int, count: int) -> list[Scene]:
     scenes = []
     for row in numbers.tolist():
         row[0] = 1.0  # one creature
-        scenes.append(_with_rule(_scene(row), _pick(row[-1], HELD_OUT), row[5]))
+        scenes.append(_with_rule(_scene(row, SHARE_OF_PAIRS), _pick(row[-1], HELD_OUT), row[5]))
     return scenes
 
 
@@ -81,10 +81,10 @@ def _pick(number: float, values: Sequence[Value]) -> Value:
     return values[int(number * len(values))]
 
 
-def _scene(row: list[float]) -> Scene:
+def _scene(row: list[float], share_of_pairs: float) -> Scene:
     background = _pick(row[1], BACKGROUNDS)
     first = Creature(_pick(row[2], KINDS), _pick(row[3], COLOURS), _pick(row[4], SIZES), "nothing")
-    if row[0] >= SHARE_OF_PAIRS:
+    if row[0] >= share_of_pairs:
         return Scene(_dressed(first, _pick(row[5], ACCESSORIES), (row[6], row[7])), background)
     # two creatures alike could not be told apart by a caption; two big ones do not fit side by side
     kind = _pick(row[8], [kind for kind in KINDS if kind != first.kind])

@@ -56,6 +56,13 @@ export function pictures(columns: Columns, axis: XAxis, kind: string): Picture[]
       fromZero: true,
     },
     {
+      id: 'foresight',
+      title: 'Foresight',
+      yLabel: 'error',
+      about: 'How badly the words alone foresee what the picture encoder makes of each place; 1 is no better than the mean.',
+      series: [measured('error', 'foresight_error')],
+    },
+    {
       id: 'psnr',
       title: 'Reconstruction',
       yLabel: 'dB',
