@@ -184,7 +184,7 @@ class ContrastiveConfig:
     """Levels of the picture encoder, each half the edge of the one before."""
     text: TextEncoderConfig = TextEncoderConfig()
     """The text encoder."""
-    foresight_weight: float = 4.0
+    foresight_weight: float = 12.0
     """Weight of the error with which words alone foresee what the picture encoder makes of each place. 0: they do not."""
 
     def __post_init__(self) -> None:
