@@ -130,7 +130,7 @@ def words(source: str = "creatures", text: str = "paint-text-1") -> PaintRecipe:
         conditions="words",
         text=text,
         prompts=PROMPTS if source == "creatures" else (),
-        train=training(30),
+        train=training(20),
     )
 
 
@@ -155,7 +155,7 @@ def latents(source: str = "creatures", text: str = "paint-text-1", vae: str = "p
         text=text,
         vae=vae,
         prompts=PROMPTS if source == "creatures" else (),
-        train=training(43),
+        train=training(40),
     )
 
 
