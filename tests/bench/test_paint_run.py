@@ -59,7 +59,12 @@ def test_all_phases_in_one_file(here: Path, capsys: pytest.CaptureFixture[str]) 
         assert one["loss_without_average"] > 0
         painted = [path.name for path in (here / "measured").glob(f"{name}-*.png")]
         if one["phase"] == "text":
-            assert set(one["held_out"]) == {"picture_of_caption", "caption_of_picture", "wrong_captions_told", "foresight_error"}
+            assert set(one["held_out"]) == {
+                "picture_of_caption",
+                "caption_of_picture",
+                "wrong_captions_told",
+                "foresight_error",
+            }
             assert not painted
         elif one["phase"] == "vae":
             assert set(one["prompts"]) == {"drawn", "through the latents"}

@@ -13,6 +13,7 @@ from cutaway.diffusion.contrastive import Contrastive
 from cutaway.diffusion.foresight import Foresight, foresight_error
 from cutaway.diffusion.pictures import Creatures
 from cutaway.diffusion.text_encoder import TextEncoder
+from cutaway.presets_paint import text
 
 TEXT = TextEncoderConfig(vocab_size=31, context_length=8, d_model=24, n_layers=2, n_heads=4, d_shared=10)
 CONFIG = ContrastiveConfig(size=16, channels=3, width=8, n_levels=2, text=TEXT)
@@ -109,6 +110,12 @@ def test_half_of_the_drawings_may_show_two() -> None:
 def test_shares_that_cannot_be(share: float) -> None:
     with pytest.raises(ConfigError, match="expected 0 to 1"):
         PicturesConfig(share_of_pairs=share)
+
+
+def test_pictures_of_files_show_what_they_show() -> None:
+    with pytest.raises(ConfigError, match="is for `creatures`"):
+        PicturesConfig("digits.gz", 28, share_of_pairs=0.5)
+    assert text("digits.gz").pictures.share_of_pairs == PicturesConfig().share_of_pairs < text().pictures.share_of_pairs
 
 
 @pytest.mark.parametrize("weight", [-1.0, math.inf, math.nan])

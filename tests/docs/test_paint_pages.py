@@ -104,7 +104,12 @@ def test_pages_are_filled_again_and_again(module: Any, tmp_path: Path) -> None:
         (tmp_path / f"{page}.md").write_text("# Before\n\n<!-- numbers -->\nold\n<!-- end -->\n\nafter\n")
     text = {
         "phase": "text",
-        "held_out": {"picture_of_caption": 0.875, "caption_of_picture": 0.9, "wrong_captions_told": 0.8, "foresight_error": 0.25},
+        "held_out": {
+            "picture_of_caption": 0.875,
+            "caption_of_picture": 0.9,
+            "wrong_captions_told": 0.8,
+            "foresight_error": 0.25,
+        },
     }
     vae = {"phase": "vae", "psnr_db": 31.25, "fid": 2.0, "fid_fresh": 1.0, "prompts": words_figures("words")["prompts"]}
     runs = {
