@@ -49,6 +49,21 @@ def test_words_are_moved_by_it_and_pictures_are_not() -> None:
     assert all(weight.grad is not None and weight.grad.abs().sum() > 0 for weight in last_block.parameters())
 
 
+def test_only_a_pictures_own_caption_foresees_it() -> None:
+    torch.manual_seed(0)
+    model = Contrastive(CONFIG)
+    assert model.foresight is not None
+    torch.nn.init.normal_(model.foresight.cross.o_proj.weight)
+    x_BCYX, tokens_BT, mask_BT = pairs()
+    wrong_BT = tokens_BT.flip(0)
+    alone = model(x_BCYX, tokens_BT, mask_BT)
+    beside = model(x_BCYX, torch.cat([tokens_BT, wrong_BT, wrong_BT]), mask_BT.repeat(3, 1))
+    assert beside.captions_NE.shape == (15, 10)
+    assert torch.allclose(alone.foresight_error, beside.foresight_error, atol=1e-5)
+    others = model(x_BCYX, torch.cat([wrong_BT, tokens_BT]), mask_BT.repeat(2, 1))
+    assert not torch.allclose(alone.foresight_error, others.foresight_error, atol=1e-5)
+
+
 def test_masked_words_say_nothing() -> None:
     torch.manual_seed(0)
     foresight = Foresight(16, 12, 24, 4)
