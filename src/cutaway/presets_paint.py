@@ -130,7 +130,7 @@ def words(source: str = "creatures", text: str = "paint-text-1") -> PaintRecipe:
         conditions="words",
         text=text,
         prompts=PROMPTS if source == "creatures" else (),
-        train=training(20),
+        train=training(30),
     )
 
 
