@@ -23,7 +23,7 @@ from cutaway.presets_paint import PHASES
 from cutaway.run_facts import painter_of
 
 FOLDER = Path(__file__).parent / "paint"
-MOST_BYTES = 150_000
+MOST_BYTES = 200_000
 """Of a picture."""
 PAGES = {"unet": "1-flow", "dit": "2-transformer", "labels": "3-labels", "words": "4-words", "latents": "5-latents"}
 """By the phase whose run has to be there."""

@@ -106,7 +106,7 @@ def sentence(painter: Painter, usual: PaintSamplingConfig) -> bytes:
 
 def film(painter: Painter, usual: PaintSamplingConfig) -> bytes:
     """Return noise turning into four cats, as a GIF."""
-    config = dataclasses.replace(usual, sampler="dpm++", steps=16)
+    config = dataclasses.replace(usual, sampler="dpm++", steps=10)
     painted = paint(painter, [CAT], config, range(4), keep_frames=True)
     return gif_bytes(painted.frames, columns=4, scale=scaled(painter.size))
 
