@@ -182,4 +182,4 @@ def test_sheets_have_the_rows_that_pages_speak_of(module: Any) -> None:
     assert size_of(module.pictures.walk(latents, QUICK)) == (6 * 68 - 4, 2 * 68 - 4)
     assert size_of(module.pictures.word_maps(words, QUICK, ("cat", "hat"))) == (3 * 132 - 4, 128)
     with Image.open(io.BytesIO(module.pictures.film(words, QUICK))) as film:
-        assert getattr(film, "n_frames", 1) == 17
+        assert getattr(film, "n_frames", 1) == 11
