@@ -143,6 +143,8 @@ def test_an_exported_painter_paints_the_same(here: Path, capsys: pytest.CaptureF
     assert sizes[0] < 0.6 * sizes[1]
     made_by = {file.name for file in Path("float16").glob("*_recipe.toml")}
     assert made_by == {"painter_recipe.toml", "text_recipe.toml", "vae_recipe.toml"}
+    told = Path("float16/painter_recipe.toml").read_text(encoding="utf-8")
+    assert "# Repeat it: cutaway train painter_recipe.toml\n" in told  # and not where it lay on this machine
     card = Path("float16", "README.md").read_text()
     summary = open_run("paint-latents-1").summary() or {}
     assert f"| held-out loss | {summary['validation_loss']} |" in card

@@ -63,7 +63,10 @@ def export(argv: list[str]) -> None:
         painter = load_painter(folder)
         save_painter(asked.out, painter, asked.precision)
         for part, made_by in {"painter": run, **stands_on(recipe, run)}.items():
-            write_text(asked.out / f"{part}_recipe.toml", made_by.recipe_file.read_text(encoding="utf-8"))
+            recipe_file = asked.out / f"{part}_recipe.toml"
+            told = made_by.recipe_file.read_text(encoding="utf-8")
+            # where a run lies on this machine is nobody else's business
+            write_text(recipe_file, told.replace(str(made_by.recipe_file), recipe_file.name))
         parts = [painter.denoiser, painter.text.encoder if painter.text else None, painter.vae]
         numbers = sum(p.numel() for part in parts if part is not None for p in part.parameters())
         write_text(asked.out / "README.md", card(run, recipe, painter.size, numbers, asked.out))
