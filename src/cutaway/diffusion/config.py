@@ -38,8 +38,6 @@ class PicturesConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.share_of_pairs <= 1:
             raise ConfigError(f"pictures.share_of_pairs is {self.share_of_pairs}; expected 0 to 1")
-        if self.share_of_pairs != 1 / 6 and self.source != "creatures":
-            raise ConfigError("pictures.share_of_pairs is for `creatures`, which are drawn as asked; leave it out")
         if not 8 <= self.size <= 512 or self.size % 4:
             raise ConfigError(f"pictures.size is {self.size}; expected a multiple of 4 from 8 to 512")
         if self.held_out < 1:

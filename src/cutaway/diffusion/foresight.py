@@ -6,7 +6,7 @@
 
 To find a caption's picture it is enough to know, at the end of it, what was said; nothing asks for the word "fox" to know
 that it is the fox on the right. A painter asks for that: its right half is to become a fox while there is only noise to be
-seen. Here every place asks it of the words, long before there is a painter, and at a hundredth of its cost. An error of 1
+seen. Here every place asks it of the words, long before there is a painter, and at a small part of its cost. An error of 1
 is no better than the mean.
 
 To predict features instead of pixels is the idea of Assran et al. 2023, arXiv:2301.08243 (I-JEPA), where one part of a
