@@ -254,6 +254,9 @@ class PathConfig:
     """Of the logit-normal times: the less, the more often the middle of them."""
     drop_condition: float = 0.1
     """Share of pictures trained without their label or caption, which guidance needs (Ho and Salimans 2022)."""
+    detail_weight: float = 0.0
+    """How much more than elsewhere an error weighs where the picture has detail, in training: small things are few pixels.
+    0: everywhere the same; 1: half of the loss goes by the contrast around a pixel."""
 
     def __post_init__(self) -> None:
         if not (-4 <= self.times_mean <= 4 and 0.2 <= self.times_deviation <= 4):
@@ -261,6 +264,8 @@ class PathConfig:
                 f"path.times_mean is {self.times_mean:g} and path.times_deviation {self.times_deviation:g}; "
                 "expected -4 to 4 and 0.2 to 4"
             )
+        if not 0 <= self.detail_weight < float("inf"):
+            raise ConfigError(f"path.detail_weight is {self.detail_weight}; expected 0 or more")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Denoising: the objective of everything that paints. Noise a picture, and predict what leads back.
 
     x_t  = alpha(t) picture + sigma(t) noise                (`paths.py`)
-    loss = mean (model(x_t, t, condition) - target)^2       over pictures, channels and pixels
+    loss = mean (model(x_t, t, condition) - target)^2       over pictures, channels and pixels; in training weighted, where
+                                                            wished, by the picture's detail (`detail.py`)
 
 Some conditions are dropped, so that one model learns to paint with and without, which guidance needs. Noise, time and
 whether a condition is dropped depend on the seed and on the number of a picture in the endless stream alone. Held-out
@@ -25,6 +26,7 @@ from cutaway.base.objective import Probe, Sample, Validation
 from cutaway.base.seed import torch_generator
 from cutaway.diffusion.condition import Condition
 from cutaway.diffusion.config import PathConfig
+from cutaway.diffusion.detail import detail_weight
 from cutaway.diffusion.paths import build_path
 from cutaway.diffusion.pictures import Pictures
 from cutaway.diffusion.portions import portions
@@ -140,8 +142,8 @@ class Denoising:
         return NoisedBatch(pictures.x_BCYX, noise_BCYX, t_B, pictures.captions, pictures.label_B, keep_B)
 
     def loss(self, model: nn.Module, batch: NoisedBatch) -> Float[Tensor, ""]:
-        """Return the mean squared error of the batch."""
-        return self._errors(model, batch).mean()
+        """Return the mean squared error of the batch, more of it from where the pictures have detail, if so configured."""
+        return self._errors(model, batch, self.config.detail_weight).mean()
 
     def validate(self, model: nn.Module, max_tokens: int | None = None) -> Validation:
         """Return the loss on held-out pictures at times spread evenly, and beside it at each of the fixed times.
@@ -172,8 +174,8 @@ class Denoising:
         """Return what the model paints now."""
         return self.show(model, step)
 
-    def _errors(self, model: nn.Module, batch: NoisedBatch) -> Float[Tensor, " B"]:
-        """Return the mean squared error of each picture."""
+    def _errors(self, model: nn.Module, batch: NoisedBatch, of_detail: float = 0.0) -> Float[Tensor, " B"]:
+        """Return the mean squared error of each picture, weighted by its detail if that is to count."""
         device = next(self.model.parameters()).device
         picture_BCYX, noise_BCYX, t_B, label_B, keep_B = (
             part.to(device, non_blocking=True)
@@ -183,7 +185,10 @@ class Denoising:
         x_BCYX = self.path.noised(picture_BCYX, noise_BCYX, t_B)
         target_BCYX = self.path.target(picture_BCYX, noise_BCYX, t_B)
         predicted_BCYX = model(x_BCYX, t_B, condition)
-        return F.mse_loss(predicted_BCYX.float(), target_BCYX, reduction="none").mean(dim=(1, 2, 3))
+        error_BCYX = F.mse_loss(predicted_BCYX.float(), target_BCYX, reduction="none")
+        if of_detail:
+            error_BCYX = error_BCYX * detail_weight(picture_BCYX, of_detail)
+        return error_BCYX.mean(dim=(1, 2, 3))
 
     def _nothing(self, device: torch.device) -> Condition:
         parts = self.conditioner.nothing().parts
