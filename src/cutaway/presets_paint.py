@@ -51,8 +51,9 @@ PROMPTS = (
 """What samples of creatures show, at every step the same."""
 
 
-WORD_TIMES = PathConfig(times="logit_normal", times_mean=-0.2)
-"""Times of those that read words: the middle, and early ones, where words have to say what no picture shows yet."""
+WORD_PATH = PathConfig(times="logit_normal", times_mean=-0.2, detail_weight=1.0)
+"""Of those that read words: times in the middle, and early ones, where words have to say what no picture shows yet; and
+more weight where a picture has detail, since what is worn is small."""
 LATENT_TIMES = PathConfig(times="logit_normal", times_mean=-0.5)
 """Times of latents: earlier, since the decoder makes a clean picture of latents that are still noisy."""
 REPEATS = 4
@@ -124,13 +125,14 @@ def words(source: str = "creatures", text: str = "paint-text-1") -> PaintRecipe:
     """A U-Net whose places read the words of a caption by cross-attention, and that paints what they say."""
     return PaintRecipe(
         name="paint-words",
-        pictures=pictures(source, share_of_pairs=0.25),
+        pictures=pictures(source),
         model=UNetConfig(patch=2, width=64, multipliers=(1, 2)),
-        path=WORD_TIMES,
+        path=WORD_PATH,
         conditions="words",
         text=text,
         prompts=PROMPTS if source == "creatures" else (),
-        train=training(30),
+        train=training(40),
+        sampling=PaintSamplingConfig(guidance=2.0),  # more draws what is worn too big
     )
 
 

@@ -74,7 +74,9 @@ def test_training_weighs_detail_and_what_is_held_out_is_measured_without() -> No
     plain, weighing = (Denoising(Nothing(), Dots(), PathConfig(detail_weight=k), seed=1) for k in (0.0, 2.0))
     batch = plain.batch(0, 8)
     target = plain.path.target(batch.picture_BCYX, batch.noise_BCYX, batch.t_B)
-    expected = torch.stack([(by * target[row] ** 2).mean() for row, by in enumerate(detail_weight(batch.picture_BCYX, 2.0))])
+    expected = torch.stack(
+        [(by * target[row] ** 2).mean() for row, by in enumerate(detail_weight(batch.picture_BCYX, 2.0))]
+    )
     torch.testing.assert_close(weighing.loss(weighing.model, batch).detach(), expected.mean())
     assert weighing.loss(weighing.model, batch) != plain.loss(plain.model, batch)
     with torch.no_grad():

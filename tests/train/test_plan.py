@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from typing import Any
 
 import pytest
@@ -74,3 +75,24 @@ def test_the_fastest_choice_is_taken_and_the_model_stays_as_it_was() -> None:
     assert len(measure_pace(objective, fixed, torch.device("cpu"), rounds=1).tried) == 1
     compiled = measure_pace(objective, dataclasses.replace(fixed, compile="off"), torch.device("cpu"), 1e6, rounds=1)
     assert not compiled.compile
+
+
+class Slow(ToyObjective):
+    """Takes a quarter of a second to make a batch that it never made before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: set[int] = set()
+
+    def batch(self, first: int, count: int) -> Any:
+        if first not in self.made:
+            self.made.add(first)
+            time.sleep(0.25)
+        return super().batch(first, count)
+
+
+@pytest.mark.parametrize("precision", ["float32", "auto"])
+def test_what_is_made_once_and_shown_often_is_not_timed(precision: Any) -> None:
+    config = TrainConfig(steps=1, threads=1, precision=precision)
+    pace = measure_pace(Slow(), config, torch.device("cpu"), rounds=2)
+    assert all(seconds < 0.2 for seconds in pace.tried.values())

