@@ -64,7 +64,7 @@ def training(minutes: float | None, **more: Any) -> TrainConfig:
     """How all of them are trained: Muon, a short warm-up, a rate that falls to zero, an average of the weights."""
     settings: dict[str, Any] = {
         "minutes": minutes, "batch_size": 64, "optimizer": "muon", "learning_rate": 3e-3, "weight_decay": 0.01,
-        "beta2": 0.99, "schedule": "stable", "warmup_fraction": 0.03, "decay_fraction": 0.4, "ema": 0.999,
+        "beta2": 0.99, "schedule": "stable", "warmup_fraction": 0.03, "decay_fraction": 0.4, "ema": 0.995,
         "precision": "auto", "compile": "off", "validation_tokens": 1536, "final_validation_tokens": 6144,
     }  # fmt: skip
     return TrainConfig(**{**settings, **more})
