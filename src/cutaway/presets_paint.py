@@ -131,7 +131,7 @@ def words(source: str = "creatures", text: str = "paint-text-1") -> PaintRecipe:
         conditions="words",
         text=text,
         prompts=PROMPTS if source == "creatures" else (),
-        train=training(40),
+        train=training(38),
         sampling=PaintSamplingConfig(guidance=2.0),  # more draws what is worn too big
     )
 
