@@ -127,9 +127,7 @@ def _stepper(
     def step(precision: Precision, threads: int, number: int) -> float:
         torch.set_num_threads(threads)
         first, count = number * config.batch_size, config.batch_size // config.accumulate
-        objective.batch(
-            first, count
-        )  # drawn or read for the first time, which a run seldom does: not a candidate's cost
+        objective.batch(first, count)  # made for the first time, which a run seldom does: no candidate's cost
         started = time.perf_counter()
         batch = objective.batch(first, count)
         for _ in range(config.accumulate):
