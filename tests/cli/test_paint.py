@@ -19,7 +19,7 @@ from cutaway import presets_paint
 from cutaway.base.runs import open_run
 from cutaway.cli.half_blocks import show_picture
 from cutaway.cli.main import main
-from cutaway.presets_paint import PHASES
+from cutaway.presets_paint import DIGITS, OTHERS, PHASES
 from cutaway.run_facts import facts
 
 
@@ -190,7 +190,8 @@ def test_the_guide_and_the_helps(here: Path, capsys: pytest.CaptureFixture[str])
     assert "(with paint-latents-1)" in said
     assert main(["paint", "--help"]) == 0
     assert main(["paint", "train", "--help"]) == 0
-    for words in (["paint", "a cat", "--help"], ["paint", "train", "words", "--help"]):
+    of_phases = [["paint", "train", name, "--help"] for name in (*PHASES, *OTHERS, *DIGITS)]
+    for words in (["paint", "a cat", "--help"], *of_phases):
         with pytest.raises(SystemExit) as stop:
             main(words)
         assert stop.value.code == 0

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cutaway.train.watch import Watcher
     from cutaway.workbench import Run
 
+A_FILE_OF_DIGITS = "mnist/train-images-idx3-ubyte.gz"
 EXAMPLE = "cutaway paint train words --minutes 30     cutaway paint train all"
 PICTURES = PicturesConfig().source
 
@@ -82,11 +83,12 @@ def train(argv: list[str]) -> None:
         return
     phase = find_phase(name)
     source = value_of(rest, "--pictures.source") or PICTURES
-    if name in DIGITS and source == PICTURES and not {"-h", "--help"} & set(rest):
-        raise UsageError(
-            f"{name} needs digits: cutaway paint train {name} --pictures.source mnist/train-images-idx3-ubyte.gz"
-        )
-    base = phase.make(source) if {"-h", "--help"} & set(rest) else standing(phase, source)
+    asks_for_help = bool({"-h", "--help"} & set(rest))
+    if name in DIGITS and source == PICTURES:
+        if not asks_for_help:
+            raise UsageError(f"{name} needs digits: cutaway paint train {name} --pictures.source {A_FILE_OF_DIGITS}")
+        source = A_FILE_OF_DIGITS
+    base = phase.make(source) if asks_for_help else standing(phase, source)
     train_recipe(base, rest, f"paint train {name}")
 
 
