@@ -216,6 +216,8 @@ class VAEConfig:
     """Weight of the KL divergence (nats a latent number) beside the reconstruction."""
     edge_weight: float = 0.5
     """Weight of the edge-aware loss: differences of neighbouring pixels."""
+    coarse_weight: float = 0.0
+    """Weight of the squared error of the pictures halved once, twice and three times: the colour and size of small things."""
 
     def __post_init__(self) -> None:
         if self.size % self.factor:
@@ -223,7 +225,7 @@ class VAEConfig:
                 f"model.size {self.size} is no multiple of {self.factor}, the pixels that become one place of the latent "
                 f"(model.patch {self.patch}, halved {len(self.multipliers) - 1} times)"
             )
-        for name in ("kl_weight", "edge_weight"):
+        for name in ("kl_weight", "edge_weight", "coarse_weight"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ConfigError(f"model.{name} is {getattr(self, name)}; expected 0 or more")
 
