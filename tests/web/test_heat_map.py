@@ -8,7 +8,7 @@ import re
 
 import pytest
 import torch
-from web.browser import DESKTOP, PHONE, opened, serving, situation
+from web.browser import DESKTOP, HANDS, PHONE, opened, press, serving, situation
 from web.microscope_traces import write_traces
 
 from cutaway.server.app import create_app
@@ -142,7 +142,7 @@ def test_infinite_and_undefined_stand_apart(browser, lab):
 
 def test_everything_by_keyboard(browser, lab):
     url, values = tensor(lab, "square")
-    with opened(browser, url) as page:
+    with opened(browser, url, PHONE, "dark") as page:
         stage = page.locator(STAGE)
         stage.wait_for()
         stage.focus()
@@ -217,9 +217,10 @@ def test_wheel_keeps_what_is_under_the_pointer_and_drag_moves(browser, lab):
         assert "index=" not in page.url  # and a drag chooses nothing
 
 
-def test_too_many_cells_are_pooled_and_then_refined(browser, lab):
+@HANDS
+def test_too_many_cells_are_pooled_and_then_refined(browser, lab, hand):
     url, values = tensor(lab, "many")
-    with opened(browser, url) as page:
+    with hand.opened(browser, url) as page:
         stage = page.locator(STAGE)
         stage.wait_for()
         assert "Too many cells to send" in page.locator(".pooled").inner_text()
@@ -235,29 +236,34 @@ def test_too_many_cells_are_pooled_and_then_refined(browser, lab):
         first = 6 // across * across
         mean = values[:down, first : first + across].double().mean().item()
         assert math.isclose(float(match[3]), mean, rel_tol=1e-3)
-        page.get_by_role("button", name="Numbers", exact=True).click()
+        hand.use(page.get_by_role("button", name="Numbers", exact=True))
         page.locator(".pooled").wait_for(state="detached")
         assert said(page) == ((0, 6), values[0, 6].item())
 
 
-def test_other_axes_have_sliders(browser, lab):
+@HANDS
+def test_other_axes_have_sliders(browser, lab, hand):
     url, values = tensor(lab, "four", index="0,0,2,5")
-    with opened(browser, url) as page:
+    with hand.opened(browser, url) as page:
         page.locator(STAGE).wait_for()
         assert said(page) == ((0, 0, 2, 5), values[0, 0, 2, 5].item())
         slider = page.get_by_role("slider", name="axis 1").first
-        slider.focus()
-        page.keyboard.press("ArrowRight")
-        page.locator(".heat .at", has_text="[0, 1, 2, 5] =").wait_for()
+        if hand.is_mouse:
+            box = slider.bounding_box()
+            slider.click(position={"x": box["width"] - 2, "y": box["height"] / 2})
+        else:
+            press(slider, "End")
+        there = (0, values.shape[1] - 1, 2, 5)
+        page.locator(".heat .at", has_text=f"{list(there)} =").wait_for()
         page.wait_for_load_state("networkidle")
         drawn(page)
-        assert said(page) == ((0, 1, 2, 5), values[0, 1, 2, 5].item())
+        assert said(page) == (there, values[there].item())
         page.get_by_role("combobox", name="Rows").select_option("0")
-        page.locator(".heat .at", has_text="[0, 1, 2, 5] =").wait_for()
-        page.get_by_role("button", name="Turn over").click()
+        page.locator(".heat .at", has_text=f"{list(there)} =").wait_for()
+        hand.use(page.get_by_role("button", name="Turn over"))
         page.wait_for_load_state("networkidle")
         drawn(page)
-        assert said(page) == ((0, 1, 2, 5), values[0, 1, 2, 5].item())
+        assert said(page) == (there, values[there].item())
 
 
 def test_fingers(browser, lab):
@@ -299,11 +305,12 @@ def test_one_number_no_number(browser, lab):
         page.get_by_text("It has no numbers: its shape is 0 " + TIMES + " 3.").wait_for()
 
 
-def test_copied_numbers_are_all_digits(browser, lab):
+@HANDS
+def test_copied_numbers_are_all_digits(browser, lab, hand):
     url, values = tensor(lab, "double")
-    with opened(browser, url) as page:
+    with hand.opened(browser, url) as page:
         page.locator(STAGE).wait_for()
-        page.get_by_role("button", name="Copy numbers").click()
+        hand.use(page.get_by_role("button", name="Copy numbers"))
         page.get_by_text(f"Copied 4 {TIMES} 5 numbers").wait_for()
         rows = page.evaluate("navigator.clipboard.readText()").split("\n")
         copied = torch.tensor([[float(one) for one in row.split("\t")] for row in rows], dtype=torch.float64)

@@ -9,7 +9,20 @@ import re
 from urllib.parse import quote
 
 import pytest
-from web.browser import LOOKS, PHONE, accessibility_problems, becomes, look, opened, serving, sideways_scroll, situation
+from web.browser import (
+    HANDS,
+    LOOKS,
+    PHONE,
+    accessibility_problems,
+    becomes,
+    look,
+    opened,
+    press,
+    serving,
+    sideways_scroll,
+    situation,
+)
+from web.microscope_page import panel
 from web.microscope_traces import write_traces
 
 from cutaway.microscope.diff import diff
@@ -78,7 +91,8 @@ def test_numbers_on_screen_are_the_labs_and_pytorchs(browser, lab):
                 assert quote(term.address, safe="*") in first.get_attribute("href").replace("+", "%20")
 
 
-def test_all_terms_of_a_long_sum_can_be_shown_and_the_rest_is_exact(browser, lab):
+@HANDS
+def test_all_terms_of_a_long_sum_can_be_shown_and_the_rest_is_exact(browser, lab, hand):
     trace = lab[1]["gpt"]
     address, index = "loss", ()
     long = max(
@@ -88,11 +102,11 @@ def test_all_terms_of_a_long_sum_can_be_shown_and_the_rest_is_exact(browser, lab
     address, index = long
     told = trace.explain(address, index, most=500)
     assert told.n_terms > 24
-    with opened(browser, url(lab, address, index)) as page:
+    with hand.opened(browser, url(lab, address, index)) as page:
         shown(page, told.address, told.index)
         rest = page.locator(".rest .mono").first.inner_text()
         assert math.isclose(number(rest), sum(t.value for t in told.terms[24:]), rel_tol=1e-9, abs_tol=1e-15)
-        page.get_by_role("button", name=re.compile(r"Show \d+ more")).click()
+        hand.use(page.get_by_role("button", name=re.compile(r"Show \d+ more")))
         page.locator("ol .value").nth(min(told.n_terms, 124) - 1).wait_for()
         values = [number(one) for one in page.locator("ol .value").evaluate_all("all => all.map(one => one.title)")]
         assert values == [term.value for term in told.terms[:124]]
@@ -110,14 +124,23 @@ def tab_to(page, what, most=400):
     raise AssertionError(f"no way by Tab to {what}")
 
 
-def test_from_the_loss_to_a_weights_gradient_by_keyboard(browser, lab):
+def follow(page, hand, css, text):
+    """Go where a link leads: a click, or Tab until it has the focus and Enter."""
+    if hand.is_mouse:
+        page.locator(css).filter(has_text=text).first.click()
+    else:
+        tab_to(page, {"css": css, "text": text})
+        page.keyboard.press("Enter")
+
+
+@HANDS
+def test_from_the_loss_to_a_weights_gradient(browser, lab, hand):
     """Loss, its gradient, what used that, and so on down to the gradient of a weight and its terms; then Back."""
     trace = lab[1]["gpt"]
-    with opened(browser, url(lab, "loss")) as page:
+    with hand.opened(browser, url(lab, "loss")) as page:
         shown(page, "loss", ())
         page.get_by_role("region", name="Across").wait_for()
-        tab_to(page, {"css": 'section[aria-label="Across"] a', "text": "go there"})
-        page.keyboard.press("Enter")
+        follow(page, hand, 'section[aria-label="Across"] a', "go there")
         shown(page, "loss:grad", ())
         assert value_of(page) == 1.0
         walked = [("loss:grad", ())]
@@ -126,8 +149,7 @@ def test_from_the_loss_to_a_weights_gradient_by_keyboard(browser, lab):
             links = page.locator('section[aria-label="Who used it"] a').all_inner_texts()
             weight = next((one for one in links if ".weight:grad[" in one), None)
             wanted = weight or next(one for one in links if "backward" in one or ":grad" in one)
-            tab_to(page, {"css": 'section[aria-label="Who used it"] a', "text": wanted})
-            page.keyboard.press("Enter")
+            follow(page, hand, 'section[aria-label="Who used it"] a', wanted)
             address, _, rest = wanted.partition("[")
             index = tuple(int(one) for one in rest.rstrip("]").split(",")) if rest else ()
             shown(page, address, index)
@@ -137,8 +159,7 @@ def test_from_the_loss_to_a_weights_gradient_by_keyboard(browser, lab):
                 break
         assert walked[-1][0].endswith(".weight:grad"), walked
         terms = trace.explain(*walked[-1], most=24).terms
-        tab_to(page, {"css": "ol .from a", "text": terms[0].address})
-        page.keyboard.press("Enter")
+        follow(page, hand, "ol .from a", terms[0].address)
         shown(page, terms[0].address, terms[0].index)
         assert value_of(page) == trace[terms[0].address][terms[0].index].item()
         for address, index in reversed(walked):
@@ -146,26 +167,56 @@ def test_from_the_loss_to_a_weights_gradient_by_keyboard(browser, lab):
             shown(page, address, index)
 
 
-def test_arrow_keys_move_the_explanation(browser, lab):
+@HANDS
+def test_a_chosen_cell_is_explained(browser, lab, hand):
     trace = lab[1]["gpt"]
     address = "blocks.0.attn.q_proj.weight:grad"
-    with opened(browser, url(lab, address, (3, 5))) as page:
-        shown(page, address, (3, 5))
-        page.locator(STAGE).focus()
-        for key, index in [("ArrowRight", (3, 6)), ("ArrowDown", (4, 6)), ("Home", (4, 0))]:
-            page.keyboard.press(key)
+    with hand.opened(browser, url(lab, address, (3, 5), tab="tensor")) as page:
+        stage = page.locator(STAGE)
+        stage.wait_for()
+
+        def told(index):
+            panel(page, hand, "Number")
             shown(page, address, index)
             assert value_of(page) == trace[address][index].item()
+            panel(page, hand, "Tensor")
+            stage.wait_for()
+
+        if hand.is_mouse:
+            box = stage.bounding_box()
+            for right, down in [(0.3, 0.4), (0.8, 0.2), (0.55, 0.9)]:
+                page.mouse.move(box["x"] + right * box["width"], box["y"] + down * box["height"])
+                becomes(lambda: bool(re.match(r"\[\d+, \d+\]", page.locator(".heat .at").inner_text())), True)
+                pointed = re.match(r"\[(\d+), (\d+)\]", page.locator(".heat .at").inner_text())
+                page.mouse.down()
+                page.mouse.up()
+                told((int(pointed[1]), int(pointed[2])))
+            return
+        for key, index in [("ArrowRight", (3, 6)), ("ArrowDown", (4, 6)), ("Home", (4, 0))]:
+            press(stage, key)
+            told(index)
+        for _ in range(15):
+            press(stage, "ArrowRight")
+        told((4, 15))
+
+
+def test_the_newest_of_many_questions_wins(browser, lab):
+    trace = lab[1]["gpt"]
+    address = "blocks.0.attn.q_proj.weight:grad"
+    with opened(browser, url(lab, address, (4, 0))) as page:
+        shown(page, address, (4, 0))
+        page.locator(STAGE).focus()
         for _ in range(15):
             page.keyboard.press("ArrowRight")
-        shown(page, address, (4, 15))  # the newest wins, whatever was asked for on the way
+        shown(page, address, (4, 15))  # whatever was asked for on the way
         assert value_of(page) == trace[address][4, 15].item()
 
 
-def test_across_lists_gradient_moments_and_update(browser, lab):
+@HANDS
+def test_across_lists_gradient_moments_and_update(browser, lab, hand):
     trace = lab[1]["later"]
     address, index = "blocks.1.mlp.up_proj.weight", (2, 3)
-    with opened(browser, url(lab, address, index, trace="later")) as page:
+    with hand.opened(browser, url(lab, address, index, trace="later")) as page:
         table = page.get_by_role("region", name="Across")
         table.wait_for()
         rows = {
@@ -179,21 +230,25 @@ def test_across_lists_gradient_moments_and_update(browser, lab):
         assert rows["average squared gradient after (exp_avg_sq)"] == read(":exp_avg_sq")
         assert rows["new value, after the step"] == read(":new")
         assert math.isclose(rows["update as applied: new value less value"], read(":new") - read(""), rel_tol=1e-12)
+        hand.use(table.locator("tr", has_text="gradient: how the loss moves with it").get_by_role("link"))
+        shown(page, address + ":grad", index)
+        assert value_of(page) == read(":grad")
 
 
-def test_why_tree_and_gradient_path(browser, lab):
+@HANDS
+def test_why_tree_and_gradient_path(browser, lab, hand):
     trace = lab[1]["gpt"]
     address, index = "blocks.0.attn.q_proj.weight:grad", (3, 5)
-    with opened(browser, url(lab, address, index)) as page:
+    with hand.opened(browser, url(lab, address, index)) as page:
         shown(page, address, index)
-        page.get_by_text("Backward: why, further back").click()
+        hand.use(page.locator("summary", has_text="Backward: why, further back"))
         page.locator("ul.tree li li li").first.wait_for()
         reason = trace.why(address, index, 3, 3)
         shares = page.locator("ul.tree > li > ul > li > .line .share").all_inner_texts()
         assert shares == [f"{100 * part.share:.1f} %" for part in reason.parts]
         left = page.locator("ul.tree > li > ul > li.rest").inner_text()
         assert left.startswith(f"{100 * reason.left_out:.1f} %")
-        page.get_by_text("The gradient's way from the loss").click()
+        hand.use(page.locator("summary", has_text="The gradient's way from the loss"))
         chain = page.locator("details ol li")
         chain.first.wait_for()
         links = trace.gradient_path(address, index)
@@ -201,18 +256,23 @@ def test_why_tree_and_gradient_path(browser, lab):
         assert chain.first.locator("a").inner_text() == "loss:grad"
 
 
-def test_what_if_by_typing(browser, lab):
+@HANDS
+def test_what_if_by_typing(browser, lab, hand):
     trace = lab[1]["gpt"]
     address, index = "blocks.0.attn.pattern", (0, 1, 5, 2)
-    with opened(browser, url(lab, address, index, tab="what-if")) as page:
+    with hand.opened(browser, url(lab, address, index)) as page:
+        hand.use(page.get_by_role("button", name="What if it were another number?"))
         box = page.get_by_label("What if it were")
         box.wait_for()
         assert number(box.input_value()) == trace[address][index].item()
-        box.fill("nonsense")
-        page.keyboard.press("Enter")
+
+        def put(text):
+            box.fill(text)
+            hand.use(page.get_by_role("button", name="Run it again") if hand.is_mouse else box)
+
+        put("nonsense")
         page.get_by_text("That is not a number").wait_for()
-        box.fill("0.75")
-        page.keyboard.press("Enter")
+        put("0.75")
         changed = trace.replay({(address, index): 0.75})
         loss = page.locator(".loss b")
         loss.wait_for()
@@ -270,41 +330,49 @@ def shown_of(value):
     return "NaN" if math.isnan(value) else f"{value:+}" if math.isinf(value) else repr(value)
 
 
-def test_zero_a_head_then_undo_and_back(browser, lab):
+@HANDS
+def test_zero_a_head_then_undo_and_back(browser, lab, hand):
     trace = lab[1]["gpt"]
     address, index = "blocks.1.attn.pattern", (0, 2, 7, 3)
-    with opened(browser, url(lab, address, index, tab="what-if")) as page:
-        page.get_by_role("button", name="head 2").click()
+    with hand.opened(browser, url(lab, address, index, tab="what-if")) as page:
+        hand.use(page.get_by_role("button", name="head 2"))
         silenced = trace.replay({(address, (None, 2, None, None)): 0.0})
         loss = page.locator(".loss b")
         loss.wait_for()
         assert number(loss.get_attribute("title")) == silenced["loss"].item()
-        page.get_by_role("button", name="row 7").click()
+        hand.use(page.get_by_role("button", name="row 7"))
         page.get_by_text("2 changes").first.wait_for()
-        page.get_by_role("button", name="Undo the last").click()
+        hand.use(page.get_by_role("button", name="Undo the last"))
         page.get_by_text("One change").wait_for()
         assert json.loads(page.evaluate("new URL(location.href).searchParams.get('edits')")) == [
             {"address": address, "index": [None, 2, None, None], "value": 0}
         ]
-        page.get_by_role("button", name="What moved").click()
+        panel(page, hand, "Tensor")
+        hand.use(page.get_by_role("button", name="What moved"))
         page.locator(STAGE).wait_for()
         page.get_by_text("Edited less recorded").wait_for()
         moved = -trace[address][index].item()
         page.locator(".heat .at", has_text=str(moved)[:7]).wait_for()
-        page.get_by_role("button", name="Back to the original").click()
+        panel(page, hand, "What if")
+        hand.use(page.get_by_role("button", name="Back to the original"))
         page.get_by_text("One change").wait_for(state="detached")
         assert "edits" not in page.url
         page.go_back()
         page.get_by_text("One change").wait_for()
 
 
-def test_slider_by_arrow_keys_runs_it_again(browser, lab):
+@HANDS
+def test_slider_runs_it_again(browser, lab, hand):
     trace = lab[1]["gpt"]
-    with opened(browser, url(lab, "blocks.0.attn.q_proj.weight", (0, 0), tab="what-if")) as page:
+    with hand.opened(browser, url(lab, "blocks.0.attn.q_proj.weight", (0, 0), tab="what-if")) as page:
         slider = page.get_by_role("slider", name="Value, around the recorded one")
-        slider.focus()
-        for _ in range(5):
-            page.keyboard.press("ArrowRight")
+        slider.wait_for()
+        if hand.is_mouse:
+            box = slider.bounding_box()
+            slider.click(position={"x": 0.8 * box["width"], "y": box["height"] / 2})
+        else:
+            for _ in range(5):
+                press(slider, "ArrowRight")
         value = float(slider.input_value())
         assert value > trace["blocks.0.attn.q_proj.weight"][0, 0].item()
         changed = trace.replay({("blocks.0.attn.q_proj.weight", (0, 0)): value})
@@ -367,20 +435,22 @@ def test_looks_and_is_accessible(browser, lab, viewport, theme):
             look(page, f"{tab}-{len(index)}-{name}")
 
 
-def test_tokens_stand_along_positions(browser, lab):
-    with opened(browser, url(lab, "blocks.0.attn.pattern", (0, 1, 5, 2), tab="tensor")) as page:
+@HANDS
+def test_tokens_stand_along_positions(browser, lab, hand):
+    with hand.opened(browser, url(lab, "blocks.0.attn.pattern", (0, 1, 5, 2), tab="tensor")) as page:
         page.locator(".heat .at", has_text='(5 "e"').or_(page.locator(".heat .at", has_text='5 "e"')).first.wait_for()
 
 
-def test_two_traces_and_their_difference(browser, lab):
+@HANDS
+def test_two_traces_and_their_difference(browser, lab, hand):
     traces = lab[1]
     address, index = "blocks.0.mlp.up_proj.weight:grad", (3, 4)
     old, new = (traces[name][address][index].item() for name in ("gpt", "later"))
-    with opened(browser, url(lab, address, index, tab="tensor") + "&other=later") as page:
+    with hand.opened(browser, url(lab, address, index, tab="tensor") + "&other=later") as page:
         line = page.locator(".heat .at")
         line.filter(has_text=" = ").wait_for()
         for name, expected in [("Other trace", new), ("Difference", new - old), ("Value", old)]:
-            page.get_by_role("button", name=name, exact=True).click()
+            hand.use(page.get_by_role("button", name=name, exact=True))
             page.locator(f'button[aria-pressed="true"]:text-is("{name}")').wait_for()
             page.wait_for_function(  # the numbers come after the button is pressed
                 """expected => {
@@ -391,15 +461,17 @@ def test_two_traces_and_their_difference(browser, lab):
             )
 
 
-def test_cells_a_number_was_made_of_are_marked(browser, lab):
+@HANDS
+def test_cells_a_number_was_made_of_are_marked(browser, lab, hand):
     trace = lab[1]["gpt"]
     address, index = "blocks.0.attn.q_proj.weight:grad", (3, 5)
     term = trace.explain(address, index).terms[0]
     other, where = term.others[0]
-    with opened(browser, url(lab, address, index)) as page:
+    with hand.opened(browser, url(lab, address, index)) as page:
         shown(page, address, index)
-        page.get_by_role("link", name=f"{other}[{', '.join(map(str, where))}]", exact=True).first.click()
+        hand.use(page.get_by_role("link", name=f"{other}[{', '.join(map(str, where))}]", exact=True).first)
         shown(page, other, where)
+        panel(page, hand, "Tensor")
         said = page.locator(".origin").inner_text()
         assert f"Dashed: what {address}[3, 5] was made of here" in said
         assert f"{trace.place(other).shape[-2]} cells" in said

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from web.browser import (
     DESKTOP,
+    HANDS,
     LOOKS,
     PHONE,
     accessibility_problems,
@@ -22,6 +23,7 @@ from web.browser import (
     serving,
     sideways_scroll,
 )
+from web.microscope_page import side, walk
 
 import cutaway
 from cutaway.cli.main import main
@@ -127,10 +129,11 @@ def test_traces_are_listed(browser, address, viewport, theme):
         look(page, f"microscope-traces-{viewport['width']}-{theme}")
 
 
-def test_a_trace_opens_and_back_returns(browser, address):
-    with opened(browser, f"{address}/microscope?run={RUN}") as page:
+@HANDS
+def test_a_trace_opens_and_back_returns(browser, address, hand):
+    with hand.opened(browser, f"{address}/microscope?run={RUN}") as page:
         assert page.get_by_label("Run", exact=True).input_value() == RUN
-        page.get_by_role("button", name=TRACE).filter(has_text="parse_args").click()
+        hand.use(page.get_by_role("button", name=TRACE).filter(has_text="parse_args"))
         page.get_by_role("treegrid").wait_for()
         assert here(page)["trace"] == TRACE
         page.get_by_role("heading", name=RUN).wait_for()
@@ -166,13 +169,17 @@ def test_a_trace_that_is_not_there_is_said(browser, address, name):
         page.wrong.clear()  # the browser names the refused request
 
 
-def test_modules_open_in_place_by_mouse(browser, address):
-    with opened(browser, microscope(address, trace=BLOCKS)) as page:
+@HANDS
+def test_modules_open_in_place(browser, address, hand):
+    with hand.opened(browser, microscope(address, trace=BLOCKS)) as page:
         row(page, "blocks 0 to 4").wait_for()
         assert row(page, "blocks.2").count() == 0
-        row(page, "blocks 0 to 4").locator(".name").click()
-        row(page, "blocks.2").locator(".name").click()
-        row(page, "up").locator(".name").click()
+        for name in ("blocks 0 to 4", "blocks.2", "up"):
+            if hand.is_mouse:
+                row(page, name).locator(".name").click()
+            else:
+                walk(page, name)
+                page.keyboard.press("ArrowRight")
         settled(page, open="blocks.0~4,blocks.2,blocks.2.up")
         inner, outer = row(page, "up").bounding_box(), row(page, "blocks.2").bounding_box()
         assert inner["y"] > outer["y"]
@@ -180,8 +187,13 @@ def test_modules_open_in_place_by_mouse(browser, address):
             row(page, "up").locator(".label").bounding_box()["x"]
             > row(page, "blocks.2").locator(".label").bounding_box()["x"]
         )
-        row(page, "blocks.2").locator(".name").click()
-        assert row(page, "up").count() == 0
+        if hand.is_mouse:
+            row(page, "blocks.2").locator(".name").click()
+        else:
+            press(page.get_by_role("treegrid"), "ArrowLeft")  # shut, then what it is in, then that shut
+            press(page.get_by_role("treegrid"), "ArrowLeft")
+            press(page.get_by_role("treegrid"), "ArrowLeft")
+        becomes(row(page, "up").count, 0)
 
 
 @pytest.mark.parametrize("trace", [TRACE, BLOCKS])
@@ -283,26 +295,32 @@ def test_a_click_leads_to_the_tensor_and_marks_what_it_reads(browser, address):
         assert page.locator(".selected").first.get_attribute("data-address") == str(number)
 
 
-def test_breadcrumb_and_back(browser, address):
-    with opened(browser, microscope(address, trace=BLOCKS, address="loss")) as page:
-        page.locator("[data-row] .forward[data-address]").nth(1).click()
+@HANDS
+def test_breadcrumb_and_back(browser, address, hand):
+    with hand.opened(browser, microscope(address, trace=BLOCKS, address="loss", tab="overview")) as page:
+        if hand.is_mouse:
+            page.locator("[data-row] .forward[data-address]").nth(1).click()
+        else:
+            walk(page, "blocks 0 to 4")
+            page.keyboard.press("Enter")
         way = page.get_by_role("navigation", name="The way here")
-        way.get_by_role("button", name="loss", exact=True).click()
+        hand.use(way.get_by_role("button", name="loss", exact=True))
         settled(page, address="loss")
         assert "way" not in here(page)
         page.go_back()
         way.get_by_role("button", name="loss", exact=True).wait_for()
-        way.get_by_role("button", name="Back").click()
+        hand.use(way.get_by_role("button", name="Back"))
         settled(page, address="loss")
 
 
-def test_operations_light_up_in_the_order_of_the_program(browser, address):
+@HANDS
+def test_operations_light_up_in_the_order_of_the_program(browser, address, hand):
     found = asked(address, "microscope/overview", trace=BLOCKS)
-    with opened(browser, microscope(address, trace=BLOCKS, open="*")) as page:
+    with hand.opened(browser, microscope(address, trace=BLOCKS, open="*")) as page:
         player = page.get_by_role("group", name="Play the step")
-        player.get_by_role("button", name="One operation forward").click()
-        press(player.get_by_role("button", name="One operation forward"))
-        settled(page, position="1")
+        for position in ("0", "1"):
+            hand.use(player.get_by_role("button", name="One operation forward"))
+            settled(page, position=position)
         name = found["names"][found["operations"]["name"][1]].split(".")[0].strip("_")
         assert page.locator("p.now strong").inner_text() == name
         lit = page.locator(".lit.forward[data-address]")
@@ -314,13 +332,24 @@ def test_operations_light_up_in_the_order_of_the_program(browser, address):
         press(scrub, "Home")
         assert page.locator(".lit").count() == 0
         player.get_by_role("combobox").select_option("600")
-        player.get_by_role("button", name="Play the data flowing").click()
+        hand.use(player.get_by_role("button", name="Play the data flowing"))
         player.get_by_role("button", name="Pause").wait_for(state="detached")
         settled(page, position=str(len(found["operations"]["name"]) - 1))
 
 
-def test_search_by_keyboard(browser, address):
+def test_search_by_mouse(browser, address):
     with opened(browser, microscope(address, trace=BLOCKS)) as page:
+        page.get_by_role("treegrid").wait_for()
+        box = page.get_by_role("combobox", name="Search an address")
+        box.click()
+        box.press_sequentially("3.down weight:grad")
+        page.get_by_role("option", name="blocks.3.down.weight:grad").click()
+        settled(page, address="blocks.3.down.weight:grad")
+        page.locator(".selected").first.wait_for()
+
+
+def test_search_by_keyboard(browser, address):
+    with opened(browser, microscope(address, trace=BLOCKS), PHONE, "dark") as page:
         page.get_by_role("treegrid").wait_for()
         page.keyboard.press("/")
         page.keyboard.type("3.down weight:grad")
@@ -343,13 +372,14 @@ def test_search_by_keyboard(browser, address):
         settled(page, address=third)
 
 
-def test_findings_are_links(browser, address):
+@HANDS
+def test_findings_are_links(browser, address, hand):
     found = asked(address, "microscope/findings", trace=BROKEN)["findings"]
-    with opened(browser, microscope(address, trace=BROKEN)) as page:
-        page.get_by_role("tab", name="Findings").click()
+    with hand.opened(browser, microscope(address, trace=BROKEN)) as page:
+        side(page, hand, "Findings")
         page.locator(".finding").first.wait_for()
         assert page.locator(".finding").count() == len(found)
-        press(page.locator(".finding").first)
+        hand.use(page.locator(".finding").first)
         settled(page, address=found[0]["address"], index=",".join(map(str, found[0]["index"])))
 
 
@@ -364,8 +394,9 @@ def test_map_scrolls(browser, address):
         page.wait_for_function("document.querySelector('#overview-tree')?.scrollTop === 0")
 
 
-def test_what_is_around_is_told_when_its_head_is_out_of_sight(browser, address):
-    with opened(browser, microscope(address, trace=TRACE, open="*")) as page:
+@HANDS
+def test_what_is_around_is_told_when_its_head_is_out_of_sight(browser, address, hand):
+    with hand.opened(browser, microscope(address, trace=TRACE, open="*")) as page:
         tree, around = page.get_by_role("treegrid"), page.get_by_role("navigation", name="Modules around")
         tree.focus()
         for _ in range(6):
@@ -373,7 +404,7 @@ def test_what_is_around_is_told_when_its_head_is_out_of_sight(browser, address):
         around.get_by_role("button", name="The model").wait_for()
         shown = around.get_by_role("button").all_inner_texts()
         assert len(shown) > 1
-        around.get_by_role("button", name=shown[1], exact=True).click()
+        hand.use(around.get_by_role("button", name=shown[1], exact=True))
         row(page, shown[1]).wait_for()
 
 
@@ -404,35 +435,39 @@ def test_phone_shows_one_panel_and_one_lane(browser, address):
         page.get_by_role("treegrid").wait_for()
 
 
-def test_a_step_is_recorded_and_opens(browser, home):
-    with serving(create_app(Lab(home))) as address, opened(browser, f"{address}/microscope") as page:
+@HANDS
+def test_a_step_is_recorded_and_opens(browser, home, hand):
+    with serving(create_app(Lab(home))) as address, hand.opened(browser, f"{address}/microscope") as page:
         assert page.get_by_label("Text the model learns from in this step").input_value() == "parse_args"  # an example
         page.get_by_label("Text the model learns from in this step").fill("read_text")
         page.get_by_label("Weights").select_option(label="of step 4")
-        press(page.get_by_role("button", name="Record this step"))
+        hand.use(page.get_by_role("button", name="Record this step"))
         page.get_by_text("Recording", exact=False).first.wait_for()
         page.get_by_role("treegrid").wait_for(timeout=120_000)
         facts = next(one for one in asked(address, "traces") if one["name"] == here(page)["trace"])
         assert (facts["text"], facts["checkpoint"], facts["run"]) == ("read_text", 4, RUN)
         page.goto(f"{address}/microscope")
         page.get_by_label("Text the model learns from in this step").fill("x" * 3000)
-        page.get_by_role("button", name="Record this step").click()
+        hand.use(page.get_by_role("button", name="Record this step"))
         page.get_by_role("alert").filter(has_text="shorten").wait_for(timeout=60_000)
 
 
-def test_numbers_are_checked(browser, address):
-    with opened(browser, microscope(address, trace=BLOCKS, side="findings")) as page:
-        press(page.get_by_role("button", name="Check all numbers"))
+@HANDS
+def test_numbers_are_checked(browser, address, hand):
+    trace = BLOCKS if hand.is_mouse else OTHER  # it is checked once; later its findings say so at once
+    with hand.opened(browser, microscope(address, trace=trace, side="findings")) as page:
+        hand.use(page.get_by_role("button", name="Check all numbers"))
         page.get_by_role("heading", name="Every number follows from its formula").wait_for(timeout=60_000)
-        report = asked(address, "microscope/verify", trace=BLOCKS)["report"]
+        report = asked(address, "microscope/verify", trace=trace)["report"]
         section = page.get_by_role("region", name="Check of all numbers").inner_text()
         for number in (report["operations"], report["explained"], report["values_checked"]):
             assert f"{number:,}" in section
         page.get_by_role("button", name="verified").wait_for()
 
 
-def test_two_traces_side_by_side(browser, address):
-    with opened(browser, microscope(address, trace=BLOCKS, side="compare")) as page:
+@HANDS
+def test_two_traces_side_by_side(browser, address, hand):
+    with hand.opened(browser, microscope(address, trace=BLOCKS, side="compare")) as page:
         page.get_by_label("Compare with").select_option(OTHER)
         page.locator("tbody tr").first.wait_for()
         settled(page, other=OTHER)
@@ -444,9 +479,9 @@ def test_two_traces_side_by_side(browser, address):
         shown = float(first.locator("td").nth(2).get_attribute("title"))
         assert shown == largest["largest"]
         assert abs(largest["after"] - largest["before"]) == pytest.approx(abs(shown))
-        press(first.get_by_role("button"))
+        hand.use(first.get_by_role("button"))
         settled(page, address=largest["address"])
-        page.get_by_role("tab", name="Modules").click()
+        side(page, hand, "Modules")
         page.locator(".different").first.wait_for()
         moved = {one["address"] for one in found["moved"]}
         names = asked(address, "microscope/overview", trace=BLOCKS)["addresses"]
@@ -544,18 +579,23 @@ def test_two_overviews_of_models_of_different_depth_by_keyboard_on_a_phone(brows
         page.get_by_role("button", name="Other trace", exact=True, pressed=True).wait_for()
 
 
-def test_edited_and_original(browser, address):
+@HANDS
+def test_edited_and_original(browser, address, hand):
     edits = json.dumps([{"address": "blocks.2.up.bias", "index": [3], "value": 5.0}])
-    with opened(browser, microscope(address, trace=BLOCKS, edits=edits, side="compare")) as page:
+    with hand.opened(browser, microscope(address, trace=BLOCKS, edits=edits, side="compare")) as page:
         page.get_by_label("Compare with").select_option(label="this trace before the changes")
         page.get_by_label("First").select_option("program")
         rows = page.locator("tbody tr")
         rows.first.wait_for()
         assert rows.first.locator("button").inner_text() == "blocks.2.up.bias[3]"
         assert float(rows.first.locator("td").nth(1).get_attribute("title")) == 5.0
-        page.get_by_role("tab", name="Modules").click()
+        side(page, hand, "Modules")
         page.locator(".different").first.wait_for()
-        row(page, "blocks 0 to 4").locator(".name").click()
+        if hand.is_mouse:
+            row(page, "blocks 0 to 4").locator(".name").click()
+        else:
+            walk(page, "blocks 0 to 4")
+            page.keyboard.press("ArrowRight")
         # nothing before the change differs in the forward pass, what comes after does
         assert row(page, "blocks.1").locator(".forward.different").count() == 0
         assert row(page, "blocks.3").locator(".forward.different").count() == 1
