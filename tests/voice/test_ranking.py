@@ -2,50 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tune.small import config_of
-from voice.authors import Author
+from voice.ranked_run import make_ranked
 
-from cutaway import workbench
+from cutaway.base.runs import RunFolder
 from cutaway.cli.main import main
-from cutaway.interop.conversations import conversation, read_conversations, write_conversations
-from cutaway.interop.hub_folder import save_folder
-from cutaway.models.build import build
-from cutaway.presets_voice import tuned
-from cutaway.text.bpe import BPETokenizer
+from cutaway.interop.conversations import read_conversations
+from cutaway.voice.best_kept import kept_best
 from cutaway.voice.rerank import load_reranker
-
-QUICK: dict[str, Any] = {
-    "epochs": None, "steps": 40, "threads": 1, "validate_every": 40, "sample_every": 0, "learning_rate": 0.01,
-    "precision": "float32",
-}  # fmt: skip
-ONE = Author(1)
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run tuned for some seconds on an author that is a Markov chain."""
-    place = tmp_path_factory.mktemp("ranking")
-    texts = {f"piece-{i}": ONE.text(90, i) for i in range(18)}
-    tokenizer = BPETokenizer.train(["### Prompt:\n### Response:\n Write about 0123456789", *texts.values()], 400)
-    shape = dataclasses.replace(config_of("cutaway", tokenizer.vocab_size), context_length=400)
-    save_folder(place / "base", build(shape, 0), tokenizer)
-    pairs = [
-        conversation(f"Write about {i}.", text, source=name, tier="note")
-        for i, (name, text) in enumerate(texts.items())
-    ]
-    (place / "voice").mkdir()
-    write_conversations(place / "voice" / "train.jsonl", pairs[:12])
-    write_conversations(place / "voice" / "held_out.jsonl", pairs[12:])
-    made = tuned(str(place / "base"), place / "voice", "full")
-    recipe = dataclasses.replace(made, train=dataclasses.replace(made.train, **QUICK))
-    workbench.train(recipe, name="me", runs=place / "runs")
-    return place
+    return make_ranked(tmp_path_factory.mktemp("ranking"))
 
 
 @pytest.fixture
@@ -79,7 +52,13 @@ def test_the_best_answer_is_chosen_and_the_ranking_kept(here: Path, capsys: pyte
         assert {ranking.has_seen(text) for text in texts} == {seen}
     made = file.stat().st_mtime_ns
     assert [one["score"] for one in said(capsys, *words)["answers"]] == scores
-    assert file.stat().st_mtime_ns == made
+    others = said(capsys, *words, "--seed", "1")["answers"]
+    assert [one["text"] for one in others] != [one["text"] for one in told["answers"]]
+    assert file.stat().st_mtime_ns == made  # what chooses learned once, whatever the seed of the answers
+    kept = kept_best(RunFolder(here / "runs" / "me"))
+    assert [(one["prompt"], one["seed"], one["of"]) for one in kept] == [(words[0], seed, 2) for seed in (1, 0, 0)]
+    assert {name: kept[-1][name] for name in told} == told
+    assert kept[0]["answers"] == others
 
 
 def test_what_cannot_be_is_said_in_one_line(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,7 @@ from web.browser import (
 from cutaway.server.app import create_app
 from cutaway.server.lab import Lab
 
-TABS = ["Writing", "Tune", "Compare", "Report", "Change", "Use"]
+TABS = ["Writing", "Tune", "Compare", "Report", "Change", "Improve", "Use"]
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_the_tabs(browser: Any, address: str, hand: Hand) -> None:
             assert situation(page)["tab"] == name.lower()
             assert sideways_scroll(page) == 0
         page.go_back()
-        page.get_by_role("tab", name="Change", selected=True).wait_for()
+        page.get_by_role("tab", name="Improve", selected=True).wait_for()
 
 
 def test_what_is_chosen_is_in_the_address(browser: Any, address: str) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cutaway.voice.rerank import Reranker
 
 EXAMPLE = 'cutaway voice best me-1 "Write an essay about this topic: the sea" --of 8'
-FILE = "ranking-{tokens}-{temperature:g}-{seed}.npz"
+FILE = "ranking-{tokens}-{temperature:g}.npz"
 ASKED = 60
 """Training prompts the model answers for the ranking to learn from."""
 MEASURED = 24
@@ -31,7 +31,8 @@ MEASURED = 24
 class BestArguments:
     """Let a tuned model answer several times and choose the answer that reads most like your writing.
 
-    What chooses learns once from your training pieces and the model's answers to training prompts, and is kept in the run.
+    What chooses learns once from your training pieces and the model's answers to training prompts, and is kept in the run;
+    so are all answers, in its best.jsonl.
     """
 
     run: Annotated[str, tyro.conf.Positional]
@@ -61,6 +62,7 @@ def best(argv: list[str]) -> None:
         raise UsageError(f"--of is {asked.of}; expected 2 or more answers to choose from")
     from cutaway.generate.config import SamplingConfig
     from cutaway.tune.chat_form import chat_form
+    from cutaway.voice.best_kept import keep_best
     from cutaway.voice.learned import learned
     from cutaway.voice.ranking import ranking_gain
     from cutaway.voice.rerank import best_of
@@ -86,6 +88,8 @@ def best(argv: list[str]) -> None:
                 lambda done, total: status.update(f"measuring the gain: {done} of {total} prompts"),
             )  # fmt: skip
             told["gain"] = gain.as_dict()
+        settings = {name: getattr(asked, name) for name in ("of", "max_tokens", "temperature", "seed")}
+        keep_best(tuned.run, told | settings)
     if asked.json:
         answer_json(told)
         return
@@ -106,13 +110,12 @@ def ranking_of(
     from cutaway.voice.ranking import learn_ranking
     from cutaway.voice.rerank import load_reranker
 
-    name = FILE.format(tokens=asked.max_tokens, temperature=asked.temperature, seed=asked.seed)
+    name = FILE.format(tokens=asked.max_tokens, temperature=asked.temperature)
     path = tuned.run.path / name
     if path.is_file() and path.stat().st_mtime >= tuned.run.model_folder.stat().st_mtime:
         return load_reranker(path)
     ranking = learn_ranking(
-        speaker.model, form, writing.sample(ASKED, asked.seed), writing.train_texts, asked.max_tokens,
-        asked.temperature, asked.seed,
+        speaker.model, form, writing.sample(ASKED, 0), writing.train_texts, asked.max_tokens, asked.temperature, 0,
         lambda done, total: status.update(f"learning to choose: {done} of {total} training prompts answered"),
     )  # fmt: skip
     ranking.save(path)

@@ -5,9 +5,9 @@
     PSNR  = 10 log10(2^2 / mean (x' - x)^2)         in dB; pictures reach from -1 to 1, so their range is 2
 
 The edge-aware part asks the differences of neighbouring pixels to be right, not the pixels alone: an edge that is blurred
-or missing costs as much as it is long, so small things survive. The coarse part asks the mean of 2 x 2, 4 x 4 and
-8 x 8 pixels to be right: a glass of spectacles whose colour is off by little everywhere. Held-out pictures are measured without noise: what is
-reported is what a latent model's picture would lose on the way in and out.
+or missing costs as much as it is long, so small things survive. The coarse part asks the means of 2 x 2, 4 x 4 and 8 x 8
+pixels to be right: the colour and the size of a small thing, off by little in many pixels. Held-out pictures are measured
+without noise: what is reported is what a latent model's picture would lose on the way in and out.
 """
 
 from __future__ import annotations

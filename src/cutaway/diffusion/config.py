@@ -217,7 +217,7 @@ class VAEConfig:
     edge_weight: float = 0.5
     """Weight of the edge-aware loss: differences of neighbouring pixels."""
     coarse_weight: float = 0.0
-    """Weight of the squared error of the pictures halved once, twice and three times: the colour and size of small things."""
+    """Weight of the squared error of the pictures halved once, twice and three times: colour and size of small things."""
 
     def __post_init__(self) -> None:
         if self.size % self.factor:

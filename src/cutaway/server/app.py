@@ -33,6 +33,7 @@ from cutaway.server.routes import (
     voice,
     voice_change,
     voice_export,
+    voice_improve,
     voice_report,
 )
 from cutaway.server.safety import Access
@@ -74,6 +75,7 @@ def create_app(lab: Lab, access: Access | None = None) -> FastAPI:
         voice,
         voice_change,
         voice_export,
+        voice_improve,
         voice_report,
     ):
         app.include_router(routes.router, prefix="/api", responses={400: {"model": Refusal}})

@@ -2135,6 +2135,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/voice/improve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Improved
+         * @description Return what was answered and preferred so far.
+         */
+        get: operations["improved_api_voice_improve_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/voice/improve/best": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Best
+         * @description Answer a question several times and choose, as a job.
+         */
+        post: operations["best_api_voice_improve_best_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/voice/improve/prefer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Prefer
+         * @description Begin a run that prefers one's own answers: put its command into the queue.
+         */
+        post: operations["prefer_api_voice_improve_prefer_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/voice/pair": {
         parameters: {
             query?: never;
@@ -2667,6 +2727,26 @@ export interface components {
             bases: components["schemas"]["Base"][];
         };
         /**
+         * BestAnswered
+         * @description A question that was answered several times.
+         */
+        BestAnswered: {
+            /** Answers */
+            answers: components["schemas"]["ChosenFrom"][];
+            /** Best */
+            best: number;
+            /** Made */
+            made: string;
+            /** Max Tokens */
+            max_tokens: number;
+            /** Prompt */
+            prompt: string;
+            /** Seed */
+            seed: number;
+            /** Temperature */
+            temperature: number;
+        };
+        /**
          * Between
          * @description Pictures on the way. Array `pictures` (uint8): pictures, rows, columns, colours.
          */
@@ -3027,6 +3107,16 @@ export interface components {
             kind: "tuned" | "run" | "folder" | "base";
             /** Name */
             name: string;
+        };
+        /**
+         * ChosenFrom
+         * @description One of several answers.
+         */
+        ChosenFrom: {
+            /** Score */
+            score: number;
+            /** Text */
+            text: string;
         };
         /**
          * CleanAsked
@@ -5138,6 +5228,20 @@ export interface components {
             value: number | null;
         };
         /**
+         * Preferred
+         * @description A run that began with this one and learned to prefer one's own answers.
+         */
+        Preferred: {
+            /** Accuracy */
+            accuracy: number | null;
+            /** Margin */
+            margin: number | null;
+            /** Name */
+            name: string;
+            /** Status */
+            status: string;
+        };
+        /**
          * Preset
          * @description A recipe to start from.
          */
@@ -5241,6 +5345,27 @@ export interface components {
              * @default 0.8
              */
             temperature: number;
+        };
+        /**
+         * Ranking
+         * @description What chooses.
+         */
+        Ranking: {
+            /** Sentence */
+            sentence: string;
+        };
+        /**
+         * RankingGain
+         * @description What choosing gains, on prompts of held-out pieces.
+         */
+        RankingGain: {
+            /**
+             * Made
+             * @default
+             */
+            made: string;
+            /** Sentence */
+            sentence: string;
         };
         /**
          * ReasonNode
@@ -6304,6 +6429,39 @@ export interface components {
             train: number;
         };
         /**
+         * ToAnswer
+         * @description A question to answer several times, or what choosing gains to be measured.
+         */
+        ToAnswer: {
+            /**
+             * Max Tokens
+             * @default 200
+             */
+            max_tokens: number;
+            /**
+             * Measure
+             * @default false
+             */
+            measure: boolean;
+            /**
+             * Of
+             * @default 8
+             */
+            of: number;
+            /**
+             * Prompt
+             * @default
+             */
+            prompt: string;
+            /** Run */
+            run: string;
+            /**
+             * Seed
+             * @default 0
+             */
+            seed: number;
+        };
+        /**
          * ToExport
          * @description What to write.
          */
@@ -6322,6 +6480,30 @@ export interface components {
              * @default
              */
             type: string;
+        };
+        /**
+         * ToPrefer
+         * @description A run that is to prefer one's own answers.
+         */
+        ToPrefer: {
+            /**
+             * Method
+             * @default lora
+             * @enum {string}
+             */
+            method: "lora" | "full" | "lora4";
+            /**
+             * Name
+             * @default
+             */
+            name: string;
+            /**
+             * Pairs
+             * @default 200
+             */
+            pairs: number;
+            /** Run */
+            run: string;
         };
         /**
          * ToRepeat
@@ -6817,6 +6999,22 @@ export interface components {
             runs: components["schemas"]["TunedRun"][];
             /** Writings */
             writings: components["schemas"]["Writing"][];
+        };
+        /**
+         * VoiceImproved
+         * @description What was done so far to get better answers of a run.
+         */
+        VoiceImproved: {
+            /** Answered */
+            answered: components["schemas"]["BestAnswered"][];
+            gain: components["schemas"]["RankingGain"] | null;
+            /** Preferred */
+            preferred: components["schemas"]["Preferred"][];
+            /** Problem */
+            problem: string;
+            ranking: components["schemas"]["Ranking"] | null;
+            /** Run */
+            run: string;
         };
         /**
          * VoteAsked
@@ -11743,6 +11941,130 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ImportReport"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    improved_api_voice_improve_get: {
+        parameters: {
+            query: {
+                run: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VoiceImproved"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    best_api_voice_improve_best_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ToAnswer"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    prefer_api_voice_improve_prefer_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ToPrefer"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
                 };
             };
             /** @description Bad Request */

@@ -4,7 +4,7 @@
 import { choice, linked, text } from '../../state/location.svelte';
 import type { TunedRun, Writing } from './api';
 
-export const TAB_IDS = ['writing', 'tune', 'compare', 'report', 'change', 'use'] as const;
+export const TAB_IDS = ['writing', 'tune', 'compare', 'report', 'change', 'improve', 'use'] as const;
 export type TabId = (typeof TAB_IDS)[number];
 
 export const at = linked({
