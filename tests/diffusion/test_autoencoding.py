@@ -10,12 +10,14 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from cutaway.base.objective import Objective
-from cutaway.diffusion.autoencoding import Autoencoding, edge_loss, psnr_db
+from cutaway.diffusion.autoencoding import Autoencoding, coarse_loss, edge_loss, psnr_db
 from cutaway.diffusion.config import VAEConfig
 from cutaway.diffusion.pictures import PictureBatch
 from cutaway.diffusion.vae import VAE
 
-CONFIG = VAEConfig(size=16, latent_channels=4, width=8, multipliers=(1, 2), kl_weight=0.01, edge_weight=0.3)
+CONFIG = VAEConfig(
+    size=16, latent_channels=4, width=8, multipliers=(1, 2), kl_weight=0.01, edge_weight=0.3, coarse_weight=0.7
+)
 
 
 class Halves:
@@ -52,8 +54,15 @@ def test_loss_by_hand(objective: Autoencoding) -> None:
     kl = kl_divergence(believed, Normal(0.0, 1.0)).mean()
     off = made - x
     edges = (off[..., 1:] - off[..., :-1]).abs().mean() + (off[..., 1:, :] - off[..., :-1, :]).abs().mean()
-    expected = off.square().mean() + 0.3 * edges + 0.01 * kl
+    coarse = sum(off.unfold(2, n, n).unfold(3, n, n).mean((4, 5)).square().mean() for n in (2, 4, 8))
+    expected = off.square().mean() + 0.3 * edges + 0.7 * coarse + 0.01 * kl
     torch.testing.assert_close(objective.loss(objective.model, (x, noise)), expected)
+
+
+def test_coarse_counts_a_shade_and_not_grain() -> None:
+    grain = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).repeat(4, 4)[None, None]
+    assert coarse_loss(grain) == 0
+    assert coarse_loss(torch.full((2, 3, 8, 8), -0.5)) == pytest.approx(3 * 0.25)
 
 
 def test_edges_count_a_missing_line_and_not_a_shade() -> None:
