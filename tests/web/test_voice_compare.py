@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from web.browser import (
 
 from cutaway.server.app import create_app
 from cutaway.server.lab import Lab
+from cutaway.voice.canaries import canaries_of
 from cutaway.voice.rubric import RUBRIC
 
 ASKED = {"writing": "voice", "models": "hf:small/base,me-1"}
@@ -145,9 +147,39 @@ def test_votes_are_taken_along(browser: Any, address: str) -> None:
 @pytest.mark.parametrize(("viewport", "theme"), [LOOKS[0], LOOKS[-1]])
 def test_looks(browser: Any, address: str, viewport: dict[str, int], theme: str) -> None:
     with opened(browser, f"{address}&rater=somebody&marks=1", viewport, theme) as page:
-        for view in ("Read", "Rate blind", "Grade", "Results"):
+        for view in ("Read", "Rate blind", "Grade", "Results", "Prompts"):
             page.get_by_role("button", name=view, exact=True).click()
             page.wait_for_load_state("networkidle")
             assert not accessibility_problems(page)
             assert sideways_scroll(page) == 0
             look(page, f"voice-{view.split()[0].lower()}-{viewport['width']}-{theme}")
+
+
+@HANDS
+def test_prompts_are_changed_here(browser: Any, tmp_path: Path, hand: Hand) -> None:
+    home = make_compared(tmp_path / "home")
+    with serving(create_app(Lab(home))) as served, hand.opened(browser, f"{served}/voice?tab=compare") as page:
+        before = canaries_of(home / "voice").prompts
+        hand.use(page.get_by_role("button", name="change them"))
+        form = page.get_by_role("form", name="Prompts")
+        first = form.get_by_label("Prompt 1", exact=True)
+        becomes(first.input_value, before[0].text)
+        first.fill("")
+        hand.use(form.get_by_role("button", name=re.compile("^Save")))
+        form.get_by_text("prompt 1: text is empty").wait_for()
+        first.fill("Write about fog.")
+        hand.use(form.get_by_role("button", name="Add a new topic"))
+        page.keyboard.type("Write about rain.")  # the new one has the focus
+        hand.use(form.get_by_role("button", name="Take prompt 2 away"))
+        hand.use(form.get_by_role("button", name=re.compile("^Save")))
+        form.get_by_role("button", name="Saved").wait_for()
+        after = [one.text for one in canaries_of(home / "voice").prompts]
+        kinds = [one.kind for one in before]
+        at = len(kinds) - kinds[::-1].index("new")  # behind the last of its kind
+        expected = ["Write about fog.", *(one.text for one in before[1:at]), "Write about rain."]
+        expected += [one.text for one in before[at:]]
+        del expected[1]
+        assert after == expected
+        assert sideways_scroll(page) == 0
+        hand.use(page.get_by_role("button", name="Read", exact=True))
+        page.get_by_text("has not answered all of").or_(page.get_by_text("have not answered all of")).wait_for()

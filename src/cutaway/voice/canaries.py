@@ -15,7 +15,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -175,14 +175,28 @@ def read_canaries(path: Path) -> Canaries:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}; mend that line or delete the file") from error
-    prompts = data.pop("prompts", [])
+    return canaries_from(data, str(path))
+
+
+def canaries_from(data: Mapping[str, object], place: str) -> Canaries:
+    """Return what a file, or a form, says.
+
+    Args:
+        data: settings, and `prompts`: a list of tables with name, kind, text and max_tokens.
+        place: where it stands, for what is said of mistakes.
+
+    Raises:
+        DataError: it says something that cannot be.
+    """
+    settings = {name: value for name, value in data.items() if name != "prompts"}
+    prompts = data.get("prompts", [])
     if not isinstance(prompts, list) or not prompts:
-        raise DataError(f"{path} has no [[prompts]]; add one or delete the file, and new ones are chosen")
-    found = tuple(_prompt(entry, f"{path}, prompt {number}") for number, entry in enumerate(prompts, 1))
+        raise DataError(f"{place} has no [[prompts]]; add one or delete the file, and new ones are chosen")
+    found = tuple(_prompt(entry, f"{place}, prompt {number}") for number, entry in enumerate(prompts, 1))
     names = [prompt.name for prompt in found]
     if twice := next((name for name in names if names.count(name) > 1), ""):
-        raise DataError(f"{path}: two prompts are called {twice!r}; give one another name")
-    return Canaries(found, _settings(data, path))
+        raise DataError(f"{place}: two prompts are called {twice!r}; give one another name")
+    return Canaries(found, _settings(settings, place))
 
 
 def _prompt(entry: object, place: str) -> Prompt:
@@ -201,17 +215,17 @@ def _prompt(entry: object, place: str) -> Prompt:
     return Prompt(str(entry.get("name") or text), str(kind), text, tokens, str(entry.get("source", "")))
 
 
-def _settings(data: dict[str, object], path: Path) -> AnswerSettings:
+def _settings(data: Mapping[str, object], place: str) -> AnswerSettings:
     known = ("temperature", "top_p", "seed", "samples")
     if unknown := next((name for name in data if name not in known), ""):
-        raise DataError(f"{path}: there is no setting {unknown!r}{suggest(unknown, known)}")
+        raise DataError(f"{place}: there is no setting {unknown!r}{suggest(unknown, known)}")
     for name, least, most in (("temperature", 0, 10), ("top_p", 0, 1), ("seed", 0, 1 << 62), ("samples", 1, 100)):
         value = data.get(name, least)
         wanted = int if name in ("seed", "samples") else (int, float)
         if not isinstance(value, wanted) or isinstance(value, bool) or not least <= value <= most:
-            raise DataError(f"{path}: {name} is {value!r}; expected {least} to {most}")
+            raise DataError(f"{place}: {name} is {value!r}; expected {least} to {most}")
     if data.get("top_p") == 0:
-        raise DataError(f"{path}: top_p is 0; expected above 0, or leave the line out")
+        raise DataError(f"{place}: top_p is 0; expected above 0, or leave the line out")
     default = AnswerSettings()
     return AnswerSettings(
         float(data.get("temperature", default.temperature)),  # type: ignore[arg-type]

@@ -1803,6 +1803,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/voice/canaries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Canaries
+         * @description Return a writing folder's prompts; chosen and written down the first time.
+         */
+        get: operations["canaries_api_voice_canaries_get"];
+        put?: never;
+        /**
+         * Keep
+         * @description Keep prompts as a person wrote them. Answers to prompts that stay as they were stay too.
+         */
+        post: operations["keep_api_voice_canaries_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/voice/change": {
         parameters: {
             query?: never;
@@ -2906,6 +2930,62 @@ export interface components {
              * @default 0
              */
             step: number;
+        };
+        /**
+         * CanariesSaid
+         * @description Prompts, and how all of them are answered.
+         */
+        CanariesSaid: {
+            /** Prompts */
+            prompts: components["schemas"]["CanarySaid"][];
+            /** Samples */
+            samples: number;
+            /** Seed */
+            seed: number;
+            /** Temperature */
+            temperature: number;
+            /** Top P */
+            top_p?: number | null;
+        };
+        /**
+         * CanariesToKeep
+         * @description Prompts to be kept.
+         */
+        CanariesToKeep: {
+            /** Prompts */
+            prompts: components["schemas"]["CanarySaid"][];
+            /** Samples */
+            samples: number;
+            /** Seed */
+            seed: number;
+            /** Temperature */
+            temperature: number;
+            /** Top P */
+            top_p?: number | null;
+            /** Writing */
+            writing: string;
+        };
+        /**
+         * CanarySaid
+         * @description A prompt.
+         */
+        CanarySaid: {
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "known" | "new" | "long";
+            /** Max Tokens */
+            max_tokens: number;
+            /** Name */
+            name: string;
+            /**
+             * Source
+             * @default
+             */
+            source: string;
+            /** Text */
+            text: string;
         };
         /**
          * Cell
@@ -11165,6 +11245,88 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    canaries_api_voice_canaries_get: {
+        parameters: {
+            query: {
+                writing: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CanariesSaid"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    keep_api_voice_canaries_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CanariesToKeep"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CanariesSaid"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
         };

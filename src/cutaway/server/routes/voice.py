@@ -11,11 +11,11 @@ from pydantic import BaseModel
 from cutaway.base.runs import RunFolder, list_runs
 from cutaway.server.lab import TheLab
 from cutaway.server.model_places import FOLDER
-from cutaway.server.routes import voice_compare, voice_pairs, voice_ratings, voice_tune, voice_writing
+from cutaway.server.routes import voice_canaries, voice_compare, voice_pairs, voice_ratings, voice_tune, voice_writing
 from cutaway.server.voice_folders import Writing, describe, find_writings
 
 router = APIRouter()
-for part in (voice_writing, voice_pairs, voice_tune, voice_compare, voice_ratings):
+for part in (voice_writing, voice_pairs, voice_tune, voice_compare, voice_canaries, voice_ratings):
     router.include_router(part.router)
 
 

@@ -7,7 +7,7 @@ export type Comparing = Wire<'Comparing'>;
 export type IntervalSaid = Wire<'IntervalSaid'>;
 export type ResultsSaid = Wire<'ResultsSaid'>;
 
-export const VIEWS = ['read', 'rate', 'grade', 'results'] as const;
+export const VIEWS = ['read', 'rate', 'grade', 'results', 'prompts'] as const;
 export type View = (typeof VIEWS)[number];
 export const MOST_MODELS = 4;
 
