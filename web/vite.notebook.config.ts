@@ -11,7 +11,6 @@ const OURS = ':where(.cutaway-figure)'; // weighs nothing, as in the lab: what a
 function within(css: string): string {
   return css
     .replace(/@font-face\s*\{[^}]*\}/g, '')
-    .replace(/@media \(prefers-color-scheme: dark\)\s*\{\s*:root[^{]*\{[^}]*\}\s*\}/, '')
     .replace(/^:root\[/gm, '&[')
     .replace(/^(:root|html|body)(?=[ ,{])/gm, '&')
     .replace('min-height: 100dvh;', '');

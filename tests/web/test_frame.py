@@ -12,7 +12,18 @@ from typing import Any
 
 import pytest
 from server.labs import end_jobs, lab_process, training, wait_for
-from web.browser import DESKTOP, LOOKS, PHONE, accessibility_problems, look, opened, press, serving, sideways_scroll
+from web.browser import (
+    DESKTOP,
+    LOOKS,
+    PHONE,
+    accessibility_problems,
+    becomes,
+    look,
+    opened,
+    press,
+    serving,
+    sideways_scroll,
+)
 
 from cutaway.server.app import create_app
 from cutaway.server.jobs import Jobs
@@ -80,8 +91,13 @@ def test_the_theme_is_chosen_and_kept(browser: Any, address: str) -> None:
         press(page.get_by_role("button", name="Theme: light; change"))
         page.get_by_role("button", name="Theme: dark; change").wait_for()
         assert page.evaluate(paper) == dark
+        page.emulate_media(color_scheme="light")  # what was chosen stays, whatever the system does
+        assert page.evaluate(paper) == dark
         page.get_by_role("button", name="Theme: dark; change").click()
         page.get_by_role("button", name="Theme: as the system; change").wait_for()
+        assert page.evaluate(paper) == light
+        page.emulate_media(color_scheme="dark")
+        becomes(lambda: page.evaluate(paper), dark)
 
 
 @pytest.mark.parametrize("screen", SCREENS)

@@ -1,11 +1,13 @@
 // Runs before anything is drawn: the chosen theme, and a plain word where the browser is too old for the page.
 (function () {
+  var theme = window.matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light';
   try {
-    var theme = localStorage.getItem('cutaway-theme');
-    if (theme === 'light' || theme === 'dark') document.documentElement.dataset.theme = theme;
+    var chosen = localStorage.getItem('cutaway-theme');
+    if (chosen === 'light' || chosen === 'dark') theme = chosen;
   } catch (refused) {
     // storage may be switched off; the system's theme is used then
   }
+  document.documentElement.dataset.theme = theme;
   var missing = [];
   if (!('noModule' in document.createElement('script'))) missing.push('JavaScript modules');
   if (!window.structuredClone) missing.push('structuredClone');

@@ -4,9 +4,28 @@ export type Theme = 'system' | 'light' | 'dark';
 const KEY = 'cutaway-theme';
 const dark = window.matchMedia('(prefers-color-scheme: dark)');
 
-let chosen = $state<Theme>((document.documentElement.dataset.theme as Theme | undefined) ?? 'system');
+let chosen = $state<Theme>(kept());
 let systemIsDark = $state(dark.matches);
-dark.addEventListener('change', (event) => (systemIsDark = event.matches));
+const isDark = (): boolean => (chosen === 'system' ? systemIsDark : chosen === 'dark');
+dark.addEventListener('change', (event) => {
+  systemIsDark = event.matches;
+  show();
+});
+
+/** Return what the person chose earlier. */
+function kept(): Theme {
+  try {
+    const theme = localStorage.getItem(KEY);
+    return theme === 'light' || theme === 'dark' ? theme : 'system';
+  } catch {
+    return 'system';
+  }
+}
+
+/** Let the styles follow. */
+function show(): void {
+  document.documentElement.dataset.theme = isDark() ? 'dark' : 'light';
+}
 
 export const theme = {
   get chosen(): Theme {
@@ -14,12 +33,11 @@ export const theme = {
   },
   /** What is shown; drawings on canvas depend on it. */
   get isDark(): boolean {
-    return chosen === 'system' ? systemIsDark : chosen === 'dark';
+    return isDark();
   },
   choose(theme: Theme): void {
     chosen = theme;
-    if (theme === 'system') delete document.documentElement.dataset.theme;
-    else document.documentElement.dataset.theme = theme;
+    show();
     try {
       if (theme === 'system') localStorage.removeItem(KEY);
       else localStorage.setItem(KEY, theme);
