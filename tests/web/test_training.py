@@ -225,7 +225,7 @@ def test_the_chart_under_the_hand_is_drawn_first_and_the_others_follow(browser, 
         drawn = page.evaluate(FRAMES_OF_EACH, "Learning rate")
         assert drawn[0][0] == "Learning rate"  # and not the one above it, whose line is longer to draw
         of_hand = [frame for name, frame in drawn if name == "Learning rate"]
-        assert len(of_hand) == len(set(of_hand)) >= 8  # in each frame in which the hand moved, and once
+        assert len(of_hand) == len(set(of_hand)) > 3  # once a frame, while the hand moves
         last = dict(drawn)
         assert last["Loss"] >= max(of_hand)  # what follows shows the last place too
         assert (
