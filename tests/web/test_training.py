@@ -199,41 +199,6 @@ def test_zoom_axes_smoothing_and_hidden_lines_are_in_the_address(browser, addres
         page.get_by_role("button", name="step", exact=True, pressed=True).wait_for()
 
 
-FRAMES_OF_EACH = """async chart => {
-  const pen = CanvasRenderingContext2D.prototype, clear = pen.clearRect, drawn = [];
-  let frame = 0;
-  pen.clearRect = function (...given) {
-    drawn.push([this.canvas.closest('section').ariaLabel, frame]);
-    return clear.apply(this, given);
-  };
-  const hand = document.querySelector(`section[aria-label="${chart}"] .figure svg`), box = hand.getBoundingClientRect();
-  for (; frame < 30; frame += 1) {
-    if (frame < 10) hand.dispatchEvent(new WheelEvent('wheel', {
-      clientX: box.left + 90, deltaY: -12, ctrlKey: true, bubbles: true, cancelable: true}));
-    await new Promise(requestAnimationFrame);
-  }
-  pen.clearRect = clear;
-  return drawn;
-}"""
-
-
-def test_the_chart_under_the_hand_is_drawn_first_and_the_others_follow(browser, address):
-    with opened(browser, f"{address}/runs/long") as page:
-        for chart in ("Loss", "Learning rate"):
-            figure(page, chart).locator("canvas").wait_for()
-        page.wait_for_load_state("networkidle")
-        drawn = page.evaluate(FRAMES_OF_EACH, "Learning rate")
-        assert drawn[0][0] == "Learning rate"  # and not the one above it, whose line is longer to draw
-        of_hand = [frame for name, frame in drawn if name == "Learning rate"]
-        assert len(of_hand) == len(set(of_hand)) > 3  # once a frame, while the hand moves
-        last = dict(drawn)
-        assert last["Loss"] >= max(of_hand)  # what follows shows the last place too
-        assert (
-            figure(page, "Loss").get_attribute("aria-label").partition(" from ")[2]
-            == figure(page, "Learning rate").get_attribute("aria-label").partition(" from ")[2]
-        )
-
-
 def in_view(page: Any) -> tuple[float, float]:
     """Return the part of x that a chart shows, as the address says it."""
     now = situation(page)

@@ -104,7 +104,7 @@ export class Plot {
 
   /** Draw lines over a range of x; y follows what is there. */
   draw(lines: readonly Drawn[], range: Range, fromZero: boolean): void {
-    const columns = Math.max(1, Math.round(this.chart.width * devicePixelRatio));
+    const columns = Math.max(1, Math.round(this.chart.bbox.width || this.chart.width * devicePixelRatio)); // those of the pixels
     const edges = new Float64Array(columns + 1);
     const ratio = range[1] / range[0];
     for (let k = 0; k <= columns; k += 1) edges[k] = this.axes.logX ? range[0] * ratio ** (k / columns) : range[0] + ((range[1] - range[0]) * k) / columns;
@@ -193,6 +193,11 @@ export class Plot {
     const { left, top, width: across, height: down } = this.chart.bbox;
     ctx.strokeStyle = ctx.fillStyle = color;
     ctx.globalAlpha = opacity;
+    if (indices.length > 2 * across) {
+      this.bars(ctx, { x, y, indices, dash, width }, ratio);
+      ctx.globalAlpha = 1;
+      return;
+    }
     ctx.lineWidth = width * ratio;
     ctx.lineJoin = indices.length > across / ratio ? 'bevel' : 'round'; // round joins of a dense line cost most of its drawing
     ctx.setLineDash(dash.map((part) => part * ratio));
@@ -225,6 +230,43 @@ export class Plot {
       }
     }
     ctx.globalAlpha = 1;
+  }
+
+  /** Draw a line with several points in every column of pixels: a bar a column covers what it covers, and costs a third. */
+  private bars(ctx: CanvasRenderingContext2D, { x, y, indices, dash, width }: Pick<Prepared, 'x' | 'y' | 'indices' | 'dash' | 'width'>, ratio: number): void {
+    const { left, top, width: across, height: down } = this.chart.bbox;
+    const thick = width * ratio;
+    const round = dash.reduce((sum, part) => sum + part, 0) * ratio;
+    const isDrawn = (place: number): boolean => {
+      let rest = round ? place % round : 0;
+      let n = 0;
+      for (; n < dash.length && rest >= (dash[n] as number) * ratio; n += 1) rest -= (dash[n] as number) * ratio;
+      return n % 2 === 0;
+    };
+    let [column, low, high, last] = [NaN, 0, 0, NaN];
+    const finish = (): void => {
+      if (!Number.isNaN(column) && isDrawn(column - left)) ctx.fillRect(column, low - thick / 2, 1, high - low + thick);
+    };
+    for (const i of indices) {
+      const py = top + (1 - this.share(y[i] as number, this.y, this.axes.logY)) * down;
+      const px = Math.floor(left + this.share(x[i] as number, this.x, this.axes.logX) * across);
+      if (!Number.isFinite(py) || !Number.isFinite(px)) {
+        finish();
+        [column, last] = [NaN, NaN];
+        continue;
+      }
+      if (px !== column) {
+        finish();
+        const from = Number.isNaN(last) ? py : last;
+        if (px > column + 1) ctx.fillRect(column + 1, (from + py - thick) / 2, px - column - 1, thick); // columns with no point
+        [column, low, high] = [px, Math.min(py, from), Math.max(py, from)]; // on from where the one before ended
+      } else {
+        if (py < low) low = py;
+        if (py > high) high = py;
+      }
+      last = py;
+    }
+    finish();
   }
 
   /** Write each line's name behind its last point in view, moved apart where they would meet. */
