@@ -43,15 +43,17 @@ def test_they_are_the_files_and_go_there(client: TestClient, home: Path) -> None
     assert read_canaries(file) == before  # nothing changed, nothing moved
     said["prompts"][0]["text"] = ' "Quoted", with a \\ and\na new line '
     taken = {one["name"] for one in said["prompts"]}
-    said["prompts"].insert(1, {"name": "", "kind": "new", "text": "Write about rain.", "max_tokens": 7})
+    for text in ("Write about snow.", "Write about rain."):
+        said["prompts"].insert(1, {"name": "", "kind": "new", "text": text, "max_tokens": 7})
     said |= {"samples": 2, "seed": 5, "temperature": 0.5, "top_p": None}
     kept = client.post(PATH, json={"writing": "voice", **said}).json()
     after = read_canaries(file)
     assert after.prompts[0].text == '"Quoted", with a \\ and\na new line'
-    assert after.prompts[1].name not in taken
+    assert len({one.name for one in after.prompts}) == len(after.prompts) == len(taken) + 2
     assert after.prompts[1].name.startswith("new-")
     assert (after.prompts[1].text, after.prompts[1].max_tokens) == ("Write about rain.", 7)
-    assert after.prompts[2:] == before.prompts[1:]
+    assert after.prompts[2].text == "Write about snow."
+    assert after.prompts[3:] == before.prompts[1:]
     assert vars(after.settings) == {"samples": 2, "seed": 5, "temperature": 0.5, "top_p": None}
     assert kept == told(client)
 
