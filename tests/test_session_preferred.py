@@ -99,7 +99,8 @@ def test_what_cannot_be_is_said_in_one_line(here: Path, capsys: pytest.CaptureFi
     assert main(["voice", "prefer", "me-1", "--beta", "0"]) == 2
     assert capsys.readouterr().err.count("\n") == 3
     plain = recipe_of(here)
-    data = dataclasses.replace(plain.data, source=str(here / "voice" / "train.jsonl"))
+    answers = {"source": "train.jsonl", "held_out": "held_out.jsonl"}  # not preferences
+    data = dataclasses.replace(plain.data, **{name: str(here / "voice" / file) for name, file in answers.items()})
     with pytest.raises(DataError, match=r"pair 1 of .*: `rejected` is not one answer"):
         workbench.train(dataclasses.replace(plain, data=data), runs=here / "runs")
     assert plain.tune is not None
