@@ -54,7 +54,7 @@ PROMPTS = (
 WORD_PATH = PathConfig(times="logit_normal", times_mean=-0.2, detail_weight=1.0)
 """Of those that read words: times in the middle, and early ones, where words have to say what no picture shows yet; and
 more weight where a picture has detail, since what is worn is small."""
-LATENT_PATH = PathConfig(times="logit_normal", times_mean=-0.5, detail_weight=1.0)
+LATENT_TIMES = PathConfig(times="logit_normal", times_mean=-0.5)
 """Times of latents: earlier, since the decoder makes a clean picture of latents that are still noisy."""
 REPEATS = 4
 """How often a drawing is shown: drawing takes a third of a step."""
@@ -141,7 +141,7 @@ def vae(source: str = "creatures") -> PaintRecipe:
     return PaintRecipe(
         name="paint-vae",
         pictures=pictures(source, 64),
-        model=VAEConfig(latent_channels=4, kl_weight=4e-3, coarse_weight=4.0),
+        model=VAEConfig(latent_channels=4, kl_weight=4e-3),
         train=training(9, batch_size=32, validation_tokens=256, final_validation_tokens=1024),
     )
 
@@ -150,15 +150,14 @@ def latents(source: str = "creatures", text: str = "paint-text-1", vae: str = "p
     """A U-Net that paints latents of 64-pixel pictures by words."""
     return PaintRecipe(
         name="paint-latents",
-        pictures=pictures(source, 64, repeats=1),
+        pictures=pictures(source, 64, repeats=1, share_of_pairs=0.25),
         model=UNetConfig(patch=1, width=64, multipliers=(1, 2)),
-        path=LATENT_PATH,
+        path=LATENT_TIMES,
         conditions="words",
         text=text,
         vae=vae,
         prompts=PROMPTS if source == "creatures" else (),
         train=training(40),
-        sampling=PaintSamplingConfig(guidance=2.0),
     )
 
 
