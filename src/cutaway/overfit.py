@@ -89,7 +89,7 @@ def overfit(recipe: Recipe, world: World, watcher: Watcher, runs: Path | None = 
         CutawayError: the base or the pairs cannot be read.
     """
     assert recipe.tune is not None
-    prepare_process(recipe)
+    prepare_process(recipe.train)
     tune = dataclasses.replace(recipe.tune, lora_dropout=0.0)
     opened = open_base(tune, recipe.train.seed, runs)
     model, form = opened.model, opened.form

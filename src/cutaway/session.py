@@ -31,6 +31,7 @@ from cutaway.recipe import Recipe
 from cutaway.recipe_paint import PaintRecipe
 from cutaway.run_facts import read_recipe
 from cutaway.train.checkpoint import Tensors, list_checkpoints
+from cutaway.train.config import TrainConfig
 from cutaway.train.distributed import World, check_batch
 from cutaway.train.pace import measure_pace, usable_cores
 from cutaway.train.trainer import Outcome, Trainer, measured
@@ -42,6 +43,8 @@ class Session(ABC):
 
     branch: Branch | None = None
     """Where a new run begins, unless with the weights it would start from."""
+    made_anew: float = 0.0
+    """The share of batches whose data are made, and not read again."""
 
     def __init__(self, recipe: Recipe | PaintRecipe, model: torch.nn.Module, world: World, watcher: Watcher) -> None:
         self.recipe, self.model = recipe, model
@@ -120,7 +123,8 @@ class Session(ABC):
             started = time.perf_counter()
             share = dataclasses.replace(config, batch_size=config.batch_size // world.size)
             # the first rank decides for all: ranks that disagree would wait for each other for ever
-            pace = world.tell(measure_pace(self.objective, share, world.device, seconds) if world.is_first else None)
+            timing = (self.objective, share, world.device, seconds)
+            pace = world.tell(measure_pace(*timing, made_anew=self.made_anew) if world.is_first else None)
             seconds_spent += time.perf_counter() - started
             self.watcher.say(pace.describe())
         steps = settled_steps(config, self.objective, pace.seconds_per_step if pace else 0.0, seconds_spent)
@@ -218,8 +222,8 @@ class Session(ABC):
         return summary
 
 
-def prepare_process(recipe: Recipe | PaintRecipe) -> None:
+def prepare_process(train: TrainConfig) -> None:
     """Set up this process for training."""
-    torch.set_num_threads(recipe.train.threads or 1)
+    torch.set_num_threads(train.threads or 1)
     torch.set_flush_denormal(True)
     keep_freed_memory()

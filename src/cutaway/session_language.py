@@ -54,7 +54,7 @@ class LanguageSession(TextSession):
     ) -> LanguageSession:
         """Read the text, learn the tokenizer, build the model, and settle what the recipe leaves open."""
         branch = None if is_settled else find_branch(recipe, runs or runs_folder())
-        prepare_process(recipe)
+        prepare_process(recipe.train)
         if world.is_first:
             corpus, tokenizer, encoded = read_text(recipe)
             world.wait()

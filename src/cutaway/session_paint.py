@@ -18,6 +18,7 @@ from torch import nn
 from cutaway.base.runs import runs_folder
 from cutaway.base.seed import derive
 from cutaway.branch import find_branch
+from cutaway.diffusion.config import PicturesConfig
 from cutaway.diffusion.pictures import Pictures, open_pictures
 from cutaway.recipe_paint import PaintRecipe
 from cutaway.session import Session, prepare_process
@@ -41,6 +42,8 @@ class PaintSession(Session):
         self.pictures, self.home = pictures, home
         self.recipe = recipe
         self.stand()
+        if recipe.pictures.source == PicturesConfig().source and recipe.pictures.repeats > 1 and not recipe.vae:
+            self.made_anew = 1 / recipe.pictures.repeats
         torch.manual_seed(derive(recipe.train.seed, "weights"))
         super().__init__(recipe, self.make_model(), world, watcher)
 
@@ -51,7 +54,7 @@ class PaintSession(Session):
         """Open the pictures and what the run stands on, build the model, and settle what the recipe leaves open."""
         home = runs or runs_folder()
         branch = None if is_settled else find_branch(recipe, home)
-        prepare_process(recipe)
+        prepare_process(recipe.train)
         started = time.perf_counter()
         asked = dataclasses.replace(recipe.pictures, pictures_hash=None)  # compared below, with what it stands on
         pictures = open_pictures(asked, recipe.train.seed)

@@ -75,7 +75,7 @@ class TunedSession(TextSession):
         assert recipe.tune is not None
         started = time.perf_counter()
         branch = None if is_settled else find_branch(recipe, runs or runs_folder())
-        prepare_process(recipe)
+        prepare_process(recipe.train)
         if recipe.tune.has_adapters and recipe.train.sharding == "fsdp":
             raise ConfigError("train.sharding is 'fsdp', which cannot split a model part of which rests; use 'ddp'")
         writing = read_writing(recipe)

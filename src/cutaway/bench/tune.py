@@ -1,10 +1,11 @@
 """`cutaway bench tune`: a step of fine-tuning beside `transformers` and `peft`.
 
-Same architecture, weights, adapter and conversations (`tune_sides.py`), in one process, in turn. "every token" is texts
-of one length, all of which is learned: nothing to gain from padding or from learning answers only. "pairs" is prompts and
-answers of uneven length, of which the answers are learned. "defaults" is each side as it comes: theirs in float32, ours in
-the precision that `cutaway voice tune` would choose here (it times both). The losses of both sides are compared step by
-step, and the memory of processes that take some steps (`tune_memory.py`).
+Same architecture, weights, adapter and conversations (`tune_sides.py`), in turn, each side in a process of its own
+(`apart.py`), which ours sets up as `cutaway voice tune` does. "every token" is texts of one length, all of which is
+learned: nothing to gain from padding or from learning answers only. "pairs" is prompts and answers of uneven length,
+of which the answers are learned. "defaults" is each side as it comes: theirs in float32, ours in the precision that
+`cutaway voice tune` would choose here (it times both). The losses of both sides are compared step by step, and the
+memory of processes that take some steps (`tune_memory.py`).
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cutaway.base.memory import keep_freed_memory
 from cutaway.bench.alternate import Race, alternate
+from cutaway.bench.apart import Apart
 from cutaway.bench.facts import Fact
 from cutaway.bench.tune_memory import peak
 from cutaway.bench.tune_sides import equal_texts, our_side, pairs, save_base, their_side
@@ -67,7 +68,6 @@ def run_tune_bench(
     Raises:
         UsageError: `transformers` or `peft` is not installed.
     """
-    keep_freed_memory()  # for both sides
     races, facts = [], []
     with tempfile.TemporaryDirectory() as folder:
         for kind in ("llama",) if is_quick else ("llama", "gpt2"):
@@ -90,17 +90,19 @@ def run_case(case: Case, folder: Path, rounds: int) -> tuple[Race, list[Fact]]:
     mine, theirs = case.precisions
     if mine == "faster":
         mine = faster(folder, batches)
-    ours = our_side(folder, batches, mine)
-    other = their_side(folder, batches, theirs, case.is_fused)
     what = case.what if mine == case.precisions[0] else f"{case.what} ({mine} beside {theirs})"
-    race = alternate(what, ours.turn, other.turn, rounds, case.bar)
+    with (
+        Apart(our_side, folder, batches, mine) as ours,
+        Apart(their_side, folder, batches, theirs, case.is_fused) as other,
+    ):
+        race = alternate(what, ours, other, rounds, case.bar)
     n_tokens = statistics.mean(len(one.tokens) - 1 for batch in batches for one in batch) * len(batches[0])
     facts = [
         Fact(f"{what}: {side}", n_tokens / statistics.median(seconds), "tokens/s")
         for side, seconds in (("ours", race.ours), ("theirs", race.theirs))
     ]
     if mine == theirs == "float32" and rounds >= N_LOSSES:
-        apart = max(abs(a - b) for a, b in zip(ours.losses[:N_LOSSES], other.losses[:N_LOSSES], strict=True))
+        apart = max(abs(a - b) for a, b in zip(ours.results[:N_LOSSES], other.results[:N_LOSSES], strict=True))
         facts.append(Fact(f"{what}: first {N_LOSSES} losses, largest difference, millionths", 1e6 * apart, "", 100))
     return race, facts
 
@@ -113,8 +115,8 @@ def batches_of(kind: str, is_pairs: bool) -> list[list[Example]]:
 
 def faster(folder: Path, batches: list[list[Example]]) -> str:
     """Return the precision in which our side is faster here."""
-    sides = {precision: our_side(folder, batches, precision) for precision in ("float32", "bfloat16")}
-    race = alternate("", sides["bfloat16"].turn, sides["float32"].turn, rounds=3)
+    with Apart(our_side, folder, batches, "bfloat16") as rounded, Apart(our_side, folder, batches, "float32") as exact:
+        race = alternate("", rounded, exact, rounds=3)
     return "bfloat16" if race.ratio > 1 else "float32"
 
 

@@ -40,9 +40,9 @@ def main(side: str, kind: str, folder: Path, precision: str) -> None:
     batches = batches_of(kind, is_pairs=True)
     before = resident_bytes()
     make = our_side if side == "ours" else their_side
-    run = make(folder, batches, precision)
+    step = make(folder, batches, precision)
     for _ in range(STEPS):
-        run.step()
+        step()
     most = most_resident_bytes()
     print(most / MEGABYTE, (most - before) / MEGABYTE)
 

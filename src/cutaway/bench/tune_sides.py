@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import io
-import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from torch import Tensor, nn
 from cutaway.base.errors import UsageError
 from cutaway.base.seed import numpy_generator
 from cutaway.interop.hub_folder import load_folder
+from cutaway.session import prepare_process
 from cutaway.train.config import TrainConfig
 from cutaway.train.optimizers import build_optimizers
 from cutaway.train.trainer import autocast
@@ -49,21 +48,6 @@ LLAMA: dict[str, Any] = {
 }
 GPT2: dict[str, Any] = {"n_layer": 12, "n_head": 12, "n_embd": 768, "n_positions": 1024, "vocab_size": 50257}
 MEDIAN_ANSWER, LONGEST = 120, 400
-
-
-@dataclass
-class Side:
-    """A model in training and the losses it has seen."""
-
-    step: Callable[[], float]
-    """Make one optimizer update and return its loss."""
-    losses: list[float]
-
-    def turn(self) -> float:
-        """Make one step and return its seconds."""
-        started = time.perf_counter()
-        self.losses.append(self.step())
-        return time.perf_counter() - started
 
 
 def equal_texts(n_batches: int, n_texts: int, length: int, vocab_size: int) -> list[list[Example]]:
@@ -100,8 +84,9 @@ def save_base(folder: Path, kind: str) -> None:
         peft.get_peft_model(model, settings).save_pretrained(folder / "adapter")
 
 
-def our_side(folder: Path, batches: Sequence[list[Example]], precision: str) -> Side:
-    """Return our side, with the adapter of the folder if there is one."""
+def our_side(folder: Path, batches: Sequence[list[Example]], precision: str) -> Callable[[], float]:
+    """Return our turn, with the adapter of the folder if there is one: one update, and its loss."""
+    prepare_process(TrainConfig(steps=1, threads=torch.get_num_threads()))
     model, _ = load_folder(folder)
     if has_adapter := (folder / "adapter").exists():
         load_adapter(folder / "adapter", model)
@@ -120,11 +105,13 @@ def our_side(folder: Path, batches: Sequence[list[Example]], precision: str) -> 
             optimizer.zero_grad(set_to_none=True)
         return float(loss.detach())
 
-    return Side(step, [])
+    return step
 
 
-def their_side(folder: Path, batches: Sequence[list[Example]], precision: str, is_fused: bool = False) -> Side:
-    """Return their side on the same conversations in the same order.
+def their_side(
+    folder: Path, batches: Sequence[list[Example]], precision: str, is_fused: bool = False
+) -> Callable[[], float]:
+    """Return their turn on the same conversations in the same order.
 
     Args:
         is_fused: ask PyTorch for the fused AdamW, as no loop in their documentation does.
@@ -151,7 +138,7 @@ def their_side(folder: Path, batches: Sequence[list[Example]], precision: str, i
         optimizer.zero_grad()
         return float(loss.detach())
 
-    return Side(step, [])
+    return step
 
 
 def padded(examples: Sequence[Example]) -> dict[str, Tensor]:

@@ -30,7 +30,7 @@ EXAMPLE = "cutaway bench train --threads 1"
 
 @dataclass(frozen=True)
 class BenchArguments:
-    """Measure beside a peer, taking turns in one process, and print medians and their ratio."""
+    """Measure beside a peer, taking turns, and print medians and their ratio."""
 
     kind: Annotated[str, tyro.conf.Positional]
     """`train`, `generate`, `scratch`, `microscope`, `lab`, `lens`, `tune`, `paint` or `loss`."""
