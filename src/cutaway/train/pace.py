@@ -66,13 +66,19 @@ def usable_cores() -> int:
 
 
 def measure_pace(
-    objective: Objective, config: TrainConfig, device: torch.device, run_seconds: float | None = None, rounds: int = 4
+    objective: Objective,
+    config: TrainConfig,
+    device: torch.device,
+    run_seconds: float | None = None,
+    rounds: int = 4,
+    made_anew: float = 0.0,
 ) -> Pace:
     """Time the candidates the config leaves open and return the fastest.
 
     Args:
         run_seconds: how long the run will be, if known; compilation is tried only when that is long.
         rounds: timed steps of each candidate, after one to warm up.
+        made_anew: the share of batches that are made, and not read again; so much of making one is part of a step.
     """
     cores = usable_cores()
     on_cpu = device.type == "cpu"
@@ -82,10 +88,10 @@ def measure_pace(
     group = [Candidate(precision, n, config.compile == "on") for precision in precisions for n in threads]
     threads_before = torch.get_num_threads()
     try:
-        medians = _time(group, objective, config, device, rounds)
+        medians = _time(group, objective, config, device, rounds, made_anew)
         best = min(medians, key=lambda candidate: medians[candidate])
         if tries_compiling:
-            medians |= _time([best._replace(is_compiled=True)], objective, config, device, rounds)
+            medians |= _time([best._replace(is_compiled=True)], objective, config, device, rounds, made_anew)
             best = min(medians, key=lambda candidate: medians[candidate])
     finally:
         torch.set_num_threads(threads_before)
@@ -94,12 +100,19 @@ def measure_pace(
 
 
 def _time(
-    group: list[Candidate], objective: Objective, config: TrainConfig, device: torch.device, rounds: int
+    group: list[Candidate],
+    objective: Objective,
+    config: TrainConfig,
+    device: torch.device,
+    rounds: int,
+    made_anew: float,
 ) -> dict[Candidate, float]:
     """Return the median seconds a step of each candidate; a step that takes long is not repeated."""
+    making: list[float] = []
     step = _stepper(objective, config, device, group[0].is_compiled, [candidate.precision for candidate in group])
     times: dict[Candidate, list[float]] = {}
     for round_number in range(rounds + 1):
+        making.append(_seconds_to_make(objective, config, round_number))
         for candidate in group:
             known = times.get(candidate, [])
             if known and max(known) > LONG_STEP_SECONDS:
@@ -107,7 +120,15 @@ def _time(
             seconds = step(candidate.precision, candidate.threads, round_number)
             if round_number or (seconds > LONG_STEP_SECONDS and not candidate.is_compiled):
                 times.setdefault(candidate, []).append(seconds)
-    return {candidate: statistics.median(known) for candidate, known in times.items()}
+    share = made_anew * statistics.median(making)
+    return {candidate: statistics.median(known) + share for candidate, known in times.items()}
+
+
+def _seconds_to_make(objective: Objective, config: TrainConfig, number: int) -> float:
+    """Make the data of a step for the first time, which a run seldom does, and return how long that took."""
+    started = time.perf_counter()
+    objective.batch(number * config.batch_size, config.batch_size)
+    return time.perf_counter() - started
 
 
 def _stepper(
@@ -126,10 +147,8 @@ def _stepper(
 
     def step(precision: Precision, threads: int, number: int) -> float:
         torch.set_num_threads(threads)
-        first, count = number * config.batch_size, config.batch_size // config.accumulate
-        objective.batch(first, count)  # made for the first time, which a run seldom does: no candidate's cost
         started = time.perf_counter()
-        batch = objective.batch(first, count)
+        batch = objective.batch(number * config.batch_size, config.batch_size // config.accumulate)
         for _ in range(config.accumulate):
             with autocast(precision, device):
                 loss = objective.loss(model, batch)
