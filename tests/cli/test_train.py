@@ -199,7 +199,7 @@ def test_killed_or_interrupted_at_any_moment_a_run_goes_on_as_if_never_stopped(t
         job.send_signal(signal.SIGKILL)
         job.communicate(timeout=60)
         assert open_run("parts").status() == "stopped"
-        job = start(text.parent, str(folder), "--quiet")
+        job = start(text.parent, "parts", "--quiet")
         time.sleep(1.0)
     reached = len(read_jsonl(folder / "metrics.jsonl"))
     while len(read_jsonl(folder / "metrics.jsonl")) <= reached and job.poll() is None:

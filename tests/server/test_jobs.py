@@ -139,7 +139,7 @@ def learns(run: Path) -> bool:
 
 def is_trainer(process: psutil.Process, home: Path) -> bool:
     words = process.info["cmdline"] or []
-    return "cutaway.cli.main" in words and str(home.parent / "fox.txt") in words
+    return "cutaway.server.job_command" in words and str(home.parent / "fox.txt") in words
 
 
 def test_a_reason_is_one_line_whatever_was_said() -> None:

@@ -1,4 +1,4 @@
-"""`cutaway train`: a preset, a recipe file, or the folder of a run to go on with."""
+"""`cutaway train`: a preset, a recipe file, or a run to go on with, by name or folder."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ EXAMPLE = "cutaway train stdlib --train.minutes 5 --model.d-model 192"
 class TrainArguments:
     """Train a language model.
 
-    The first word is a preset, a recipe file (TOML), or the folder of a run: to go on with it, or (with --from-step) to
+    The first word is a preset, a recipe file (TOML), or a run (name or folder): to go on with it, or (with --from-step) to
     branch from one of its checkpoints. Every setting below belongs to the recipe and starts from the preset's value.
     """
 
@@ -88,8 +88,10 @@ def main(argv: list[str]) -> int:
 
 
 def is_run(target: str) -> bool:
-    """Whether the word names a run's folder rather than a preset or a recipe file."""
-    return (Path(target) / "recipe.toml").is_file()
+    """Whether the word is a run's folder, or a run's name, rather than a preset or a recipe file."""
+    if (Path(target) / "recipe.toml").is_file():
+        return True
+    return target not in PRESETS and (runs_folder() / target / "recipe.toml").is_file()
 
 
 @dataclass(frozen=True)

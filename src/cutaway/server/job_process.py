@@ -44,7 +44,7 @@ def main(argv: list[str]) -> int:
     log.parent.mkdir(exist_ok=True)
     with log.open("wb") as output:
         child = subprocess.Popen(
-            [sys.executable, "-m", "cutaway.cli.main", *json.loads(job["words"])],
+            [sys.executable, "-m", "cutaway.server.job_command", *json.loads(job["words"])],
             cwd=job["folder"],
             stdin=subprocess.DEVNULL,
             stdout=output,
