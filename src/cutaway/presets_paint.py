@@ -2,7 +2,7 @@
 
 1  unet      noise becomes pictures, by flow matching with a small U-Net
 2  dit       the same with a diffusion transformer
-3  labels    a transformer that is told which creature, with guidance
+3  labels    a U-Net that is told which creature, with guidance
 4  text      captions and pictures find each other: a text encoder
    words     a U-Net that reads its words
 5  vae       pictures of 64 pixels as a small map of latents
@@ -54,8 +54,8 @@ PROMPTS = (
 WORD_PATH = PathConfig(times="logit_normal", times_mean=-0.2, detail_weight=1.0)
 """Of those that read words: times in the middle, and early ones, where words have to say what no picture shows yet; and
 more weight where a picture has detail, since what is worn is small."""
-LATENT_TIMES = PathConfig(times="logit_normal", times_mean=-0.5)
-"""Times of latents: earlier, since the decoder makes a clean picture of latents that are still noisy."""
+LATENT_PATH = PathConfig(times="logit_normal", times_mean=-0.5, detail_weight=1.0)
+"""Of those that paint latents: times earlier still, since the decoder makes a clean picture of latents that are noisy."""
 REPEATS = 4
 """How often a drawing is shown: drawing takes a third of a step."""
 
@@ -100,13 +100,13 @@ def dit(source: str = "creatures") -> PaintRecipe:
 
 
 def labels(source: str = "creatures") -> PaintRecipe:
-    """A transformer that is told a label (of creatures: which one), dropped one time in ten, so that guidance works."""
+    """A U-Net that is told a label (of creatures: which one), dropped one time in ten, so that guidance works."""
     return PaintRecipe(
         name="paint-labels",
         pictures=pictures(source),
-        model=DiTConfig(modulation="shared"),
+        model=UNetConfig(patch=2, width=64, multipliers=(1, 2)),
         conditions="labels",
-        train=training(8),
+        train=training(6),
         sampling=PaintSamplingConfig(guidance=3.0),
     )
 
@@ -131,7 +131,7 @@ def words(source: str = "creatures", text: str = "paint-text-1") -> PaintRecipe:
         conditions="words",
         text=text,
         prompts=PROMPTS if source == "creatures" else (),
-        train=training(38),
+        train=training(40),
         sampling=PaintSamplingConfig(guidance=2.0),  # more draws what is worn too big
     )
 
@@ -141,7 +141,7 @@ def vae(source: str = "creatures") -> PaintRecipe:
     return PaintRecipe(
         name="paint-vae",
         pictures=pictures(source, 64),
-        model=VAEConfig(latent_channels=4, kl_weight=4e-3),
+        model=VAEConfig(latent_channels=4, kl_weight=4e-3, coarse_weight=4.0),
         train=training(9, batch_size=32, validation_tokens=256, final_validation_tokens=1024),
     )
 
@@ -150,14 +150,15 @@ def latents(source: str = "creatures", text: str = "paint-text-1", vae: str = "p
     """A U-Net that paints latents of 64-pixel pictures by words."""
     return PaintRecipe(
         name="paint-latents",
-        pictures=pictures(source, 64, repeats=1, share_of_pairs=0.25),
+        pictures=pictures(source, 64, repeats=1),
         model=UNetConfig(patch=1, width=64, multipliers=(1, 2)),
-        path=LATENT_TIMES,
+        path=LATENT_PATH,
         conditions="words",
         text=text,
         vae=vae,
         prompts=PROMPTS if source == "creatures" else (),
         train=training(40),
+        sampling=PaintSamplingConfig(guidance=2.0),
     )
 
 

@@ -36,7 +36,8 @@ def interrupted(what: str) -> tuple[int, str, float]:
     process = subprocess.Popen(
         [sys.executable, "-c", TIDIES_UP + what], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
-    assert process.stdout and process.stdout.readline() == "ready\n"
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
     time.sleep(0.1)
     started = time.monotonic()
     process.send_signal(signal.SIGINT)
