@@ -79,7 +79,7 @@ def shakespeare() -> Recipe:
 
 
 def names() -> Recipe:
-    """A small model that invents names: of functions, or of what --data.source lists, one a line."""
+    """A small model that invents names of functions, or of what --data.source lists, one a line."""
     return Recipe(
         name="names",
         data=DataConfig(source="stdlib_names", documents="line"),
