@@ -123,7 +123,7 @@ def retrieval(one: Figures) -> str:
         f"The model that reads: {trained(one)}. Held-out loss {one['loss']:.4f} nats a picture among 128 (last weights "
         f"{one['loss_without_average']:.4f}). Of the held-out pairs, the picture most like a caption is one that it "
         f"describes in {percent(found['picture_of_caption'])}, the other way round in "
-        f"{percent(found['caption_of_picture'])}. Told apart from two captions that are wrong in one thing: "
+        f"{percent(found['caption_of_picture'])}. Told apart from its captions that are wrong in one thing: "
         f"{percent(found['wrong_captions_told'])}. What words alone foresee of the picture encoder's map has an error of "
         f"{found['foresight_error']:.2f} (of the mean: 1)."
     )

@@ -103,7 +103,7 @@ def labels(source: str = "creatures") -> PaintRecipe:
     """A U-Net that is told a label (of creatures: which one), dropped one time in ten, so that guidance works."""
     return PaintRecipe(
         name="paint-labels",
-        pictures=pictures(source),
+        pictures=pictures(source, share_of_pairs=0.0),  # a label names one
         model=UNetConfig(patch=2, width=64, multipliers=(1, 2)),
         conditions="labels",
         train=training(6),

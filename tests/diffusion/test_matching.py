@@ -13,6 +13,7 @@ from cutaway.diffusion.contrastive import Contrastive, Encoded
 from cutaway.diffusion.matching import Matching, retrieval
 from cutaway.diffusion.pictures import Creatures, PictureBatch
 from cutaway.diffusion.word_tokenizer import WordTokenizer
+from cutaway.diffusion.wrong_captions import COUNT
 
 COLOURS = {"red": (1.0, -1.0, -1.0), "green": (-1.0, 1.0, -1.0), "blue": (-1.0, -1.0, 1.0)}
 TEXT = TextEncoderConfig(context_length=24, d_model=24, n_layers=1, n_heads=4, d_shared=10)
@@ -88,9 +89,9 @@ def test_a_batch_is_a_function_of_its_place() -> None:
     objective = matching(Creatures(16, 8, 0))
     whole, part = objective.batch(0, 6), objective.batch(4, 2)
     assert torch.equal(whole.x_BCYX[4:], part.x_BCYX)
-    assert torch.equal(whole.tokens_NT[4:6], part.tokens_NT[:2])  # right ones,
-    assert torch.equal(whole.tokens_NT[10:12], part.tokens_NT[2:4])  # the first wrong ones,
-    assert torch.equal(whole.tokens_NT[16:], part.tokens_NT[4:])  # and the second
+    assert len(whole.tokens_NT) == 6 * (1 + COUNT)
+    for place in range(1 + COUNT):  # right ones, the first wrong ones, the second, ...
+        assert torch.equal(whole.tokens_NT[6 * place + 4 : 6 * place + 6], part.tokens_NT[2 * place : 2 * place + 2])
     assert torch.equal(objective.batch(0, 6).x_BCYX, whole.x_BCYX)
 
 
@@ -115,7 +116,7 @@ def test_wrong_captions_of_a_picture_are_wrong_answers_of_its_own() -> None:
     scale = objective.model.log_scale.exp()
     rows = []
     for i in range(6):
-        own = [captions_NE[6 + i], captions_NE[12 + i]]
+        own = [captions_NE[6 * place + i] for place in range(1, 1 + COUNT)]
         columns = [*captions_NE[:6], *(one for one, counts in zip(own, expected[i], strict=True) if counts)]
         similar = torch.stack([scale * pictures_BE[i] @ column for column in columns])
         rows.append(similar.logsumexp(0) - similar[i])

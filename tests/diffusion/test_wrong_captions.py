@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cutaway.diffusion.captions import read_prompt
 from cutaway.diffusion.pictures import Creatures
 from cutaway.diffusion.scene import Creature, Scene, is_held_out
-from cutaway.diffusion.wrong_captions import altered, exchanged, wrong_captions
+from cutaway.diffusion.wrong_captions import COUNT, altered, exchanged, wrong_captions
 
 CAT = Scene(Creature("cat", "red", "small", "scarf", "big", "blue"), "meadow")
 PAIR = Scene(Creature("cat", "red", "small", "nothing"), "night", "left of", Creature("dog", "blue", "big", "nothing"))
@@ -46,9 +48,10 @@ def test_one_thing_is_altered_and_all_of_them_sometimes(scene: Scene) -> None:
 
 def test_no_training_caption_speaks_of_what_is_held_out_even_wrongly() -> None:
     pictures = Creatures(16, 4, 3)
-    for first, second in pictures.wrong_captions(0, 1500):
-        assert not is_held_out(read_prompt(first)), first
-        assert not is_held_out(read_prompt(second)), second
+    for wrong in pictures.wrong_captions(0, 1500):
+        assert len(wrong) == COUNT
+        for told in wrong:
+            assert not is_held_out(read_prompt(told)), told
 
 
 def test_they_are_wrong_unless_they_read_the_same() -> None:
@@ -64,13 +67,26 @@ def test_they_are_wrong_unless_they_read_the_same() -> None:
                 continue
             asked = read_prompt(told).attributes
             assert any(scene.attributes[name] != value for name, value in asked.items()), (right, told)
-    assert same < 250  # of 1,000
+    assert same < 500  # of 2,000
 
 
 def test_the_phrasing_is_kept() -> None:
-    first, second = wrong_captions(CAT, SAID, 0.0)
-    assert first == "a little blue cat with a huge red scarf in a meadow"  # the right one: red and blue
-    assert second == "a little red cat with a huge blue scarf at night"
+    assert wrong_captions(CAT, SAID, [0.0, 0.0, 0.0, 0.0]) == (
+        "a little blue cat with a huge red scarf in a meadow",  # the right one: red and blue
+        "a little red cat with a huge blue scarf at night",
+        "a little red cat with a tiny blue scarf in a meadow",
+        "a little red cat with a huge red scarf in a meadow",
+    )
+    assert "scarf" not in wrong_captions(CAT, SAID, [0.0, 0.0, 0.0, 0.7])[3]
+
+
+def test_of_what_is_worn_size_and_colour_are_always_told_wrongly() -> None:
+    for i in range(200):
+        size, worn = (read_prompt(told) for told in wrong_captions(CAT, SAID, [0.5, 0.5, i / 200, i / 200])[2:])
+        assert size.creature == replace(CAT.creature, accessory_size=size.creature.accessory_size) != CAT.creature
+        name = "accessory_colour" if i < 140 else "accessory"
+        assert worn.creature == replace(CAT.creature, **{name: getattr(worn.creature, name)}) != CAT.creature
+    assert len(set(wrong_captions(PAIR, SAID, [0.0, 0.1, 0.4, 0.8]))) == COUNT
 
 
 def test_batches_are_a_function_of_their_place() -> None:

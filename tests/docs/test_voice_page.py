@@ -18,6 +18,8 @@ SMALLER = {
     "--train.validation-tokens 512 --train.final-validation-tokens 512 --generate.max-tokens 8",
     "voice tune": "--train.epochs None --train.steps 4 --train.precision float32 --train.threads 1 "
     "--train.validation-tokens 512 --train.final-validation-tokens 512 --generate.max-tokens 8",
+    "voice best": "--of 2 --max-tokens 160",
+    "voice prefer": "--pairs 6 --answer-tokens 24 --steps 2 --threads 1",
 }
 """What the test adds: a smaller base and fewer steps."""
 
@@ -51,6 +53,8 @@ def test_everything_on_the_page_can_be_typed(
             said = capsys.readouterr()
             assert code == 0 or is_smoke, f"{line}\n{said.err[-2000:]}"
     assert {"train", "voice import", "voice clean", "voice pairs", "voice tune", "voice report"} <= set(typed)
-    for name in ("full", "lora"):
+    assert {"voice best", "voice prefer"} <= set(typed)
+    for name in ("full", "lora", "nearer"):
         assert (open_run(name).summary() or {})["status"] == "finished"
+    for name in ("full", "lora"):
         assert (open_run(name).summary() or {})["held_out_pairs"] > 5

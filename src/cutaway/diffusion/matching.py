@@ -139,7 +139,7 @@ class Matching:
             told.append(((wrong_BK < right_B1) | ~pairs.is_wrong_BK.to(wrong_BK.device)).all(dim=1).float())
         return float(torch.cat(told).mean())
 
-    def _pairs(self, x_BCYX: Tensor, captions: list[str], wrong: list[tuple[str, str]]) -> Pairs:
+    def _pairs(self, x_BCYX: Tensor, captions: list[str], wrong: list[tuple[str, ...]]) -> Pairs:
         by_place = [list(column) for column in zip(*wrong, strict=True)]
         encoded = self.tokenizer.encode([*captions, *(told for column in by_place for told in column)])
         is_wrong = [[other != right for other in others] for right, others in zip(captions, wrong, strict=True)]

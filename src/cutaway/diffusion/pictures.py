@@ -30,7 +30,7 @@ from cutaway.diffusion.pages import Drawn, Pages
 from cutaway.diffusion.picture_files import from_uint8
 from cutaway.diffusion.scene import KINDS, Scene
 from cutaway.diffusion.scene_stream import SHARE_OF_PAIRS, training_scenes
-from cutaway.diffusion.wrong_captions import wrong_captions
+from cutaway.diffusion.wrong_captions import COUNT, wrong_captions
 
 DRAWINGS = "creatures 3"
 """Changed whenever the same seed would draw something else."""
@@ -121,8 +121,8 @@ class Creatures:
         """Return captions of scenes, in the words of pictures first, first+1, ... of the training stream."""
         return _said(scenes, derive(self._seed, "training"), first)
 
-    def wrong_captions(self, first: int, count: int) -> list[tuple[str, str]]:
-        """Return two captions of each drawing that are wrong in one thing, said like its right one; now and then the thing
+    def wrong_captions(self, first: int, count: int) -> list[tuple[str, ...]]:
+        """Return captions of each drawing that are wrong in one thing, said like its right one; now and then the thing
         is not said, and they read the same."""
         return wrong_of(self.scenes(first, count), derive(self._seed, "training"), first)
 
@@ -138,7 +138,7 @@ class Creatures:
         return picture_batch(training_scenes(seed, 0, self._n_held_out), self.size, seed)
 
     @cached_property
-    def held_out_wrong_captions(self) -> list[tuple[str, str]]:
+    def held_out_wrong_captions(self) -> list[tuple[str, ...]]:
         """Wrong captions of the held-out drawings."""
         seed = derive(self._seed, "held out")
         return wrong_of(training_scenes(seed, 0, self._n_held_out), seed)
@@ -164,10 +164,10 @@ def _said(scenes: list[Scene], seed: int, first: int) -> list[str]:
     return [caption(scene, row) for scene, row in zip(scenes, phrasings, strict=True)]
 
 
-def wrong_of(scenes: list[Scene], seed: int, first: int = 0) -> list[tuple[str, str]]:
+def wrong_of(scenes: list[Scene], seed: int, first: int = 0) -> list[tuple[str, ...]]:
     """Say each scene wrongly, in the phrasing in which `picture_batch` says it rightly."""
     index = np.arange(first, first + len(scenes))
-    numbers = uniforms(derive(seed, "wrong caption"), index, 1)[:, 0].tolist()
+    numbers = uniforms(derive(seed, "wrong caption"), index, COUNT).tolist()
     return [wrong_captions(*parts) for parts in zip(scenes, _phrasings(index, seed), numbers, strict=True)]
 
 

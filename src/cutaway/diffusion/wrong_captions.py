@@ -25,6 +25,8 @@ from cutaway.diffusion.scene import (
     is_held_out,
 )
 
+COUNT = 4
+"""Wrong captions of a drawing."""
 VALUES: dict[str, tuple[str, ...]] = {
     "kind": KINDS,
     "colour": COLOURS,
@@ -68,10 +70,14 @@ def altered(scene: Scene, number: float) -> Scene:
         if creature is not None:
             ways += [(who, name) for name in VALUES if getattr(creature, name) not in (None, "nothing")]
     which = number * len(ways)
-    who, name = ways[int(which)]
+    return changed(scene, *ways[int(which)], which % 1)
+
+
+def changed(scene: Scene, who: str, name: str, number: float) -> Scene:
+    """Return the scene with this thing changed, of the creature or the other one; the number in [0, 1) chooses to what."""
     now = getattr(getattr(scene, who) if who else scene, name)
     values = [value for value in VALUES.get(name, BACKGROUNDS) if value != now]
-    first = int(which % 1 * len(values))
+    first = int(number * len(values))
     for value in values[first:] + values[:first]:
         parts: dict[str, Any] = {who: replace(getattr(scene, who), **{name: value})} if who else {name: value}
         found = replace(scene, **parts)
@@ -80,13 +86,21 @@ def altered(scene: Scene, number: float) -> Scene:
     return scene  # every other value is held out: nothing wrong can be said here
 
 
-def wrong_captions(scene: Scene, words: Sequence[float], number: float) -> tuple[str, str]:
-    """Return two wrong captions: two things exchanged (else one changed), and one thing changed.
+def wrong_captions(scene: Scene, words: Sequence[float], numbers: Sequence[float]) -> tuple[str, ...]:
+    """Return `COUNT` wrong captions: two things exchanged (else one changed), one thing changed, and of what is worn its
+    size and its colour (now and then what it is) changed: those are the smallest things to see, and were read last.
 
     Args:
         words: the numbers by which the right caption was said.
-        number: in [0, 1); chooses what is wrong.
+        numbers: `COUNT`, in [0, 1); choose what is wrong.
     """
     swaps = exchanged(scene)
-    first = swaps[int(number * len(swaps))] if swaps else altered(scene, (number * 7) % 1)
-    return caption(first, words), caption(altered(scene, number), words)
+    first = swaps[int(numbers[0] * len(swaps))] if swaps else altered(scene, numbers[0])
+    wrong = [first, altered(scene, numbers[1])]
+    if scene.creature.accessory == "nothing":
+        wrong += [altered(scene, number) for number in numbers[2:]]
+    else:
+        digit = numbers[3] * 10 % 1
+        wrong.append(changed(scene, "creature", "accessory_size", numbers[2]))
+        wrong.append(changed(scene, "creature", "accessory_colour" if numbers[3] < 0.7 else "accessory", digit))
+    return tuple(caption(one, words) for one in wrong)
