@@ -117,7 +117,7 @@ def text(source: str = "creatures") -> PaintRecipe:
         name="paint-text",
         pictures=pictures(source, share_of_pairs=0.5),  # who stands where is the hardest to read
         model=ContrastiveConfig(text=TextEncoderConfig(n_layers=2)),
-        train=training(7, batch_size=128, validation_tokens=512, final_validation_tokens=1024),
+        train=training(11, batch_size=128, validation_tokens=512, final_validation_tokens=1024),
     )
 
 
@@ -157,7 +157,7 @@ def latents(source: str = "creatures", text: str = "paint-text-1", vae: str = "p
         text=text,
         vae=vae,
         prompts=PROMPTS if source == "creatures" else (),
-        train=training(40),
+        train=training(36),
         sampling=PaintSamplingConfig(guidance=2.0),
     )
 

@@ -15,6 +15,7 @@ import pytest
 
 from cutaway.base.runs import open_run, read_jsonl
 from cutaway.cli.main import main
+from cutaway.cli.train import is_run
 
 TINY = [
     "--model.d-model", "24", "--model.n-layers", "2", "--model.n-heads", "4", "--model.context-length", "16",
@@ -210,3 +211,14 @@ def test_killed_or_interrupted_at_any_moment_a_run_goes_on_as_if_never_stopped(t
     assert main(["train", str(folder), "--quiet"]) == 0 or open_run("parts").status() == "finished"
     assert curve("parts") == curve("whole")
     assert not [path for path in (folder / "checkpoints").iterdir() if path.name.startswith(".")]
+
+
+def test_a_name_is_a_presets_first_then_a_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUTAWAY_RUNS", str(tmp_path))
+    for name in ("fox", "names"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "recipe.toml").touch()
+    assert is_run("fox")
+    assert is_run(str(tmp_path / "names"))
+    assert not is_run("names")
+    assert not is_run("cat")
