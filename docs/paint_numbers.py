@@ -86,16 +86,23 @@ def guidance_table(one: Figures) -> str:
     return table(("guidance", "right", "FID", "diversity"), rows)
 
 
+def told(share: Figures | None) -> str:
+    """Return a share with its interval."""
+    if share is None:
+        return "-"
+    low, high = share["interval"]
+    return f"{percent(share['share'])} ({100 * low:.1f} to {100 * high:.1f}) of {share['asked']}"
+
+
+def chosen_line(one: Figures) -> str:
+    """Return how many are right where each picture is the best of several drafts."""
+    sets = ", ".join(f"{told(share)} ({name})" for name, share in one["chosen"].items())
+    return f"**All that was asked, the best of {one['best_of']} drafts chosen by the reader:** {sets}."
+
+
 def marks_table(sets: Mapping[str, Figures]) -> str:
     """Return the judge's marks, attribute by attribute, a column a set."""
     names = list(dict.fromkeys(name for marks in sets.values() for name in marks["attributes"]))
-
-    def told(share: Figures | None) -> str:
-        if share is None:
-            return "-"
-        low, high = share["interval"]
-        return f"{percent(share['share'])} ({100 * low:.1f} to {100 * high:.1f}) of {share['asked']}"
-
     rows = [("**all that was asked**", *(told(marks["overall"]) for marks in sets.values()))]
     rows += [
         (name.replace("_", " "), *(told(marks["attributes"].get(name)) for marks in sets.values())) for name in names
@@ -139,8 +146,9 @@ def through(one: Figures) -> str:
 
 def of_words(one: Figures) -> str:
     """Return the tables of a painter that reads words."""
-    parts = (main_table(one), marks_table(one["prompts"]), wrong_ones(one), guidance_table(one), calls_table(one))
-    return "\n\n".join(parts)
+    parts = [main_table(one), marks_table(one["prompts"])]
+    parts += [chosen_line(one)] if one.get("chosen") else []
+    return "\n\n".join([*parts, wrong_ones(one), guidance_table(one), calls_table(one)])
 
 
 NUMBERS: dict[str, Callable[[Mapping[str, Figures]], str]] = {
@@ -164,6 +172,9 @@ def result_of(phase: str, one: Figures) -> str:
     if phase == "vae":
         return f"{one['psnr_db']:.1f} dB"
     marks = [f"{percent(marks['overall']['share'])} right ({name})" for name, marks in one["prompts"].items()]
+    marks += [
+        f"{percent(best['share'])} best of {one['best_of']} ({name})" for name, best in one.get("chosen", {}).items()
+    ]
     return ", ".join([*marks, f"FID {one['distances']['fid']:.2f}"])
 
 

@@ -23,7 +23,7 @@ from cutaway.diffusion.captions import read_prompt
 from cutaway.diffusion.config import PaintSamplingConfig, PicturesConfig
 from cutaway.diffusion.latents import Latents
 from cutaway.diffusion.paint import paint
-from cutaway.diffusion.painter_folder import load_painter, load_text, load_vae
+from cutaway.diffusion.painter_folder import load_painter, load_reader, load_text, load_vae
 from cutaway.diffusion.pictures import open_pictures
 from cutaway.diffusion.vae import VAE
 from cutaway.presets_paint import PHASES, find_phase, painters, phase_of, standing
@@ -84,6 +84,14 @@ def test_every_phase_leaves_a_whole_run(trained: Path, phase: str) -> None:
 def test_what_the_phases_stand_on_is_written_down(trained: Path) -> None:
     recipe = recipe_of(open_run("paint-latents-1", trained))
     assert (recipe.text, recipe.vae) == ("paint-text-1", "paint-vae-1")
+    reader = load_reader(trained / "paint-text-1" / "model")
+    assert reader is not None
+    for phase in ("words", "latents"):
+        own = load_painter(trained / f"paint-{phase}-1" / "model").reader
+        assert own is not None
+        for name, weight in reader.state_dict().items():
+            assert torch.equal(own.state_dict()[name], weight)
+    assert load_painter(trained / "paint-labels-1" / "model").reader is None
     assert recipe.text_hash == recipe_of(open_run("paint-words-1", trained)).text_hash
     assert recipe.vae_hash == load_vae(trained / "paint-vae-1" / "model").hash
     assert recipe.model.size == recipe.pictures.size // (16 // recipe.model.size)

@@ -157,7 +157,7 @@ def latents(source: str = "creatures", text: str = "paint-text-1", vae: str = "p
         text=text,
         vae=vae,
         prompts=PROMPTS if source == "creatures" else (),
-        train=training(36),
+        train=training(33),
         sampling=PaintSamplingConfig(guidance=2.0),
     )
 

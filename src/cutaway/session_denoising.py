@@ -15,12 +15,13 @@ from cutaway.base.objective import Sample
 from cutaway.base.runs import RunFolder, open_run
 from cutaway.diffusion.clip_folder import load_clip_folder
 from cutaway.diffusion.config import DiTConfig, UNetConfig
+from cutaway.diffusion.contrastive import PictureEncoder
 from cutaway.diffusion.denoising import Denoising, LabelConditioner
 from cutaway.diffusion.dit import DiT
 from cutaway.diffusion.latents import BLOCK, Latents
 from cutaway.diffusion.paint import paint
 from cutaway.diffusion.painter import Painter
-from cutaway.diffusion.painter_folder import FILE, load_text, load_vae, save_painter
+from cutaway.diffusion.painter_folder import FILE, load_reader, load_text, load_vae, save_painter
 from cutaway.diffusion.picture_files import png_bytes
 from cutaway.diffusion.text_conditioner import TextConditioner
 from cutaway.diffusion.unet import UNet
@@ -35,6 +36,7 @@ class DenoisingSession(PaintSession):
     """Pictures, a denoiser, and what it stands on."""
 
     text: TextConditioner | None = None
+    reader: PictureEncoder | None = None
     clip_folder: Path | None = None
     vae: VAE | None = None
 
@@ -44,7 +46,7 @@ class DenoisingSession(PaintSession):
         if recipe.text:
             folder = part_folder(recipe.text, self.home)
             if (folder / FILE).is_file():
-                self.text = load_text(folder)
+                self.text, self.reader = load_text(folder), load_reader(folder)
             else:
                 self.text, self.clip_folder = TextConditioner(*load_clip_folder(folder)), folder
         if recipe.vae:
@@ -124,7 +126,7 @@ class DenoisingSession(PaintSession):
     def painter(self, model: nn.Module) -> Painter:
         """Return a painter with these weights."""
         names = tuple(self.pictures.names) if self.recipe.conditions == "labels" else ()
-        return Painter(model, self.recipe.path, self.text, names, self.vae, self.clip_folder)
+        return Painter(model, self.recipe.path, self.text, names, self.vae, self.clip_folder, self.reader)
 
     def export(self, run: RunFolder, model: nn.Module) -> None:
         """Write the painter."""

@@ -42,7 +42,7 @@ class MatchingSession(PaintSession):
         return Matching(self.model, self.tokenizer, self.pictures)
 
     def export(self, run: RunFolder, model: nn.Module) -> None:
-        """Write the text encoder and its words."""
+        """Write the text encoder with its words, and the reader of pictures."""
         assert isinstance(model, Contrastive)
         encoder = copy.deepcopy(model.text_encoder)  # who reads with it freezes it
-        save_text(run.model_folder, TextConditioner(encoder, self.tokenizer))
+        save_text(run.model_folder, TextConditioner(encoder, self.tokenizer), model.picture_encoder)

@@ -72,6 +72,10 @@ def test_all_phases_in_one_file(here: Path, capsys: pytest.CaptureFixture[str]) 
         else:
             assert list(one["losses"]) == ["0.1", "0.3", "0.5", "0.7", "0.9"]
             assert [way["calls"] for way in one["by_calls"]] == [3, 3, 3]
+            reads = one["phase"] in ("words", "latents")
+            assert {name: best["asked"] for name, best in one["chosen"].items()} == (
+                {"seen": 16, "held out": 16} if reads else {}
+            )
             assert one["steps"] == 2  # of training, with which nothing that was measured may be mixed up
             assert one["usual"]["fid"] > 0
             assert one["unaveraged"]["fid"] > 0

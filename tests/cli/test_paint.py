@@ -87,6 +87,18 @@ def test_a_picture_and_a_film_of_a_sentence(here: Path, capsys: pytest.CaptureFi
     assert Path("a-cat-wearing-a-tiny-zebra-hat.png").read_bytes() == first
 
 
+def test_the_best_of_several(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["paint", "a red cat", "--n", "2", "--steps", "3", "--run", "paint-words-1", "--out", "cat.png"]
+    assert main([*words, "--best-of", "4", "--json"]) == 0
+    seeds = answered(capsys)["seeds"]
+    assert [seed % 1000 for seed in seeds] == [0, 1]
+    assert all(seed < 4000 for seed in seeds)
+    chosen = Path("cat.png").read_bytes()
+    assert main([*words, "--best-of", "4"]) == 0
+    assert f"the best of 4 each, of the seeds {seeds[0]}, {seeds[1]}" in " ".join(capsys.readouterr().err.split())
+    assert Path("cat.png").read_bytes() == chosen
+
+
 def test_painters_of_labels_and_of_nothing(here: Path) -> None:
     assert main(["paint", "owl", "--run", "paint-labels-1", "--n", "1"]) == 0
     assert Path("owl.png").is_file()
@@ -98,6 +110,8 @@ def test_painters_of_labels_and_of_nothing(here: Path) -> None:
     ("words", "said", "code"),
     [
         (["a cat", "--guidance", "400"], "guidance is 400.0; expected 0 to 100", 2),
+        (["a cat", "--best-of", "0"], "best_of is 0; expected 1", 2),
+        (["owl", "--run", "paint-labels-1", "--best-of", "2"], "no reader to choose drafts by", 2),
         (["a cat", "--steps", "0"], "steps is 0; expected 1 to 1000", 2),
         (["a cat", "--n", "many"], "many", 2),
         (["a cat", "--n", "1001"], "n is 1001; expected 1 to 1000", 2),

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from cutaway.diffusion.config import (
+    ContrastiveConfig,
     DiTConfig,
     PaintSamplingConfig,
     PathConfig,
@@ -13,6 +14,7 @@ from cutaway.diffusion.config import (
     UNetConfig,
     VAEConfig,
 )
+from cutaway.diffusion.contrastive import PictureEncoder
 from cutaway.diffusion.dit import DiT
 from cutaway.diffusion.painter import Painter
 from cutaway.diffusion.text_conditioner import TextConditioner
@@ -42,12 +44,21 @@ def text_reader() -> TextConditioner:
     return TextConditioner(randomised(encoder), tokenizer)
 
 
+def picture_reader() -> PictureEncoder:
+    """Of pictures of 8 x 8, for the captions of `text_reader`."""
+    torch.manual_seed(0)
+    config = ContrastiveConfig(size=8, width=4, n_levels=2, text=TextEncoderConfig(vocab_size=20, d_shared=10))
+    reader = PictureEncoder(config)
+    randomised(reader, seed=2)
+    return reader
+
+
 def word_painter(path: PathConfig | None = None) -> Painter:
     """A transformer on pixels, told words."""
     torch.manual_seed(0)
     text = text_reader()
     config = DiTConfig(size=8, patch=2, d_model=24, n_layers=2, n_heads=4, d_words=12, d_pooled=10)
-    return Painter(randomised(DiT(config)), path or PathConfig(), text)
+    return Painter(randomised(DiT(config)), path or PathConfig(), text, reader=picture_reader())
 
 
 def latent_painter() -> Painter:
@@ -57,7 +68,7 @@ def latent_painter() -> Painter:
     randomised(vae, seed=1)
     vae.measure_scale(torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1)
     config = DiTConfig(size=4, channels=5, patch=1, d_model=24, n_layers=1, n_heads=4, d_words=12)
-    return Painter(randomised(DiT(config)), PathConfig(), text_reader(), vae=vae)
+    return Painter(randomised(DiT(config)), PathConfig(), text_reader(), vae=vae, reader=picture_reader())
 
 
 def label_painter() -> Painter:

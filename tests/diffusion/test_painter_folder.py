@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from cutaway.base.errors import CutawayError, ModelFormatError
+from cutaway.diffusion.choose import likeness
 from cutaway.diffusion.clip_folder import load_clip_folder
 from cutaway.diffusion.config import DiTConfig
 from cutaway.diffusion.dit import DiT
@@ -46,6 +47,11 @@ def test_loaded_paints_the_same(kind: str, tmp_path: Path) -> None:
     assert loaded.names == painter.names
     assert loaded.path_config == painter.path_config
     assert loaded.config == painter.config
+    assert (loaded.reader is None) == (painter.reader is None) == (kind in ("labels", "nothing"))
+    if painter.reader and loaded.reader:
+        assert loaded.reader.config == painter.reader.config
+        for name, weight in loaded.reader.state_dict().items():
+            assert torch.equal(weight, painter.reader.state_dict()[name])
     if painter.vae and loaded.vae:
         assert loaded.vae.hash == painter.vae.hash
 
@@ -61,6 +67,33 @@ def test_half_as_large_in_half_precision(tmp_path: Path) -> None:
     for name, weight in loaded.denoiser.state_dict().items():
         assert weight.dtype is torch.float32
         torch.testing.assert_close(weight, painter.denoiser.state_dict()[name].half().float(), atol=0, rtol=0)
+
+
+def test_a_reader_of_few_bits_still_chooses(tmp_path: Path) -> None:
+    painter = word_painter()
+    save_painter(tmp_path / "small", painter, "float16")
+    assert painter.reader is not None
+    count = sum(one.numel() for one in painter.reader.parameters())
+    file = tmp_path / "small" / "reader.safetensors"
+    assert file.stat().st_size < count + 3000, "a byte a number, and what they are called"
+    pictures = np.random.default_rng(0).integers(0, 255, (20, 8, 8, 3), np.uint8)
+    both = [likeness(one, pictures, ["a red cat"] * 20) for one in (painter, load_painter(tmp_path / "small"))]
+    assert (both[0] - both[1]).abs().max() < 0.05
+    assert both[0].std() > 0.05
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    with pytest.raises(ModelFormatError, match=r"reader\.safetensors was altered"):
+        load_painter(tmp_path / "small")
+
+
+def test_a_folder_of_before_there_were_readers(tmp_path: Path) -> None:
+    painter = word_painter()
+    save_painter(tmp_path, painter)
+    told = json.loads((tmp_path / "painter.json").read_text())
+    del told["parts"]["reader"]
+    (tmp_path / "painter.json").write_text(json.dumps(told))
+    loaded = load_painter(tmp_path)
+    assert loaded.reader is None
+    assert np.array_equal(paint(loaded, ["a cat"], QUICK).pictures, paint(painter, ["a cat"], QUICK).pictures)
 
 
 def test_parts_alone(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def words_figures(phase: str) -> dict[str, Any]:
     return painter_figures(
         phase, prompts={"seen": marks, "held out": marks}, examples={"seen": [1, 0], "held out": [2, 1]},
         usual=way("heun", 59, 12.5, share(2, 3)), unaveraged=way("heun", 59, 20.5, share(1, 3)),
-        by_guidance=[way("dpm++", 15, 14.5, share(3, 4))],
+        by_guidance=[way("dpm++", 15, 14.5, share(3, 4))], chosen={"seen": share(3, 3), "held out": share(1, 2)}, best_of=5,
     )  # fmt: skip
 
 
@@ -96,6 +96,12 @@ def test_marks_and_what_is_wrong(module: Any) -> None:
     table = module.numbers.marks_table(one["prompts"])
     assert "| **all that was asked** | 66.7 % (10.0 to 90.0) of 3 | 66.7 % (10.0 to 90.0) of 3 |" in table
     assert "| accessory size |" in table
+    best = (
+        "**All that was asked, the best of 5 drafts chosen by the reader:** 100.0 % (10.0 to 90.0) of 3 (seen), 50.0 % "
+    )
+    assert f"{best}(10.0 to 90.0) of 2 (held out)." in module.numbers.of_words(one)
+    assert "66.7 % right (held out), 100.0 % best of 5 (seen), 50.0 %" in module.numbers.summary({"words": one})
+    assert "best of" not in module.numbers.of_words(one | {"chosen": {}})
     assert module.numbers.wrong_ones(one) == "- picture 1, 'a cat 1': kind\n- picture 4, 'a cat 1': kind"
 
 

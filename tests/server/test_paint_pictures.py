@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import http.client
 import json
 import time
@@ -56,7 +57,10 @@ def test_what_paints(asker: TestClient) -> None:
     assert told["models/labels"]["labels"] == ["cat", "dog", "owl"]
     painter = word_painter()
     assert painter.text is not None
-    parameters = sum(one.numel() for part in (painter.denoiser, painter.text.encoder) for one in part.parameters())
+    assert painter.reader is not None
+    parts = (painter.denoiser, painter.text.encoder, painter.reader)
+    parameters = sum(one.numel() for part in parts for one in part.parameters())
+    assert [name for name, one in told.items() if one["can_choose"]] == ["models/latents", "models/words"]
     assert told["models/words"]["parameters"] == parameters
 
 
@@ -75,6 +79,17 @@ def test_runs_come_first_and_a_broken_one_says_why(tmp_path: Path) -> None:
     assert painters.open("phase1-1") is first
     save_painter(tmp_path / "phase1-1" / "model", label_painter())  # a better one was saved
     assert painters.open("phase1-1").painter.names == ("cat", "dog", "owl")
+
+
+def test_the_one_not_used_for_longest_is_closed(tmp_path: Path) -> None:
+    for i in range(5):
+        save_painter(tmp_path / "models" / f"p{i}", plain_painter())
+    painters = OpenPainters(tmp_path, tmp_path / "none")
+    opened = [painters.open(f"models/p{i}") for i in range(4)]
+    assert painters.open("models/p0") is opened[0]
+    painters.open("models/p4")
+    assert [painters.open(f"models/p{i}") is opened[i] for i in (0, 2, 3)] == [True] * 3
+    assert painters.open("models/p1") is not opened[1]
 
 
 @pytest.mark.parametrize("name", ["../home", "models/..", "models/none", "elsewhere/words", "none", ""])
@@ -133,6 +148,32 @@ def test_the_pictures_are_the_apis(asker: TestClient, model: str, prompt: str, m
         np.testing.assert_array_equal(pixels(frame["pictures"], *shape), kept)
     for frame, picture in zip(frames[1:], expected, strict=False):
         np.testing.assert_array_equal(pixels(frame["expected"], *shape), picture)
+
+
+def test_the_best_of_several(asker: TestClient) -> None:
+    told = paint(asker, best_of=4)
+    assert [one["step"] for one in told if one["event"] == "drafts"] == [1, 2, 3, 4]
+    start, *frames, end = [one for one in told if one["event"] != "drafts"]
+    found = painting.paint(word_painter(), [PROMPT], dataclasses.replace(CONFIG, best_of=4), keep_frames=True)
+    assert (start["seeds"], end["event"]) == (list(found.seeds), "end")
+    assert start["seeds"] != [5, 6, 7]
+    for frame, kept in zip(frames, [*found.frames, found.pictures], strict=True):
+        np.testing.assert_array_equal(pixels(frame["pictures"], 3, 8, 8, 3), kept)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"model": "models/labels", "prompt": "cat"}, "no reader to choose drafts by"),
+        ({"picture": packed(np.zeros((8, 8, 3)))}, "chosen among pictures from noise"),
+    ],
+)
+def test_what_cannot_be_chosen(asker: TestClient, more: dict[str, Any], said: str) -> None:
+    (told,) = paint(asker, best_of=2, **more)
+    assert told["event"] == "trouble"
+    assert said in told["error"]
+    body = {"model": "models/words", "prompt": PROMPT, "settings": QUICK}
+    assert asker.post("/api/paint/pictures", json=body | {"best_of": 17}).status_code == 400
 
 
 def test_what_is_left_out_is_said(asker: TestClient) -> None:

@@ -122,6 +122,34 @@ def test_noise_turning_into_the_picture_is_saved(browser: Any, address: str, han
     assert (tmp_path / "film.gif").read_bytes() == gif_bytes(frames)
 
 
+@HANDS
+def test_the_best_of_several(browser: Any, address: str, hand: Hand) -> None:
+    found = paint(word_painter(), [PROMPT], PaintSamplingConfig(**QUICK, best_of=3))  # type: ignore[arg-type]
+    assert found.seeds != (5, 6, 7)
+    with hand.opened(browser, url(address, pick=1)) as page:
+        done(page)
+        hand.use(page.get_by_role("button", name="Settings"))
+        best = page.get_by_label("Best of").and_(page.get_by_role("spinbutton"))
+        best.fill("17")
+        best.press("Enter")
+        page.get_by_role("alert").filter(has_text="best of is 17; expected 1 to 16").wait_for()
+        best.fill("3")
+        best.press("Enter")
+        page.get_by_text("each the best of 3 drafts").wait_for()
+        pictures = page.get_by_role("radiogroup", name="Pictures")
+        for i in range(3):
+            np.testing.assert_array_equal(canvas(pictures.get_by_role("img").nth(i)), found.pictures[i])
+        assert pictures.get_by_role("radio").nth(1).get_attribute("title") == f"Seed {found.seeds[1]}"
+        with page.expect_download() as saved:
+            hand.use(page.get_by_role("button", name="Save as GIF"))
+        assert saved.value.suggested_filename == f"a-red-cat-seed-{found.seeds[1]}.gif"
+        for tab, path in {"Guidance": "guidance", "Words": "word-maps", "Change": "pictures"}.items():
+            with page.expect_request(lambda asked, path=path: asked.url.endswith(f"/paint/{path}")) as asked:  # type: ignore[misc]
+                hand.use(page.get_by_role("tab", name=tab))
+            told = asked.value.post_data_json
+            assert (told["settings"]["seed"], told["settings"]["n"]) == (found.seeds[1], 1), tab
+
+
 def test_labels_and_nothing_to_say(browser: Any, address: str) -> None:
     with opened(browser, url(address, model="models/labels", prompt="")) as page:
         done(page)
@@ -129,7 +157,10 @@ def test_labels_and_nothing_to_say(browser: Any, address: str) -> None:
         page.get_by_role("button", name="Paint", exact=True).click()
         page.get_by_role("img", name="Picture 1 of 3: owl").first.wait_for()
         done(page)
-        page.get_by_label("Model").select_option("models/plain")
+        page.get_by_role("button", name="Settings").click()
+        page.get_by_label("Steps").first.wait_for()
+        assert not page.get_by_label("Best of").count(), "it has no reader to choose by"
+        page.get_by_label("Model", exact=True).select_option("models/plain")
         page.get_by_text("trained without words or labels").wait_for()
         page.get_by_role("img", name="Picture 1 of 3: anything").first.wait_for()
         done(page)

@@ -15,7 +15,7 @@ from cutaway.bench.paint_distances import Distances, Reference, distances
 from cutaway.bench.paint_ways import Trial, Way, with_calls, with_guidance
 from cutaway.diffusion.config import PaintSamplingConfig
 from cutaway.diffusion.copying import Copying
-from cutaway.diffusion.evaluate import PromptAccuracy
+from cutaway.diffusion.evaluate import PromptAccuracy, Share
 from cutaway.diffusion.judge import Judge
 from cutaway.diffusion.painter import Painter
 from cutaway.diffusion.picture_files import png_bytes, to_uint8
@@ -25,6 +25,8 @@ SEEN_BAR, HELD_OUT_BAR, KIND_BAR = 0.90, 0.75, 0.98
 """At least this share of pictures right: combinations seen, never seen, and the creature alone."""
 N_EXAMPLES = 16
 N_PAIRS = 8
+BEST_OF = 4
+"""Drafts of a picture, where the reader chooses."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class Measured:
     """How it usually paints."""
     sets: dict[str, PromptAccuracy]
     """Of what was asked for, by set."""
+    chosen: dict[str, Share]
+    """Of pictures with everything right where each is the best of `BEST_OF` drafts, by set; none without a reader."""
     pictures: dict[str, UInt8[ndarray, "B Y X C"]]
     """Of each set, in the order of its marks."""
     distances: Distances
@@ -88,6 +92,8 @@ class Measured:
         return {
             "sampling": dataclasses.asdict(self.sampling),
             "prompts": {name: marks.as_dict() for name, marks in self.sets.items()},
+            "chosen": {name: share.as_dict() for name, share in self.chosen.items()},
+            "best_of": BEST_OF,
             "examples": self.examples,
             "distances": dataclasses.asdict(self.distances),
             "usual": self.usual.as_dict(),
@@ -116,12 +122,17 @@ def measure_painter(
         unaveraged: the same painter with the weights themselves in place of their average.
     """
     asked = asked_of(painter, plan.count, seed)
-    pictures, sets = {}, {}
+    pictures, sets, chosen = {}, {}, {}
     for name, prompts in asked.items():
         say(f"asked for: {name}")
         pictures[name] = pictures_of(painter, prompts, sampling, seed, say)
         if marks := marks_of(painter, judge, pictures[name], prompts):
             sets[name] = marks
+        if painter.reader is not None:
+            say(f"asked for: {name}, the best of {BEST_OF}")
+            best = pictures_of(painter, prompts, dataclasses.replace(sampling, best_of=BEST_OF), seed, say)
+            if marks := marks_of(painter, judge, best, prompts):
+                chosen[name] = marks.overall
     first = next(iter(asked))
     say("looking for copies")
     found, copied = distances(pictures[first], judge, compared, trained_on, plan.n_training)
@@ -133,6 +144,7 @@ def measure_painter(
     return Measured(
         sampling,
         sets,
+        chosen,
         pictures,
         found,
         copied,

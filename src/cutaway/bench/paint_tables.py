@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cutaway.bench.facts import plain_table
-from cutaway.bench.paint_painter import HELD_OUT_BAR, KIND_BAR, SEEN_BAR, Measured
+from cutaway.bench.paint_painter import BEST_OF, HELD_OUT_BAR, KIND_BAR, SEEN_BAR, Measured
 from cutaway.bench.paint_run import Examined
 from cutaway.bench.paint_vae import Through
 from cutaway.bench.paint_ways import Way
@@ -25,6 +25,10 @@ def report(examined: Examined) -> str:
         parts += [back, marks_table(found.sets)]
     if isinstance(found, Measured):
         parts += [marks_table(found.sets)] if found.sets else []
+        parts += [
+            f"{name}, the best of {BEST_OF} drafts by the reader: {share.right} of {share.asked}, {100 * share.value:.1f} %"
+            for name, share in found.chosen.items()
+        ]
         parts += [distances_table(found), ways_table(found)]
     return "\n\n".join(parts)
 

@@ -13,7 +13,8 @@ ACTIONS = {
 }
 """By name: the module of this package, its function, and what it does."""
 USAGE = """\
-usage: cutaway paint "WORDS" [--run RUN] [--seed 3] [--n 8] [--guidance 4] [--steps 30] [--out cat.png] [--gif cat.gif]
+usage: cutaway paint "WORDS" [--run RUN] [--seed 3] [--n 8] [--guidance 4] [--steps 30] [--best-of 4]
+                             [--out cat.png] [--gif cat.gif]
        cutaway paint                        what is trained, what comes next
        cutaway paint ACTION [arguments]     cutaway paint ACTION --help     cutaway paint WORDS --help
 

@@ -74,7 +74,17 @@ def paint_words(argv: list[str]) -> None:
             which = f" of pictures up to {begun} of {n}" if n > AT_ONCE else ""
             status.update(f"painting: step {number} of {asked.sampling.steps}{which} ...")
 
-        painted = paint(painter, [asked.words], asked.sampling, on_step=on_step, keep_frames=asked.gif is not None)
+        def on_draft(number: int, step: Any) -> None:
+            status.update(f"drafts, {asked.sampling.best_of} of each picture: step {number} ...")
+
+        painted = paint(
+            painter,
+            [asked.words],
+            asked.sampling,
+            on_step=on_step,
+            keep_frames=asked.gif is not None,
+            on_draft=on_draft,
+        )
     write_picture(out, png_bytes(painted.pictures))
     if asked.gif is not None:
         write_picture(asked.gif, gif_bytes(painted.frames))
@@ -87,6 +97,9 @@ def paint_words(argv: list[str]) -> None:
         )
     if lost := painted.lost[0]:
         console.print(f"note: the prompt is too long; left out: {' '.join(lost)}", style="dim", markup=False)
+    if asked.sampling.best_of > 1:
+        seeds = ", ".join(map(str, painted.seeds))
+        console.print(f"the best of {asked.sampling.best_of} each, of the seeds {seeds}", style="dim", markup=False)
     from cutaway.cli.half_blocks import show_picture
 
     if (shown := show_picture(out, console)) is not None:

@@ -288,6 +288,8 @@ class PaintSamplingConfig:
     """What it is led away from; empty: the empty prompt."""
     n: int = 8
     """Pictures."""
+    best_of: int = 1
+    """Drafts of each picture from noise; the reader says which is most like the words, and that one is painted."""
     seed: int = 0
     """The same seed, model and settings give the same pictures; picture i of many begins with the noise of seed + i."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -298,6 +300,7 @@ class PaintSamplingConfig:
         checks = (
             ("steps", 1 <= self.steps <= 1000, "1 to 1000"),
             ("n", 1 <= self.n <= 1000, "1 to 1000"),
+            ("best_of", 1 <= self.best_of <= 64, "1 (no choice) to 64"),
             ("guidance", 0 <= self.guidance <= 100, "0 to 100 (1: no guidance; 2 to 7 is usual)"),
             ("guidance_from", 0 <= self.guidance_from <= self.guidance_to, "0 up to guidance_to"),
             ("guidance_to", self.guidance_from <= self.guidance_to <= 1, "guidance_from up to 1"),

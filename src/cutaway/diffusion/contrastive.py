@@ -39,6 +39,7 @@ class PictureEncoder(nn.Module):
 
     def __init__(self, config: ContrastiveConfig) -> None:
         super().__init__()
+        self.config = config
         widths = [config.width * 2**i for i in range(config.n_levels)]
         layers: list[nn.Module] = []
         for i, width in enumerate(widths):

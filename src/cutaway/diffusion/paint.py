@@ -15,6 +15,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from cutaway.base.errors import UsageError
+from cutaway.diffusion.choose import best_seeds, check_reader, drafts
 from cutaway.diffusion.config import PaintSamplingConfig
 from cutaway.diffusion.guidance import Guided, Parts
 from cutaway.diffusion.painter import AT_ONCE, Asked, Painter, Told
@@ -35,7 +36,7 @@ class Painted:
     asked: tuple[str | int, ...]
     """Of each picture."""
     seeds: tuple[int, ...]
-    """Of each picture's noise."""
+    """Of each picture's noise: the best draft's, where several were made."""
     unknown: tuple[tuple[str, ...], ...]
     """Words of each prompt that the text encoder never saw."""
     lost: tuple[tuple[str, ...], ...]
@@ -53,6 +54,7 @@ def paint(
     keep_frames: bool = False,
     allow_empty: bool = False,
     listen: Callable[[Parts], None] | None = None,
+    on_draft: OnStep | None = None,
 ) -> Painted:
     """Paint what is asked for.
 
@@ -62,12 +64,16 @@ def paint(
         allow_empty: whether an empty prompt may stand for "anything".
         on_step, listen: of each portion of `AT_ONCE` pictures; `listen` is given conditional, unconditional and guided
             prediction of every step.
+        on_draft: is told of each step of the drafts, where the best of several is chosen (`choose.py`).
 
     Raises:
-        UsageError: nothing of what is asked for is known, or the numbers of prompts and seeds differ.
+        UsageError: nothing of what is asked for is known, the numbers of prompts and seeds differ, or the best of several
+            is asked of a painter that cannot choose.
     """
     asked, seeds = one_each(asked, config, seeds)
     told = painter.told(asked, config.negative, allow_empty)
+    if config.best_of > 1:
+        seeds = chosen_seeds(painter, asked, config, seeds, on_draft, allow_empty)
     pictures, ways = [], []
     for rows in portions(len(seeds), AT_ONCE):
         noise_BCYX = painter.noise(seeds[rows])
@@ -77,6 +83,27 @@ def paint(
         ways.append(frames.kept if frames else [])
     kept = tuple(np.concatenate(same_step) for same_step in zip(*ways, strict=True))
     return Painted(np.concatenate(pictures), tuple(asked), tuple(seeds), told.unknown, told.lost, kept)
+
+
+def chosen_seeds(
+    painter: Painter,
+    asked: Asked,
+    config: PaintSamplingConfig,
+    seeds: Sequence[int],
+    on_draft: OnStep | None = None,
+    allow_empty: bool = False,
+) -> list[int]:
+    """Return the seed of the best of each picture's `config.best_of` drafts.
+
+    Args:
+        asked, seeds: one for each picture.
+
+    Raises:
+        UsageError: the painter cannot choose, or nothing of what is asked for is known.
+    """
+    check_reader(painter)
+    drawn = paint(painter, *drafts(asked, config, seeds), on_step=on_draft, allow_empty=allow_empty)
+    return best_seeds(painter, drawn.pictures, drawn.asked, drawn.seeds, config.best_of)
 
 
 def one_each(

@@ -23,6 +23,7 @@ from cutaway.base.errors import ConfigError, ShapeError, UsageError, suggest
 from cutaway.base.seed import torch_generator
 from cutaway.diffusion.condition import Condition
 from cutaway.diffusion.config import DiTConfig, PathConfig, UNetConfig
+from cutaway.diffusion.contrastive import PictureEncoder
 from cutaway.diffusion.paths import Path, build_path
 from cutaway.diffusion.picture_files import from_uint8, to_uint8
 from cutaway.diffusion.text_conditioner import TextConditioner
@@ -69,6 +70,8 @@ class Painter:
     """Of a painter of latents."""
     clip_folder: FilePath | None = None
     """Where the text encoder is somebody else's: its folder."""
+    reader: PictureEncoder | None = None
+    """Of a painter that is told words: puts pictures into the space of the text encoder's captions, to choose by."""
 
     def __post_init__(self) -> None:
         config = self.config

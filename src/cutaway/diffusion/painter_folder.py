@@ -1,9 +1,10 @@
 """A painter as a folder: what a run's model/ holds.
 
     painter.json          path, names of labels, and of every part its kind, config, file and the file's SHA-256
-    denoiser.safetensors  vae.safetensors  text.safetensors  tokenizer.json
+    denoiser.safetensors  vae.safetensors  text.safetensors  tokenizer.json  reader.safetensors
 
-The folder of a run that trains a VAE, or a text encoder, has that part alone. Files are checked before a number of them is
+The folder of a run that trains a VAE has that part alone, that of one that trains a text encoder the encoder and the reader
+of pictures that learned with it. Files are checked before a number of them is
 used: one that was altered, cut off or exchanged is said, not loaded. Somebody else's CLIP folder stays where it is; its
 place and hash are written down. Nothing is unpickled.
 """
@@ -25,7 +26,8 @@ from cutaway.base.errors import ConfigError, CutawayError, ModelFormatError
 from cutaway.base.files import file_hash, replacing_folder, write_text
 from cutaway.base.tensor_file import save_tensors
 from cutaway.diffusion.clip_folder import load_clip_folder
-from cutaway.diffusion.config import DiTConfig, PathConfig, TextEncoderConfig, UNetConfig, VAEConfig
+from cutaway.diffusion.config import ContrastiveConfig, DiTConfig, PathConfig, TextEncoderConfig, UNetConfig, VAEConfig
+from cutaway.diffusion.contrastive import PictureEncoder
 from cutaway.diffusion.dit import DiT
 from cutaway.diffusion.painter import Painter
 from cutaway.diffusion.text_conditioner import TextConditioner
@@ -42,6 +44,7 @@ KINDS: dict[str, tuple[Any, type[nn.Module]]] = {
     "dit": (DiTConfig, DiT),
     "vae": (VAEConfig, VAE),
     "text": (TextEncoderConfig, TextEncoder),
+    "reader": (ContrastiveConfig, PictureEncoder),
 }
 Precision = Literal["float32", "float16"]
 
@@ -50,11 +53,14 @@ def save_painter(folder: Path, painter: Painter, precision: Precision = "float32
     """Write a painter's folder, whole or not at all.
 
     Args:
-        precision: of the weights in the files; float16 is half as large.
+        precision: of the weights in the files; float16 is half as large. The reader, which only compares, is then in
+            float8 (e4m3, Micikevicius et al. 2022, arXiv:2209.05433).
     """
     parts: dict[str, nn.Module] = {"denoiser": painter.denoiser}
     if painter.vae is not None:
         parts["vae"] = painter.vae
+    if painter.reader is not None:
+        parts["reader"] = painter.reader
     facts: dict[str, Any] = {"path": dataclasses.asdict(painter.path_config), "names": list(painter.names)}
     if painter.clip_folder is not None:
         clip = painter.clip_folder.resolve()
@@ -69,9 +75,11 @@ def save_vae(folder: Path, vae: VAE, precision: Precision = "float32") -> None:
     _save(folder, {"vae": vae}, {}, None, precision)
 
 
-def save_text(folder: Path, text: TextConditioner, precision: Precision = "float32") -> None:
-    """Write the folder of a text encoder alone, with its words."""
-    _save(folder, {}, {}, text, precision)
+def save_text(
+    folder: Path, text: TextConditioner, reader: PictureEncoder | None = None, precision: Precision = "float32"
+) -> None:
+    """Write the folder of a text encoder, with its words, and of the reader of pictures that learned with it."""
+    _save(folder, {} if reader is None else {"reader": reader}, {}, text, precision)
 
 
 def load_painter(folder: Path) -> Painter:
@@ -95,7 +103,7 @@ def load_painter(folder: Path) -> Painter:
     try:
         path_config = from_table(PathConfig, told.get("path", {}))
         names = tuple(told.get("names", ()))
-        return Painter(denoiser, path_config, text, names, vae, clip_folder)  # type: ignore[arg-type]
+        return Painter(denoiser, path_config, text, names, vae, clip_folder, load_reader(folder))  # type: ignore[arg-type]
     except ConfigError as error:
         raise ModelFormatError(f"{folder / FILE}: {error}") from None
 
@@ -123,6 +131,18 @@ def load_text(folder: Path) -> TextConditioner:
     return TextConditioner(encoder, WordTokenizer.load(folder))
 
 
+def load_reader(folder: Path) -> PictureEncoder | None:
+    """Return the reader of pictures of a folder; None: it has none, as those written before there were readers.
+
+    Raises:
+        ModelFormatError: it is broken.
+    """
+    told = _read(folder)
+    reader = _load_part(folder, told, "reader") if "reader" in told["parts"] else None
+    assert reader is None or isinstance(reader, PictureEncoder)
+    return reader
+
+
 def _save(
     folder: Path,
     parts: Mapping[str, nn.Module],
@@ -137,7 +157,8 @@ def _save(
             config = module.config
             kind = next(kind for kind, (known, _) in KINDS.items() if isinstance(config, known))
             file = aside / f"{name}.safetensors"
-            dtype = getattr(torch, precision)
+            is_small = name == "reader" and precision == "float16"
+            dtype = torch.float8_e4m3fn if is_small else getattr(torch, precision)
             save_tensors({key: value.detach().to("cpu", dtype) for key, value in module.state_dict().items()}, file)
             entries[name] = {
                 "kind": kind,

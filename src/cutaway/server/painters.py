@@ -60,6 +60,8 @@ class PainterFacts(BaseModel):
     """Of one that is told labels: what each is called."""
     has_word_maps: bool = False
     """Whether its denoiser looks at single words, so that each word's attention can be drawn."""
+    can_choose: bool = False
+    """Whether it has a reader, so that the best of several drafts can be chosen."""
     has_vae: bool = False
     """Whether there are latents."""
     path: str = ""
@@ -235,7 +237,7 @@ def _facts_of_parts(told: dict[str, Any]) -> dict[str, Any]:
     labels = list(told.get("names", ()))
     found |= {"paints": True, "denoiser": parts["denoiser"]["kind"], "labels": labels}
     found |= {"told": "words" if "text" in parts or "clip" in told else "labels" if labels else "nothing"}
-    found |= {"has_word_maps": config.get("d_words", 0) > 0}
+    found |= {"has_word_maps": config.get("d_words", 0) > 0, "can_choose": "reader" in parts}
     if vae is not None:
         return found | {"latent_size": config["size"]}
     return found | {"size": config["size"], "channels": config["channels"]}

@@ -4530,6 +4530,20 @@ export interface components {
             views: number;
         };
         /**
+         * PaintDrafts
+         * @description Told after every step of the drafts.
+         */
+        PaintDrafts: {
+            /**
+             * Event
+             * @default drafts
+             * @constant
+             */
+            event: "drafts";
+            /** Step */
+            step: number;
+        };
+        /**
          * PaintEnd
          * @description Told last.
          */
@@ -4549,7 +4563,7 @@ export interface components {
          */
         PaintEvents: {
             /** Events */
-            events: (components["schemas"]["PaintWaits"] | components["schemas"]["PaintStart"] | components["schemas"]["PaintFrame"] | components["schemas"]["PaintEnd"] | components["schemas"]["PaintTrouble"])[];
+            events: (components["schemas"]["PaintWaits"] | components["schemas"]["PaintDrafts"] | components["schemas"]["PaintStart"] | components["schemas"]["PaintFrame"] | components["schemas"]["PaintEnd"] | components["schemas"]["PaintTrouble"])[];
         };
         /**
          * PaintFrame
@@ -4704,6 +4718,11 @@ export interface components {
          * @description What there is to say about a painter without opening it.
          */
         PainterFacts: {
+            /**
+             * Can Choose
+             * @default false
+             */
+            can_choose: boolean;
             /**
              * Changed
              * @default 0
@@ -5089,6 +5108,11 @@ export interface components {
          * @description Pictures that are to be painted.
          */
         PicturesAsked: {
+            /**
+             * Best Of
+             * @default 1
+             */
+            best_of: number;
             /** Keep */
             keep?: string | null;
             /**

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -18,6 +19,7 @@ from cutaway.server.painters import OpenPainter
 from cutaway.server.routes.chat import person
 from cutaway.server.routes.paint_asked import (
     LARGEST_PICTURE,
+    MOST_DRAFTS,
     GoneError,
     PaintAsked,
     between_steps,
@@ -42,6 +44,8 @@ class PicturesAsked(PaintAsked):
     """Where that picture stays as it is: a byte a pixel, 0 where it is painted; null: it is a drawing to start from."""
     level: float = Field(default=0.5, ge=0, le=1)
     """Of a drawing to start from: the share of the way back to noise."""
+    best_of: int = Field(default=1, ge=1, le=MOST_DRAFTS)
+    """Of pictures from noise: drafts of each, of which the reader chooses one."""
 
 
 class PaintWaits(BaseModel):
@@ -49,6 +53,13 @@ class PaintWaits(BaseModel):
 
     event: Literal["waits"] = "waits"
     ahead: int
+
+
+class PaintDrafts(BaseModel):
+    """Told after every step of the drafts."""
+
+    event: Literal["drafts"] = "drafts"
+    step: int
 
 
 class PaintStart(BaseModel):
@@ -91,7 +102,7 @@ class PaintTrouble(BaseModel):
     field: str = ""
 
 
-PaintEvent = PaintWaits | PaintStart | PaintFrame | PaintEnd | PaintTrouble
+PaintEvent = PaintWaits | PaintDrafts | PaintStart | PaintFrame | PaintEnd | PaintTrouble
 
 
 class PaintEvents(BaseModel):
@@ -149,6 +160,8 @@ class Teller:
         """
         painter = self.painter
         unknown = painter.told(self.prompts, self.config.negative).unknown[0]
+        if self.asked.best_of > 1:
+            self.seeds = self._chosen()
         make, beginning = self._way()
         self.writer.put(
             PaintStart(size=painter.size, channels=painter.channels, seeds=self.seeds, unknown=list(unknown))
@@ -165,6 +178,20 @@ class Teller:
         self.writer.put(PaintFrame(step=number, t=step.t, pictures=shown[0], expected=shown[1]))
         self.give_way()
 
+    def _chosen(self) -> list[int]:
+        """Return the seeds of the best drafts, telling every step of them."""
+        from cutaway.diffusion.paint import chosen_seeds
+
+        if self.asked.picture is not None or self.asked.keep is not None:
+            raise UsageError("the best of several is chosen among pictures from noise; one was given to paint on")
+
+        def on_draft(number: int, step: Step) -> None:
+            self.writer.put(PaintDrafts(step=number))
+            self.give_way()
+
+        config = dataclasses.replace(self.config, best_of=self.asked.best_of)
+        return chosen_seeds(self.painter, self.prompts * config.n, config, self.seeds, on_draft)
+
     def _way(self) -> tuple[Callable[[], Painted], tuple[float, ndarray]]:
         """Return what paints, and what it begins with: its time and the pictures of it."""
         import torch
@@ -178,7 +205,7 @@ class Teller:
         if asked.picture is None:
             if asked.keep is not None:
                 raise UsageError("a part to keep was given without its picture")
-            make = partial(paint, painter, self.prompts, config, on_step=self.on_step)
+            make = partial(paint, painter, self.prompts, config, self.seeds, on_step=self.on_step)
             return make, (0.0, painter.to_pictures(noise))
         shape = (painter.size, painter.size, painter.channels)
         picture_YXC = unpacked(asked.picture, shape, "picture")

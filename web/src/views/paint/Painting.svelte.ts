@@ -23,6 +23,8 @@ export interface Asked {
   readonly keep?: string;
   /** Of a drawing: how far back to noise. */
   readonly level?: number;
+  /** Of pictures from noise: drafts of each, of which the reader chooses one. */
+  readonly best_of?: number;
 }
 
 export type Stage = 'waiting' | 'painting' | 'done' | 'stopped' | 'failed';
@@ -33,6 +35,8 @@ export class Painting {
   error = $state('');
   /** Others whose work comes first. */
   ahead = $state(0);
+  /** Steps that the drafts have come. */
+  drafted = $state(0);
   size = $state(0);
   channels = $state(3);
   seeds = $state.raw<readonly number[]>([]);
@@ -76,6 +80,7 @@ export class Painting {
 
   #hear(event: PaintEvent): void {
     if (event.event === 'waits') this.ahead = event.ahead;
+    else if (event.event === 'drafts') this.drafted = event.step;
     else if (event.event === 'start') {
       this.size = event.size;
       this.channels = event.channels;

@@ -2,7 +2,8 @@
 
 import { untrack } from 'svelte';
 import { painting, type Painting } from './Painting.svelte';
-import { settings, type Painter } from './state';
+import type { Settings } from './api';
+import { at, settings, type Painter } from './state';
 
 let current = $state.raw<Painting>();
 
@@ -16,11 +17,19 @@ export const main = {
 /** Show the pictures of the prompt line, painting them where they are not there yet; what nobody looks at any more ends. An effect that
  *  calls this runs again when another question is asked, not when the answer comes. */
 export function show(model: Painter, prompt: string): Painting {
-  const asked = { model: model.name, prompt, settings: settings() };
+  const best_of = model.can_choose ? at.best : 1;
+  const asked = { model: model.name, prompt, settings: settings(), ...(best_of > 1 ? { best_of } : {}) };
   return untrack(() => {
     const wanted = painting(asked);
     if (current !== wanted) current?.stop();
     current = wanted;
     return wanted;
   });
+}
+
+/** How one of those pictures is painted, by itself; undefined while its noise is still being chosen. */
+export function alone(model: Painter, pick: number): Settings | undefined {
+  const { seed } = at;
+  const chosen = model.can_choose && at.best > 1 ? current?.seeds[pick] : seed + pick;
+  return chosen === undefined ? undefined : { ...settings(), n: 1, seed: chosen };
 }

@@ -9,6 +9,7 @@ export type TabId = (typeof TAB_IDS)[number];
 export const SAMPLERS = ['dpm++', 'heun', 'euler'] as const;
 export const MOST_PICTURES = 64;
 export const MOST_STEPS = 250;
+export const MOST_DRAFTS = 16;
 
 export const at = linked({
   tab: choice(TAB_IDS, 'paint'),
@@ -19,8 +20,10 @@ export const at = linked({
   negative: text(),
   seed: whole(0),
   n: whole(8, 1, MOST_PICTURES),
+  /** Drafts of each picture; the reader chooses one. */
+  best: whole(1, 1, MOST_DRAFTS),
   steps: whole(20, 1, MOST_STEPS),
-  guidance: real(4, 0, 100),
+  guidance: real(2, 0, 100),
   sampler: choice(SAMPLERS, 'dpm++'),
   /** The chosen picture. */
   pick: whole(0),
