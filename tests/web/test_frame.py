@@ -103,7 +103,7 @@ def test_the_theme_is_chosen_and_kept(browser: Any, address: str) -> None:
 @pytest.mark.parametrize("screen", SCREENS)
 def test_the_first_load_is_small(browser: Any, address: str, screen: str) -> None:
     """All that the browser fetched until the screen stood: scripts, styles and fonts, as they travelled."""
-    with opened(browser, "about:blank") as page:
+    with opened(browser, "about:blank", is_new=True) as page:
         session = page.context.new_cdp_session(page)
         session.send("Network.enable")
         kinds: dict[str, str] = {}

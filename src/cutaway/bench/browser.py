@@ -57,17 +57,32 @@ def chromium() -> Iterator[Any]:
             browser.close()
 
 
-@contextmanager
-def opened(
-    browser: Any, address: str, viewport: dict[str, int] = DESKTOP, theme: str = "light", slower: int = 1
-) -> Iterator[Any]:
-    """Open a page of its own; a mistake in the page, or a request to anywhere else, fails the test."""
-    context = browser.new_context(
+def profile(browser: Any, viewport: dict[str, int] = DESKTOP, theme: str = "light") -> Any:
+    """Return a browser's profile, that of a person new to the lab: nothing kept, no file of the lab loaded yet."""
+    return browser.new_context(
         viewport=viewport,
         color_scheme=theme,
         reduced_motion="reduce",
         permissions=["clipboard-read", "clipboard-write"],
     )
+
+
+@contextmanager
+def opened(
+    browser: Any, address: str, viewport: dict[str, int] = DESKTOP, theme: str = "light", slower: int = 1
+) -> Iterator[Any]:
+    """Open a page in a profile of its own; a mistake in the page, or a request to anywhere else, fails the test."""
+    context = profile(browser, viewport, theme)
+    try:
+        with opened_in(context, address, slower) as page:
+            yield page
+    finally:
+        context.close()
+
+
+@contextmanager
+def opened_in(context: Any, address: str, slower: int = 1) -> Iterator[Any]:
+    """Open a page in a profile, which stays; a mistake in the page, or a request to anywhere else, fails the test."""
     page = context.new_page()
     page.set_default_timeout(30_000)
     wrong: list[str] = []
@@ -86,4 +101,4 @@ def opened(
         yield page
         assert not wrong, wrong
     finally:
-        context.close()
+        page.close()

@@ -27,7 +27,7 @@ from cutaway.diffusion.painter import AT_ONCE, Painter
 from cutaway.diffusion.picture_files import from_uint8
 
 STRIDE = 1000
-"""Between the seeds of a picture's drafts: as many pictures as can be asked for at once: no two share a seed."""
+"""Between the seeds of a picture's drafts: no more pictures are painted at once, so no two share a seed."""
 DRAFT_STEPS = 12
 """Of DPM-Solver++, a call of the model each."""
 
