@@ -126,7 +126,7 @@ def test_every_number_is_pytorchs(arrays: dict[str, np.ndarray], reference: dict
         assert values.shape == theirs.shape, name
         least = 1e-15 if name.startswith(("d ", "m ", "m_hat ", "update ")) else 0.0
         if name.endswith(ROUNDING_ONLY):
-            least = 2e-12 if name.startswith(("update ", "new ")) else 1e-15  # rate * 1e-17 / eps
+            least = 1e-11 if name.startswith(("update ", "new ")) else 1e-15  # rate * 1e-16 / eps: processors differ
         np.testing.assert_allclose(values, theirs, rtol=0, atol=max(1e-12 * scale(theirs), least), err_msg=name)
 
 

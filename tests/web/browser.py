@@ -53,8 +53,8 @@ def serving(app: FastAPI) -> Iterator[str]:
         yield address
 
 
-PROFILES: dict[tuple[str, str], Any] = {}
-"""A profile for each size and theme, which keeps the app's files: loading them anew was a third of a test's time."""
+PROFILES: dict[tuple[Any, str, str], Any] = {}
+"""A browser's profile for each size and theme, which keeps the app's files: loading them anew was a third of a test's time."""
 
 
 @contextmanager
@@ -70,7 +70,7 @@ def opened(
         with real.opened(browser, address, viewport, theme, slower) as page:
             yield page
         return
-    key = (str(viewport), theme)
+    key = (browser, str(viewport), theme)
     if key not in PROFILES:
         PROFILES[key] = real.profile(browser, viewport, theme)
     profile, others = PROFILES[key], set(PROFILES[key].pages)
