@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from bench.paint_measuring import small_judge
-from cutaway.bench.paint_distances import Reference, distances, reference
+from cutaway.bench.paint_distances import Reference, distances, reference, through_latents
+from cutaway.diffusion.config import VAEConfig
 from cutaway.diffusion.judge import Judge
 from cutaway.diffusion.picture_files import to_uint8
 from cutaway.diffusion.pictures import Creatures
 from cutaway.diffusion.scene import is_held_out
+from cutaway.diffusion.vae import VAE
 
 TRAINED_ON = Creatures(32, 8, seed=0)
 
@@ -56,3 +58,14 @@ def test_noise_and_one_picture_again_and_again_are_told(judge: Judge, compared: 
     assert found.fid > 2 * found.fid_fresh
     same = np.repeat(to_uint8(compared.fresh.x_BCYX[:1]), 30, axis=0)
     assert distances(same, judge, compared, TRAINED_ON, 60)[0].diversity == pytest.approx(0, abs=1e-6)
+
+
+def test_an_autoencoder_is_given_fresh_drawings_to_smooth(judge: Judge, compared: Reference) -> None:
+    vae = VAE(VAEConfig(size=32)).eval()  # its weights are as drawn: all that comes back is nearly grey
+    fresh = to_uint8(compared.fresh.x_BCYX)
+    found, _ = distances(fresh, judge, compared, TRAINED_ON, 60, vae)
+    back = through_latents(compared.fresh.x_BCYX, vae)
+    assert found.nearest == found.nearest_fresh
+    assert found.nearest_through == pytest.approx(distances(to_uint8(back), judge, compared, TRAINED_ON, 60)[0].nearest)
+    assert found.nearest_through != found.nearest_fresh
+    assert distances(fresh, judge, compared, TRAINED_ON, 60)[0].nearest_through is None

@@ -54,7 +54,7 @@ def serving(app: FastAPI) -> Iterator[str]:
 
 
 PROFILES: dict[tuple[Any, str, str], Any] = {}
-"""A browser's profile for each size and theme, which keeps the app's files: loading them anew was a third of a test's time."""
+"""A browser's profile for each size and theme, which keeps the app's files: loading them was a third of a test's time."""
 
 
 @contextmanager

@@ -22,8 +22,10 @@ from cutaway.diffusion.picture_files import from_uint8, to_uint8
 from cutaway.diffusion.pictures import PictureBatch, Pictures, picture_batch
 from cutaway.diffusion.scene import Scene
 from cutaway.diffusion.scene_stream import training_scenes
+from cutaway.diffusion.vae import VAE
 
 _AT_ONCE = 512
+_AT_ONCE_THROUGH = 64
 
 
 @dataclass(frozen=True)
@@ -75,14 +77,28 @@ class Distances:
     """Share of what was painted that is nearer to a training drawing than all but 1 % of fresh drawings."""
     n_training: int
     """Training drawings looked through."""
+    nearest_through: float | None = None
+    """`nearest_fresh`, of fresh drawings that went through the painter's autoencoder, which smooths; None without one."""
+    nearer_through: float | None = None
+    """`nearer`, of these."""
 
 
 def distances(
-    pictures: UInt8[ndarray, "B Y X C"], judge: Judge, compared: Reference, trained_on: Pictures, n_training: int
+    pictures: UInt8[ndarray, "B Y X C"],
+    judge: Judge,
+    compared: Reference,
+    trained_on: Pictures,
+    n_training: int,
+    vae: VAE | None = None,
 ) -> tuple[Distances, Copying]:
-    """Return the distances of painted pictures, and which training drawing is nearest to each."""
-    features_BF = judge.features(pictures)
-    copied = copying(from_uint8(pictures), compared.fresh.x_BCYX, trained_on, n_training)
+    """Return the distances of painted pictures, and which training drawing is nearest to each.
+
+    Args:
+        vae: the painter's, where it paints latents.
+    """
+    features_BF, fresh_BCYX = judge.features(pictures), compared.fresh.x_BCYX
+    copied = copying(from_uint8(pictures), fresh_BCYX, trained_on, n_training)
+    through = copying(through_latents(fresh_BCYX, vae), fresh_BCYX, trained_on, n_training) if vae else None
     found = Distances(
         fid=fid(features_BF, compared.features_NF),
         fid_fresh=fid(compared.fresh_features_BF, compared.features_NF),
@@ -92,5 +108,14 @@ def distances(
         nearest_fresh=copied.fresh,
         nearer=copied.nearer,
         n_training=n_training,
+        nearest_through=through.painted if through else None,
+        nearer_through=through.nearer if through else None,
     )
     return found, copied
+
+
+def through_latents(x_BCYX: Float[Tensor, "B C Y X"], vae: VAE) -> Float[Tensor, "B C Y X"]:
+    """Return what comes back of pictures that an autoencoder makes latents of."""
+    with torch.no_grad():
+        parts = [vae.decode(vae.encode(part_BCYX)) for part_BCYX in x_BCYX.split(_AT_ONCE_THROUGH)]
+    return from_uint8(to_uint8(torch.cat(parts)))

@@ -135,7 +135,7 @@ def measure_painter(
                 chosen[name] = marks.overall
     first = next(iter(asked))
     say("looking for copies")
-    found, copied = distances(pictures[first], judge, compared, trained_on, plan.n_training)
+    found, copied = distances(pictures[first], judge, compared, trained_on, plan.n_training, painter.vae)
     pairs = [copied.nearest_training[i] for i in copied.nearest[:N_PAIRS]]
     neighbours = np.concatenate([to_uint8(trained_on.batch(i, 1).x_BCYX) for i in pairs])
     trial = Trial(judge, compared, asked[first], seed, say)

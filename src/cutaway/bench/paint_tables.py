@@ -76,6 +76,12 @@ def distances_table(found: Measured) -> str:
         ),
         ("nearer to one than all but 1 % of fresh drawings", f"{100 * far.nearer:.1f} %", "1.0 %"),
     ]
+    if far.nearest_through is not None and far.nearer_through is not None:
+        through = f"{100 * far.nearest_through:.2f} %", f"{100 * far.nearer_through:.1f} %"
+        rows += [
+            ("nearest, of fresh drawings through the latents", "-", through[0]),
+            ("nearer, of these", "-", through[1]),
+        ]
     return plain_table(rows)
 
 

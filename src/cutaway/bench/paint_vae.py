@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import UInt8
 from numpy import ndarray
 
-from cutaway.bench.paint_distances import Reference
+from cutaway.bench.paint_distances import Reference, through_latents
 from cutaway.diffusion.autoencoding import psnr_db
 from cutaway.diffusion.evaluate import Marked, PromptAccuracy
 from cutaway.diffusion.fid import fid
@@ -23,7 +22,6 @@ from cutaway.diffusion.picture_files import from_uint8, png_bytes, to_uint8
 from cutaway.diffusion.scene import Scene
 from cutaway.diffusion.vae import VAE
 
-AT_ONCE = 64
 SHOWN = 8
 
 
@@ -58,9 +56,7 @@ def measure_vae(vae: VAE, judge: Judge, compared: Reference, scenes: list[Scene]
     Args:
         scenes: what the fresh drawings of `compared` show.
     """
-    with torch.no_grad():
-        parts = [to_uint8(vae.decode(vae.encode(x_BCYX))) for x_BCYX in compared.fresh.x_BCYX.split(AT_ONCE)]
-    drawn, back = to_uint8(compared.fresh.x_BCYX), np.concatenate(parts)
+    drawn, back = to_uint8(compared.fresh.x_BCYX), to_uint8(through_latents(compared.fresh.x_BCYX, vae))
     off_BCYX = from_uint8(back) - from_uint8(drawn)
 
     def marks(pictures: UInt8[ndarray, "B Y X C"]) -> PromptAccuracy:
