@@ -67,7 +67,7 @@ def export(argv: list[str]) -> None:
             told = made_by.recipe_file.read_text(encoding="utf-8")
             # where a run lies on this machine is nobody else's business
             write_text(recipe_file, told.replace(str(made_by.recipe_file), recipe_file.name))
-        parts = [painter.denoiser, painter.text.encoder if painter.text else None, painter.vae]
+        parts = [painter.denoiser, painter.text.encoder if painter.text else None, painter.vae, painter.reader]
         numbers = sum(p.numel() for part in parts if part is not None for p in part.parameters())
         write_text(asked.out / "README.md", card(run, recipe, painter.size, numbers, asked.out))
     size = sum(file.stat().st_size for file in asked.out.iterdir())
