@@ -158,7 +158,7 @@ def latents(source: str = "creatures", text: str = "paint-text-1", vae: str = "p
         vae=vae,
         prompts=PROMPTS if source == "creatures" else (),
         train=training(33),
-        sampling=PaintSamplingConfig(guidance=2.0),
+        sampling=PaintSamplingConfig(guidance=3.0),
     )
 
 

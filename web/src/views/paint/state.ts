@@ -23,7 +23,7 @@ export const at = linked({
   /** Drafts of each picture; the reader chooses one. */
   best: whole(1, 1, MOST_DRAFTS),
   steps: whole(20, 1, MOST_STEPS),
-  guidance: real(2, 0, 100),
+  guidance: real(3, 0, 100),
   sampler: choice(SAMPLERS, 'dpm++'),
   /** The chosen picture. */
   pick: whole(0),
