@@ -34,7 +34,7 @@ def test_it_is_small() -> None:
 
 def test_its_hashes_are_those_of_its_files() -> None:
     told = json.loads((SHIPPED / "painter.json").read_text(encoding="utf-8"))
-    assert set(told["parts"]) == {"denoiser", "text", "vae"}
+    assert set(told["parts"]) == {"denoiser", "reader", "text", "vae"}
     for part in told["parts"].values():
         assert hashlib.sha256((SHIPPED / part["file"]).read_bytes()).hexdigest() == part["sha256"]
 
