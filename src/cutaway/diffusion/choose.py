@@ -22,7 +22,7 @@ from torch import Tensor
 
 from cutaway.base.errors import UsageError
 from cutaway.diffusion.config import PaintSamplingConfig
-from cutaway.diffusion.contrastive import unit
+from cutaway.diffusion.contrastive import PictureEncoder, unit
 from cutaway.diffusion.painter import AT_ONCE, Painter
 from cutaway.diffusion.picture_files import from_uint8
 
@@ -80,6 +80,9 @@ def check_reader(painter: Painter) -> None:
 def likeness(painter: Painter, picture_BYXC: UInt8[ndarray, "B Y X C"], asked: Sequence[str]) -> Float[Tensor, B]:
     """Return how much each picture is like its words, as the reader sees it: a cosine, at most 1.
 
+    It looks nine times, at the picture and at the picture moved by a pixel: what it sees of a thing of few pixels
+    depends on where its strides fall.
+
     Raises:
         UsageError: the painter has no reader.
     """
@@ -91,5 +94,17 @@ def likeness(painter: Painter, picture_BYXC: UInt8[ndarray, "B Y X C"], asked: S
     size = (reader.config.size, reader.config.size)
     parts = []
     for x_BCYX in from_uint8(picture_BYXC).split(AT_ONCE):
-        parts.append(reader(F.interpolate(x_BCYX.to(painter.device), size, mode="area"))[0])
+        small_BCYX = F.interpolate(x_BCYX.to(painter.device), size, mode="area")
+        parts.append(sum_of_glances(reader, small_BCYX))
     return (unit(torch.cat(parts)) * unit(pooled_BE)).sum(dim=1)
+
+
+def sum_of_glances(reader: PictureEncoder, x_BCYX: Float[Tensor, "B C Y X"]) -> Float[Tensor, "B E"]:
+    """Return the sum of the unit vectors of each picture as it is and moved by a pixel to all eight sides.
+
+    Its border is repeated where it moved away.
+    """
+    height, width = x_BCYX.shape[-2:]
+    wide_BCYX = F.pad(x_BCYX, (1, 1, 1, 1), mode="replicate")
+    moved = [wide_BCYX[..., y : y + height, x : x + width] for y in range(3) for x in range(3)]
+    return torch.stack([unit(reader(one_BCYX)[0]) for one_BCYX in moved]).sum(dim=0)
