@@ -4,10 +4,10 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test browser fix check node docs bench web types clean
+.PHONY: help run test test-slow browser fix check node docs bench web types clean
 
 help: ## list the commands
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
 
 $(BIN)/.installed: pyproject.toml build_web.py $(shell find web/src web/public web/package-lock.json -type f 2>/dev/null)
 	@$(PYTHON) -c 'import sys; sys.exit("Cutaway needs Python 3.11 or newer; this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
@@ -25,8 +25,11 @@ run: $(BIN)/.installed ## train the default model, complete a line of code, open
 	@$(BIN)/cutaway train stdlib --complete 'def squares(n): return [x**2 for x in '
 	@$(BIN)/cutaway lab $(LAB)
 
-test: check browser ## set up everything, run every check and test
-	@$(BIN)/python -m pytest -n 2
+test: check browser ## set up everything, run every check and the quick tests (nine in ten)
+	@$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-slow: $(BIN)/.installed-dev browser ## the other tests: long runs, killed runs, every screen at every size
+	@$(BIN)/python -m pytest -n 2 -m slow
 
 # The tests of the web app drive a real browser: Debian's, installed where that is possible without asking.
 browser:

@@ -176,6 +176,7 @@ def test_a_branch_with_nothing_changed_makes_the_same_numbers(runs: Path) -> Non
     assert sorted(path.name for path in branch.pictures_folder.iterdir()) == ["2.png", "4.png"]
 
 
+@pytest.mark.slow
 def test_a_run_does_not_go_on_over_another_text_encoder(runs: Path) -> None:
     stopped = workbench.train(tiny("words", steps=5), name="stopped", runs=runs, watcher=StopAt(2))
     other = workbench.train(tiny("text", seed=1), name="other", runs=runs)

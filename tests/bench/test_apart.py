@@ -39,6 +39,7 @@ def failing(how: str) -> Callable[[], None]:
     sys.exit(7)
 
 
+@pytest.mark.slow
 def test_turns_are_taken_elsewhere_and_timed_there() -> None:
     with Apart(counting, 0.05) as side:
         seconds = [side() for _ in range(3)]
@@ -49,6 +50,7 @@ def test_turns_are_taken_elsewhere_and_timed_there() -> None:
     assert not side._process.is_alive()
 
 
+@pytest.mark.slow
 def test_what_is_wrong_there_is_said_here() -> None:
     with Apart(failing, "no peer") as side, pytest.raises(UsageError, match="install the peer"):
         side()
@@ -57,6 +59,7 @@ def test_what_is_wrong_there_is_said_here() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.slow
 def test_both_sides_of_a_training_step_have_the_same_losses(tmp_path: Path) -> None:
     pytest.importorskip("transformers", reason="transformers is not installed")
     save_weights(TINY, tmp_path)

@@ -47,6 +47,7 @@ def here(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_all_phases_in_one_file(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["paint", "--run", "all", "--threads", "1", "--json"]) == 0
     told = json.loads(capsys.readouterr().out.splitlines()[-1])

@@ -26,6 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_both_sides_have_the_same_losses(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tune, "N_LOSSES", 3)
     monkeypatch.setitem(tune.BATCH, "llama", (2, 20, 8192))
@@ -61,6 +62,7 @@ def test_batches_are_the_same_every_time() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_memory_is_measured_in_a_process_of_its_own(folder: Path) -> None:
     held = torch.ones(1 << 30, dtype=torch.uint8)  # ours, not the other process's
     whole, above = peak("ours", "llama", folder, "float32")

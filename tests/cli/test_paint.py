@@ -214,6 +214,7 @@ def test_the_guide_and_the_helps(here: Path, capsys: pytest.CaptureFixture[str])
     assert "--train.ema" in said
 
 
+@pytest.mark.slow
 def test_all_phases_one_after_the_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_phases: None, capsys: Any
 ) -> None:

@@ -52,6 +52,7 @@ def test_a_file_without_names(
     assert said.err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_one_step_by_hand(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["scratch", "step", "--seed", "3"]) == 0
     text = capsys.readouterr().out

@@ -81,6 +81,7 @@ def test_train_then_write_then_look(text: Path, capsys: pytest.CaptureFixture[st
     assert [fact["name"] for fact in answer(capsys)["runs"]] == ["stdlib-1"]
 
 
+@pytest.mark.slow
 def test_a_run_repeats_from_its_own_recipe(text: Path) -> None:
     assert train(text, "--name", "first", "--quiet") == 0
     recipe = open_run("first").recipe_file
@@ -155,6 +156,7 @@ def test_a_llama_on_bpe_pieces_trains_and_transformers_reads_it(text: Path) -> N
         assert torch.allclose(model(tokens), theirs(tokens).logits, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_run_whose_text_has_changed_does_not_go_on(text: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train(text, "--name", "fox", "--quiet") == 0
     run = open_run("fox")
@@ -185,6 +187,7 @@ def curve(name: str) -> list[tuple[float, float | None]]:
     return [(line["loss"], line.get("validation_loss")) for line in open_run(name).metrics()]
 
 
+@pytest.mark.slow
 def test_killed_or_interrupted_at_any_moment_a_run_goes_on_as_if_never_stopped(text: Path) -> None:
     """Kill -9 twice, in the middle of writing, then Ctrl-C: the numbers equal those of an uninterrupted run."""
     many = ["stdlib", "--data.source", str(text), *TINY, "--train.steps", "300", "--train.checkpoint-every", "3"]

@@ -51,6 +51,7 @@ def test_its_recipes_are_ours() -> None:
     assert read_toml(PaintRecipe, SHIPPED / "vae_recipe.toml").name == "paint-vae"
 
 
+@pytest.mark.slow
 def test_its_held_out_loss_is_the_one_written_beside_it(painter: Painter) -> None:
     card = (SHIPPED / "README.md").read_text(encoding="utf-8")
     written = float(re.findall(r"held-out loss \| ([\d.]+)", card)[0])

@@ -47,6 +47,7 @@ RUNNING = [page for page in PAGES if blocks(page, "python") and page.name != "vo
 
 
 @pytest.mark.parametrize("page", RUNNING, ids=lambda page: page.name)
+@pytest.mark.slow
 def test_python_on_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "notes").mkdir()

@@ -24,6 +24,7 @@ SMALLER = {
 """What the test adds: a smaller base and fewer steps."""
 
 
+@pytest.mark.slow
 def test_everything_on_the_page_can_be_typed(
     shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

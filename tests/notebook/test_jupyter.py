@@ -29,6 +29,7 @@ def executed(monkeypatch: pytest.MonkeyPatch) -> Any:
     return notebook
 
 
+@pytest.mark.slow
 def test_a_figure_is_saved_with_the_notebook(browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     notebook = executed(monkeypatch)
     for cell in notebook.cells[1:]:

@@ -85,6 +85,7 @@ def running(notebook: Path) -> Iterator[str]:
         process.communicate(timeout=20)
 
 
+@pytest.mark.slow
 def test_a_number_is_explained_in_marimo(browser: Any, tmp_path: Path) -> None:
     notebook = tmp_path / "small.py"
     notebook.write_text(NOTEBOOK)

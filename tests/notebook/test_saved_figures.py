@@ -47,6 +47,7 @@ def test_the_module_is_small() -> None:
 @pytest.mark.parametrize(
     ("viewport", "theme"), LOOKS, ids=lambda value: value if isinstance(value, str) else value["width"]
 )
+@pytest.mark.slow
 def test_every_figure_is_drawn_without_python(
     browser: Any, address: str, made: dict[str, Figure], viewport: dict[str, int], theme: str
 ) -> None:

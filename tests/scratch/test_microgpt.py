@@ -21,6 +21,7 @@ NAMES = ["anna", "otto", "maximilianmaximilian", "eve"]
 
 
 @pytest.mark.parametrize("engine", ["array", "value"])
+@pytest.mark.slow
 def test_the_published_answer(shared_data: Path, engine: str) -> None:
     lesson = learn_names(read_names(shared_data / "names.txt"), engine)
     assert lesson.n_weights == 4192

@@ -96,6 +96,7 @@ def test_gradients_of_leaves_add_up_and_those_between_do_not() -> None:
     assert x.grad == 2 * 2 + 32
 
 
+@pytest.mark.slow
 def test_a_graph_of_a_million_nodes_needs_no_recursion() -> None:
     x = Value(1.0)
     y = x

@@ -476,6 +476,7 @@ def test_what_rounding_left_of_zero_is_shown_as_zero(arrays: dict[str, np.ndarra
     assert walk_text.Writer("x", np.array([1.0, -1e-5])).write(-1e-5) == "0.0000"
 
 
+@pytest.mark.slow
 def test_the_page_is_the_same_where_numbers_are_rounded_otherwise(
     walked: Walk, arrays: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:

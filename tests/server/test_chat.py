@@ -65,6 +65,7 @@ def test_the_answer_is_the_models(home: Path, port: int) -> None:
     assert (events[-1]["event"], events[-1]["reason"], events[-1]["tokens"]) == ("end", "length", 8)
 
 
+@pytest.mark.slow
 def test_fifty_people_at_once_are_all_answered_or_told_their_place(home: Path) -> None:
     """All at once, half of them twice: nobody is lost, places only come down, and memory stays bounded."""
     lab = Lab(home)

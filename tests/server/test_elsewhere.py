@@ -23,6 +23,7 @@ linux_only = pytest.mark.skipif(
 
 
 @linux_only
+@pytest.mark.slow
 def test_a_training_of_a_terminal_is_stopped(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()

@@ -38,6 +38,7 @@ def ended(jobs: Jobs, job: Job) -> Job:
     return jobs.get(job.id)
 
 
+@pytest.mark.slow
 def test_a_training_is_queued_and_done(jobs: Jobs, home: Path) -> None:
     job = jobs.submit(training(home.parent, "fox"), "train", "fox")
     assert job.command.startswith("cutaway train stdlib --name fox --data.source ")
@@ -51,12 +52,14 @@ def test_a_training_is_queued_and_done(jobs: Jobs, home: Path) -> None:
         jobs.get(job.id)
 
 
+@pytest.mark.slow
 def test_a_failure_has_its_one_line(jobs: Jobs, home: Path) -> None:
     job = ended(jobs, jobs.submit([*training(home.parent, "fox"), "--train.device", "abacus"], "train", "fox"))
     assert job.state == "failed"
     assert job.reason == "train.device is 'abacus'; expected one this machine has: cpu"
 
 
+@pytest.mark.slow
 def test_trainings_take_turns_and_others_go_beside(jobs: Jobs, home: Path) -> None:
     first = jobs.submit(training(home.parent, "a", FOREVER), "train", "a")
     second = jobs.submit(training(home.parent, "b", FOREVER), "train", "b")
@@ -77,6 +80,7 @@ def test_trainings_take_turns_and_others_go_beside(jobs: Jobs, home: Path) -> No
         jobs.stop(first.id)
 
 
+@pytest.mark.slow
 def test_a_job_is_adopted_by_the_next_lab(jobs: Jobs, home: Path) -> None:
     job = jobs.submit(training(home.parent, "a", FOREVER), "train", "a")
     waiting = jobs.submit(training(home.parent, "b"), "train", "b")
@@ -113,6 +117,7 @@ def test_a_full_disk_is_said(jobs: Jobs, home: Path, monkeypatch: pytest.MonkeyP
             jobs.submit(["runs"], "list", "a")
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_noticed(jobs: Jobs, home: Path) -> None:
     job = jobs.submit(training(home.parent, "a", FOREVER), "train", "a")
     wait_for(lambda: learns(home / "a"))
@@ -123,6 +128,7 @@ def test_a_killed_process_is_noticed(jobs: Jobs, home: Path) -> None:
     assert "no memory left" in job.reason
 
 
+@pytest.mark.slow
 def test_a_lost_minder_takes_its_training_along(jobs: Jobs, home: Path) -> None:
     job = jobs.submit(training(home.parent, "a", FOREVER), "train", "a")
     wait_for(lambda: learns(home / "a"))

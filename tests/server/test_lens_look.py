@@ -234,6 +234,7 @@ def test_induction_is_the_python_apis(client, home, kind):
     )
 
 
+@pytest.mark.slow
 def test_induction_over_the_checkpoints_of_a_run(tmp_path):
     words = training(tmp_path, "fox", 6, "--train.checkpoint-every", "2", "--train.keep-checkpoints", "all")
     environment = os.environ | {"CUTAWAY_RUNS": str(tmp_path / "runs"), "CUTAWAY_CACHE": str(tmp_path / "cache")}

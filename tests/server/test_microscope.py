@@ -493,6 +493,7 @@ def test_two_traces_and_two_models(seen: Page, trace: Trace) -> None:
     assert (status, "lm_head.weight" in said) == (400, True)
 
 
+@pytest.mark.slow
 def test_a_replay_goes_as_far_as_it_must(page: Page, trace: Trace) -> None:
     """Whatever is asked first, every number is that of the whole replay."""
     changed = trace.replay({("blocks.0.attn.pattern", (0, 1, 2, 0)): 0.5, ("lm_head.weight", (2, 2)): 3.0})
@@ -607,6 +608,7 @@ def test_the_list_of_traces(page: Page, trace: Trace) -> None:
     assert [file.name for file in (page.home / "cnn").iterdir()] == ["recipe.toml"]
 
 
+@pytest.mark.slow
 def test_a_list_does_not_wait_for_torch(made: Path) -> None:
     import subprocess
 
@@ -713,6 +715,7 @@ TINY = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_record_a_step_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = tmp_path / "home"
     home.mkdir()

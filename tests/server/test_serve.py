@@ -60,6 +60,7 @@ def test_the_server_needs_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_training_survives_the_lab(tmp_path: Path, home: Path) -> None:
     """Killed in the middle, started again: the run goes on, the queue goes on, and how each ended is known."""
     steps = 1500
@@ -79,6 +80,7 @@ def test_a_training_survives_the_lab(tmp_path: Path, home: Path) -> None:
     assert RunFolder(home / "b").status() == "finished"
 
 
+@pytest.mark.slow
 def test_what_ends_while_the_lab_is_away_is_known(tmp_path: Path, home: Path) -> None:
     with lab_process(home, "--port", "0") as lab:
         submit(lab, [*training(tmp_path, "a"), "--train.device", "abacus"], "a")
@@ -95,6 +97,7 @@ def test_what_ends_while_the_lab_is_away_is_known(tmp_path: Path, home: Path) ->
         )
 
 
+@pytest.mark.slow
 def test_what_a_killed_lab_did_not_get_to_start_is_started(tmp_path: Path, home: Path) -> None:
     with lab_process(home, "--port", "0") as lab:
         submit(lab, training(tmp_path, "a"), "a")

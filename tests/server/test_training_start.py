@@ -274,6 +274,7 @@ def finished(lab: TestClient, number: int) -> dict[str, Any]:
     return job
 
 
+@pytest.mark.slow
 def test_started_branched_and_compared_as_a_person_would(home: Path) -> None:
     with TestClient(create_app(Lab(home))) as lab:
         values = {**TINY, "data.source": str(home.parent / "fox.txt")}
@@ -312,6 +313,7 @@ def test_started_branched_and_compared_as_a_person_would(home: Path) -> None:
         ]
 
 
+@pytest.mark.slow
 def test_stopped_and_resumed_no_step_is_missing_or_made_twice(home: Path) -> None:
     with TestClient(create_app(Lab(home))) as lab:
         values = {**TINY, "data.source": str(home.parent / "fox.txt"), "train.steps": "3000", "train.sample-every": "0"}
@@ -338,6 +340,7 @@ def test_stopped_and_resumed_no_step_is_missing_or_made_twice(home: Path) -> Non
         assert columns["step"].tolist() == list(range(1, facts["steps"] + 6))
 
 
+@pytest.mark.slow
 def test_a_command_that_fails_before_there_is_a_run_leaves_its_reason(home: Path) -> None:
     (home.parent / "folder").mkdir()
     with TestClient(create_app(Lab(home))) as lab:

@@ -87,6 +87,7 @@ def losses(folder: Path, name: str) -> list[float]:
 
 
 @pytest.mark.parametrize(("sharding", "optimizer"), [("ddp", "adamw"), ("fsdp", "muon")])
+@pytest.mark.slow
 def test_two_processes_learn_as_one_does(
     sharding: str, optimizer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,6 +114,7 @@ def test_two_processes_learn_as_one_does(
         assert ends[0][measured] == pytest.approx(ends[1][measured], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_killed_rank_ends_the_job_and_the_run_goes_on_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare(tmp_path, 4000)
     job = subprocess.Popen(
@@ -155,6 +157,7 @@ def a_worker(launcher: int) -> int:
     pytest.skip("this system does not list its processes in /proc")
 
 
+@pytest.mark.slow
 def test_ranks_agree_on_what_was_left_open(tmp_path: Path) -> None:
     """A budget in minutes, precision and threads left open: the first rank measures, the others are told."""
     prepare(tmp_path, 20)

@@ -106,6 +106,7 @@ print(measure({"gpt2": GPT2, "llama": LLAMA}[name], method, checkpointing) - sta
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells a process its peak")
 @pytest.mark.parametrize("way", [("llama", "full", 0), ("llama", "lora4", 1), ("gpt2", "full", 1), ("gpt2", "lora", 0)])
+@pytest.mark.slow
 def test_the_peak_is_as_counted(way: tuple[str, str, int]) -> None:
     name, method, checkpointing = way
     command = [sys.executable, "-c", MEASURE, json.dumps(way)]  # a process, and so a memory, of its own

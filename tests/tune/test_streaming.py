@@ -79,6 +79,7 @@ for load in (load_quantized, load_folder):
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells a process its peak")
+@pytest.mark.slow
 def test_eight_shards_take_the_model_and_one_tensor(tmp_path: Path) -> None:
     save_shards(tmp_path / "small", LLAMA, 2)
     large = LlamaConfig(1000, 16, 512, 16, 8, 8, d_ff=1536)

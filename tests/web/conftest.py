@@ -1,12 +1,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from web.browser import CHROMIUM, chromium
 
 from cutaway.server.app import APP_FILES
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test in a browser is slow, but for one a screen, marked quick."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents and not item.get_closest_marker("quick"):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

@@ -120,6 +120,7 @@ def test_looks(browser: Any, address: str, viewport: dict[str, int], theme: str)
         assert sideways_scroll(page) == 0
 
 
+@pytest.mark.quick
 def test_in_the_lab_the_tuned_model_is_asked_beside_its_base(browser: Any, tmp_path: Path) -> None:
     base, writing = make_base(tmp_path / "base"), make_writing(tmp_path / "writing")
     make_tuned(tmp_path, "mine", base, writing)

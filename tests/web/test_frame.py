@@ -49,6 +49,7 @@ def address(lab: Lab) -> Iterator[str]:
         yield address
 
 
+@pytest.mark.quick
 def test_unknown_screen_says_so(browser: Any, address: str) -> None:
     with opened(browser, f"{address}/nowhere") as page:
         page.get_by_text("There is no screen here").wait_for()
@@ -57,6 +58,7 @@ def test_unknown_screen_says_so(browser: Any, address: str) -> None:
 
 
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["wide", "phone"])
+@pytest.mark.quick
 def test_the_bar_by_mouse_and_keyboard(browser: Any, address: str, viewport: dict[str, int]) -> None:
     with opened(browser, address, viewport) as page:
         page.get_by_role("link", name="Training", exact=True).click()
@@ -132,6 +134,7 @@ def test_an_old_browser_is_told(browser: Any, address: str) -> None:
     context.close()
 
 
+@pytest.mark.quick
 def test_a_page_elsewhere_can_do_nothing(browser: Any, address: str, tmp_path: Path) -> None:
     """A page of another address reads nothing, starts nothing, and cannot show the lab inside itself."""
     with serving(create_app(Lab(tmp_path / "other"))) as elsewhere:

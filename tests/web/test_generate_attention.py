@@ -136,6 +136,7 @@ def test_every_number_of_the_picture(browser, address, head):
         assert len(seen) > 4
 
 
+@pytest.mark.quick
 def test_arcs_on_the_text(browser, address):
     weights = pattern(address, 1, 2)
     with opened(browser, at(address, head="1.2", at=20)) as page:

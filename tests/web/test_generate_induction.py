@@ -44,6 +44,7 @@ def test_it_fits_and_is_accessible(browser, address, viewport, theme):
         assert accessibility_problems(page) == []
 
 
+@pytest.mark.quick
 def test_scores_are_the_labs(browser, address, scan):
     _, found = scan
     with opened(browser, at(address)) as page:

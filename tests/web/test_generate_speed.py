@@ -62,6 +62,7 @@ def test_it_measures(
         page.get_by_role("img", name="for 5 new tokens").first.wait_for()
 
 
+@pytest.mark.quick
 def test_it_can_be_stopped(browser: Any, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     n_steps, over = 0, threading.Event()
 

@@ -116,6 +116,7 @@ def test_a_token_and_what_was_expected(browser, address, bits):
         assert float(value.get_attribute("title")) == bits[2]
 
 
+@pytest.mark.quick
 def test_averages_are_the_labs(browser, address):
     metas = [asked(address, "surprise", model=name, text=TEXT)[0] for name in (MODEL, OTHER)]
     with opened(browser, at(address, model2=OTHER)) as page:

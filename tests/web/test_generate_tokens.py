@@ -58,6 +58,7 @@ def test_two_tokenizers_under_each_other(
         look(page, f"generate-tokens-{viewport['width']}-{theme}")
 
 
+@pytest.mark.quick
 def test_bytes_and_one_token_by_keyboard(browser: Any, address: str) -> None:
     with opened(browser, f"{address}&model=models/pairs") as page:
         page.get_by_label("Under each token").select_option("bytes")

@@ -162,6 +162,7 @@ def test_another_position(browser, lab):
         page.wait_for_url(re.compile("at=4"))
 
 
+@pytest.mark.quick
 def test_a_link_restores_all_of_it(browser, lab):
     meta, _ = ask(lab, "why", position=6, token="c", rather="m")
     where = url(lab, "why", at=6, token="c", rather="m", open="block 0;0.1", order="model")

@@ -73,6 +73,7 @@ def test_looks(browser: Any, address: str, viewport: dict[str, int], theme: str)
         look(page, f"generate-settings-{viewport['width']}-{theme}")
 
 
+@pytest.mark.quick
 def test_the_text_is_the_labs(browser: Any, address: str, asker: TestClient) -> None:
     theirs = write(asker, "models/letters", "the cat", BALANCED)
     with opened(browser, f"{address}{ASKED}") as page:

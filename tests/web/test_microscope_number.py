@@ -379,6 +379,7 @@ def test_slider_runs_it_again(browser, lab, hand):
         page.locator(f'.loss b[title="{changed["loss"].item()!r}"]').wait_for()
 
 
+@pytest.mark.quick
 def test_an_operation_without_formula_is_named(browser, lab, tmp_path):
     import torch
 

@@ -208,6 +208,7 @@ def test_without_any_painter_the_way_to_one_is_said(browser: Any, tmp_path: Path
         assert not accessibility_problems(page)
 
 
+@pytest.mark.quick
 def test_the_painter_that_comes_along_paints_at_once(browser: Any, tmp_path: Path) -> None:
     lab = Lab(tmp_path / "runs")
     lab.painters.shipped = tmp_path / "shipped"

@@ -377,6 +377,7 @@ def test_settings(browser, address, hand):
         ready(page)
 
 
+@pytest.mark.quick
 def test_other_weights_while_it_plays(browser, address):
     with opened(browser, f"{address}?speed=2&step=150") as page:
         ready(page, 150)

@@ -338,6 +338,7 @@ def test_csv_picture_and_table_hold_the_numbers(browser, address, home, hand):
         assert float(cells.nth(0).inner_text()) == rows[2]["loss"]
 
 
+@pytest.mark.quick
 def test_no_extreme_of_a_long_run_is_hidden(browser, address):
     with opened(browser, f"{address}/runs/long?smooth=0") as page:
         figure(page, "Loss").locator("canvas").wait_for()

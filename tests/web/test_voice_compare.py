@@ -137,6 +137,7 @@ def test_answers_are_graded_blind(browser: Any, address: str, asker: TestClient,
             assert f"{told['grades'][model][dimension.name]['value']:.1f}" in row.inner_text()
 
 
+@pytest.mark.quick
 def test_votes_are_taken_along(browser: Any, address: str) -> None:
     with opened(browser, f"{address}&view=results") as page:
         with page.expect_download() as saved:

@@ -55,6 +55,7 @@ def test_the_tabs(browser: Any, address: str, hand: Hand) -> None:
         page.get_by_role("tab", name="Improve", selected=True).wait_for()
 
 
+@pytest.mark.quick
 def test_what_is_chosen_is_in_the_address(browser: Any, address: str) -> None:
     with opened(browser, f"{address}/voice") as page:
         page.get_by_role("combobox", name="Writing").select_option("letters")
