@@ -26,10 +26,10 @@ run: $(BIN)/.installed ## train the default model, complete a line of code, open
 	@$(BIN)/cutaway lab $(LAB)
 
 test: check browser ## set up everything, run every check and the quick tests (nine in ten)
-	@$(BIN)/python -m pytest -n 2 -m "not slow"
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 test-slow: $(BIN)/.installed-dev browser ## the other tests: long runs, killed runs, every screen at every size
-	@$(BIN)/python -m pytest -n 2 -m slow
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
 
 # The tests of the web app drive a real browser: Debian's, installed where that is possible without asking.
 browser:

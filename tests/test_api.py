@@ -18,6 +18,7 @@ def test_importing_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize("first", ["", "import cutaway.train.trainer", "from cutaway.train import config"])
+@pytest.mark.slow
 def test_train_is_a_verb_and_a_package(first: str) -> None:
     run(
         f"{first}\nimport cutaway, cutaway.train.config as config\n"

@@ -31,6 +31,7 @@ def recipe_of(place: Path, method: Any = "full", **train: Any) -> Recipe:
     return dataclasses.replace(made, train=dataclasses.replace(made.train, threads=1, **train))
 
 
+@pytest.mark.slow
 def test_three_pairs_are_known_and_asked_again_they_come(place: Path) -> None:
     outcome = workbench.overfit(recipe_of(place, learning_rate=0.01))
     assert outcome.ok, outcome.said
@@ -39,6 +40,7 @@ def test_three_pairs_are_known_and_asked_again_they_come(place: Path) -> None:
     assert "word for word" in outcome.said
 
 
+@pytest.mark.slow
 def test_a_rate_of_nothing_and_one_far_too_high_are_told(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cutaway.overfit.STEPS", 20)
     nothing = workbench.overfit(recipe_of(place, learning_rate=1e-9))

@@ -39,6 +39,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return workbench.train(recipe, name="me", runs=place / "runs")
 
 
+@pytest.mark.slow
 def test_splits_are_trained_kept_and_not_done_again(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     recipes = []
     train = workbench.train

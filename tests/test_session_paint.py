@@ -168,6 +168,7 @@ def test_resumed_equals_uninterrupted_bit_for_bit(runs: Path, phase: str) -> Non
     assert [line["picture"] for line in parts.samples()] == [line["picture"] for line in whole.samples()]
 
 
+@pytest.mark.slow
 def test_a_branch_with_nothing_changed_makes_the_same_numbers(runs: Path) -> None:
     whole = workbench.train(tiny("unet", steps=4, validate_every=2, keep_checkpoints="all"), name="whole", runs=runs)
     branch = workbench.train(branch_recipe(whole, 2, runs), name="again", runs=runs)
@@ -211,6 +212,7 @@ def test_out_of_memory_says_what_to_do(runs: Path, monkeypatch: pytest.MonkeyPat
         workbench.train(tiny("unet"), name="full", runs=runs, watcher=Full())
 
 
+@pytest.mark.slow
 def test_a_budget_in_minutes_becomes_steps(runs: Path) -> None:
     run = workbench.train(tiny("labels", steps=None, minutes=0.02), runs=runs)
     recipe = recipe_of(run)
@@ -218,6 +220,7 @@ def test_a_budget_in_minutes_becomes_steps(runs: Path) -> None:
     assert recipe.train.steps is not None
 
 
+@pytest.mark.slow
 def test_the_pool_of_latents_is_paid_for_out_of_the_budget(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encoded = Latents._encoded
 

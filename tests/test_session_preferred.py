@@ -74,6 +74,7 @@ def test_as_a_person_would(here: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "leans to your answer" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_it_learns_and_goes_on_as_if_it_had_not_stopped(place: Path) -> None:
     voice, (model, tokenizer) = place / "voice", cutaway.load(place / "runs" / "me-1")
     form = chat_form(place / "runs" / "me-1" / "model", tokenizer)

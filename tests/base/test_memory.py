@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 PROGRAM = """
 from cutaway.base.memory import keep_freed_memory
 import torch
@@ -15,6 +17,7 @@ assert torch.equal((a @ a).sum(), before)
 """
 
 
+@pytest.mark.slow
 def test_memory_is_kept_or_the_answer_is_no() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
     assert done.stdout.strip() in ("True", "False")

@@ -28,6 +28,7 @@ def test_times_are_those_of_the_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     assert each == pytest.approx(3.0 / 5)
 
 
+@pytest.mark.slow
 def test_both_ways_of_asking_tell_every_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_model(tmp_path / "models" / "0")
     monkeypatch.setattr(lab_generate, "PROMPT", "the fox")

@@ -11,6 +11,7 @@ TINY = {"n_layer": 2, "n_head": 2, "n_embd": 16, "n_positions": 16, "vocab_size"
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.slow
 def test_both_sides_draw_the_same_map(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("transformer_lens", reason="transformer_lens is not installed")
     monkeypatch.setattr(bench, "SMALL", TINY)

@@ -60,6 +60,7 @@ def test_noise_and_one_picture_again_and_again_are_told(judge: Judge, compared: 
     assert distances(same, judge, compared, TRAINED_ON, 60)[0].diversity == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_an_autoencoder_is_given_fresh_drawings_to_smooth(judge: Judge, compared: Reference) -> None:
     vae = VAE(VAEConfig(size=32)).eval()  # its weights are as drawn: all that comes back is nearly grey
     fresh = to_uint8(compared.fresh.x_BCYX)

@@ -29,6 +29,8 @@ from cutaway.presets_paint import PHASES
 from cutaway.workbench import train
 from diffusion.judges import told_judge
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -47,7 +49,6 @@ def here(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.slow
 def test_all_phases_in_one_file(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["paint", "--run", "all", "--threads", "1", "--json"]) == 0
     told = json.loads(capsys.readouterr().out.splitlines()[-1])

@@ -80,6 +80,7 @@ def test_a_branch_with_nothing_changed_makes_the_same_numbers(step: int, parent:
     assert same_bytes(parent.model_folder / "model.safetensors", twin.model_folder / "model.safetensors")
 
 
+@pytest.mark.slow
 def test_the_recipe_says_where_it_began_and_repeats_it(parent: RunFolder) -> None:
     assert branch(parent, 10, "--name", "calm", "--train.learning-rate", "0.001", "--train.steps", "30") == 0
     calm = open_run("calm")

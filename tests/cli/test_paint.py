@@ -237,6 +237,7 @@ def test_all_phases_one_after_the_other(
     assert main(["paint", "train", "all", "--quiet"]) == 0
 
 
+@pytest.mark.slow
 def test_one_phase_with_settings_then_on_and_branched(
     here: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_phases: None, capsys: Any
 ) -> None:

@@ -90,6 +90,7 @@ def test_a_run_repeats_from_its_own_recipe(text: Path) -> None:
     assert curves[0] == curves[1]
 
 
+@pytest.mark.slow
 def test_the_words_a_prompt_may_not_have_are_named(text: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train(text, "--name", "fox", "--quiet") == 0
     capsys.readouterr()
@@ -128,6 +129,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert [path for path in sorted(text.parent.iterdir()) if path not in before and path.name != "cache"] == []
 
 
+@pytest.mark.slow
 def test_a_llama_on_bpe_pieces_trains_and_transformers_reads_it(text: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer

@@ -47,6 +47,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
     return code, got.out, got.err
 
 
+@pytest.mark.slow
 def test_from_pairs_to_a_tuned_run(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run(capsys, "--base", "base", "--name", "mine", "--tune.rank", "2", "--json", *QUICK)
     assert code == 0

@@ -41,6 +41,7 @@ def test_each_picture_is_seen_by_its_own_time() -> None:
     assert torch.equal(with_ends(x_BCYX, t_B), torch.cat(alone))
 
 
+@pytest.mark.slow
 def test_a_unet_that_reads_them_learns_the_noise_of_faint_pixels() -> None:
     """Near the end a black picture's velocity is (black - noise), and only the ends show the noise large enough to copy."""
 

@@ -82,6 +82,7 @@ def test_a_weight_of_zero_asks_nobody() -> None:
     assert float(model(*pairs()).foresight_error) == 0
 
 
+@pytest.mark.slow
 def test_words_learn_which_side_they_are_on() -> None:
     """`a left of b` and `a right of b`: which of the two nouns stands left is in neither word, nor in their order."""
     torch.manual_seed(0)

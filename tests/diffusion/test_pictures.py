@@ -47,6 +47,7 @@ def test_held_out_pictures_are_fresh(creatures: Creatures) -> None:
     assert not any(torch.equal(a, b) for a in held_out.x_BCYX for b in trained)
 
 
+@pytest.mark.slow
 def test_other_pictures_than_the_run_began_with() -> None:
     right = open_pictures(PicturesConfig(), seed=0).hash
     assert open_pictures(PicturesConfig(pictures_hash=right), seed=0).hash == right

@@ -60,6 +60,7 @@ def test_an_eighth_of_the_combinations_is_held_out() -> None:
     assert 0.10 < held_out / every < 0.15
 
 
+@pytest.mark.slow
 def test_all_values_are_trained_evenly_and_a_sixth_are_pairs() -> None:
     scenes = training_scenes(0, 500, 6000)
     assert 0.13 < sum(scene.other is not None for scene in scenes) / len(scenes) < 0.2

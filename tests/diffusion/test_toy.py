@@ -55,6 +55,7 @@ def test_following_the_exact_field_ends_on_the_points() -> None:
     assert torch.cdist(ends, points).min(dim=1).values.max() < 1e-3
 
 
+@pytest.mark.slow
 def test_learned_field_comes_near_the_exact_one() -> None:
     points = shape_points("ring", 500)
     field = train_field(points)

@@ -177,6 +177,7 @@ def size_of(content: bytes) -> tuple[int, int]:
     return Image.open(io.BytesIO(content)).size
 
 
+@pytest.mark.slow
 def test_sheets_have_the_rows_that_pages_speak_of(module: Any) -> None:
     plain, words, latents = plain_painter(), word_painter(), latent_painter()
     asked = [""] * 8

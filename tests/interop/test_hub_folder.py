@@ -425,6 +425,7 @@ print(size, (peak("VmHWM") - before) / size)
 
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="peak memory is read from /proc")
 @pytest.mark.parametrize("sharded", [True, False])
+@pytest.mark.slow
 def test_loading_needs_a_fifth_more_than_the_model_at_most(sharded: bool, tmp_path: Path) -> None:
     ends = {"bos_token_id": 0, "eos_token_id": 0}
     config = GPT2Config(vocab_size=20000, n_positions=64, n_embd=1024, n_layer=2, n_head=8, **ends)

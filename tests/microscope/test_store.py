@@ -462,6 +462,7 @@ JUNK: list[Any] = [
 
 
 @pytest.mark.parametrize("seed", range(8))
+@pytest.mark.slow
 def test_anything_changed_is_refused_or_harmless(small: Path, tmp_path: Path, seed: int) -> None:
     """40 traces, each with a few values of graph.json replaced by junk: one line, or a trace that can be looked at."""
     rng = random.Random(seed)

@@ -49,6 +49,7 @@ def test_rows_of_zeros_stay_zeros() -> None:
     assert Int8Linear.from_linear(linear)(torch.randn(2, 24)).abs().max() == 0
 
 
+@pytest.mark.slow
 def test_the_loss_of_a_trained_model_changes_little_and_the_model_not_at_all() -> None:
     torch.manual_seed(0)
     model = build(GPTConfig(16, 32, 64, 2, 4, tied=True), seed=0)

@@ -19,6 +19,8 @@ from lens.small_models import TEXT, TOKENIZER, small_model
 from notebook.saved import notebook_of, page_of
 from notebook.small_figures import a_trace, figures
 
+pytestmark = pytest.mark.slow
+
 MOST_BYTES = 150_000
 
 
@@ -47,7 +49,6 @@ def test_the_module_is_small() -> None:
 @pytest.mark.parametrize(
     ("viewport", "theme"), LOOKS, ids=lambda value: value if isinstance(value, str) else value["width"]
 )
-@pytest.mark.slow
 def test_every_figure_is_drawn_without_python(
     browser: Any, address: str, made: dict[str, Figure], viewport: dict[str, int], theme: str
 ) -> None:

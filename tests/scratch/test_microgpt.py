@@ -52,6 +52,7 @@ def test_all_engines_have_the_same_loss_and_gradients(name: str) -> None:
             np.testing.assert_allclose(gradients, weight.grad, rtol=0, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_gradients_flow_through_the_cache() -> None:
     """The loss of the last position alone moves with the keys and values of the first, by central differences too."""
     vocabulary, fused, _, _ = models()

@@ -48,6 +48,7 @@ ACTIONS = st.one_of(
     st.sampled_from([None, 19]),
     st.sampled_from([3, 4, 1024]),
 )
+@pytest.mark.slow
 def test_any_walk_ends_where_a_straight_one_does(
     actions: list[tuple], optimizer: str, batch_size: int | None, capacity: int
 ) -> None:

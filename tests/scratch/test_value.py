@@ -210,6 +210,7 @@ def test_the_graph_as_a_picture_has_every_number() -> None:
     assert any(in_full(root.data) in title for title in titles)
 
 
+@pytest.mark.slow
 def test_large_graphs_are_shown_in_part() -> None:
     y = x = Value(1.0, "x")
     for _ in range(100_000):

@@ -161,6 +161,7 @@ def test_the_sections_are_a_step_in_order(walked: Walk) -> None:
     assert walked.ok
 
 
+@pytest.mark.slow
 def test_formulas_are_what_was_computed(walked: Walk, arrays: dict[str, np.ndarray]) -> None:
     """Each formula at drawn entries of the array it is of."""
     generator = np.random.default_rng(3)
@@ -192,6 +193,7 @@ def test_worked_entries_recompute(walked: Walk, arrays: dict[str, np.ndarray]) -
 
 
 @pytest.mark.parametrize("seed", [5, 42])
+@pytest.mark.slow
 def test_other_seeds_agree_with_their_checks(seed: int) -> None:
     again = walk(seed)
     assert again.ok
@@ -288,6 +290,7 @@ def test_a_forgotten_term_of_the_norm_is_caught(forgotten: str, monkeypatch: pyt
     assert not any(check.ok for check in checks_of("attn_norm", numbers()))
 
 
+@pytest.mark.slow
 def test_a_walk_with_a_fault_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
     right = OPERATIONS["gelu"]
 

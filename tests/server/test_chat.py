@@ -124,6 +124,7 @@ def test_what_cannot_be_answered_is_said(port: int) -> None:
     assert asked(port, "hi", messages=[])[0]["status"] == 400
 
 
+@pytest.mark.slow
 def test_visitors_can_ask_and_nothing_else(home: Path) -> None:
     access = Access(Sessions("open sesame"), is_guest=True)
     lab = Lab(home, offered=("models/llama",))

@@ -247,6 +247,7 @@ def test_a_client_that_leaves_ends_the_text(running: Running) -> None:
     wait_until(lambda: running.lab.streams.n_running == 0, seconds=5)
 
 
+@pytest.mark.slow
 def test_many_at_once_get_each_their_own(running: Running) -> None:
     prompts = ["abc", "hello", "the quick", "you", "brown fox", "jumps", "over", "lazy"]
     expected = {prompt: in_python(running, "ours", prompt, seed=7, max_tokens=60)[0].text for prompt in prompts}
@@ -341,6 +342,7 @@ def test_a_page_from_elsewhere_may_not_ask(running: Running) -> None:
     assert httpx.get(address).headers["cache-control"] == "no-store"
 
 
+@pytest.mark.slow
 def test_the_password_is_the_key(tmp_path: Path) -> None:
     home = tmp_path / "runs"
     save_model(home / "models" / "x")

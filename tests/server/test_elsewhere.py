@@ -48,6 +48,7 @@ def test_a_training_of_a_terminal_is_stopped(tmp_path: Path) -> None:
         process.kill()
 
 
+@pytest.mark.slow
 def test_what_is_no_training_is_left_alone(tmp_path: Path) -> None:
     """Something holds the run's folder that is not `cutaway train`: a program of its own, such as this test."""
     (tmp_path / "fox").mkdir()

@@ -46,6 +46,7 @@ def interrupted(what: str) -> tuple[int, str, float]:
 
 
 @pytest.mark.skipif(not hasattr(signal, "alarm"), reason="this system has no alarm signal")
+@pytest.mark.slow
 def test_an_interrupt_that_was_swallowed_ends_it_all_the_same() -> None:
     code, _, seconds = interrupted(SWALLOWS)
     assert code == -signal.SIGALRM

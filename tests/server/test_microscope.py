@@ -144,6 +144,7 @@ def asked(address: str, index: tuple[int, ...]) -> dict[str, str]:
 # ------------------------------------------------------------------------------------------------------ numbers
 
 
+@pytest.mark.slow
 def test_an_explanation_is_the_api_s(seen: Page, trace: Trace) -> None:
     for address, index in cells(trace, 120):
         told = seen.get("explain", **asked(address, index), most=7)

@@ -180,6 +180,7 @@ def test_a_model_that_changes_while_it_is_read_is_read_again(tmp_path: Path, mon
     assert models.open("models/x") is opened
 
 
+@pytest.mark.slow
 def test_who_is_let_go_leaves_no_memory_behind(home: Path) -> None:
     models = OpenModels(home, budget_bytes=int(1.2 * OpenModels(home).open("models/gpt2").needed_bytes))
     opened = models.open("models/gpt2")

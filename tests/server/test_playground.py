@@ -131,6 +131,7 @@ def test_edits_are_history(client: TestClient) -> None:
     assert found["points"][0][3].tolist() != found["points"][1][3].tolist()
 
 
+@pytest.mark.slow
 def test_any_order_of_situations_gives_the_same_numbers(client: TestClient) -> None:
     """A kept playground is taken from one situation to the next: drags, undo, other edits, back again."""
     rng = random.Random(1)
@@ -399,6 +400,7 @@ def right(playground: Playground) -> float:
     return float(playground.scores().accuracy_K[0])
 
 
+@pytest.mark.slow
 def test_presets_do_what_their_words_say() -> None:
     assert right(learnt("xor", 74)) < 1
     assert right(learnt("xor", 75)) == right(learnt("xor")) == 1

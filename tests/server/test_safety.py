@@ -201,6 +201,7 @@ def test_neither_password_nor_session_is_kept() -> None:
         Sessions("sesame")
 
 
+@pytest.mark.slow
 def test_sessions_outlive_the_lab_but_not_its_password(tmp_path: Path) -> None:
     file = tmp_path / ".jobs" / "sessions.json"
     sessions = Sessions("open sesame", file=file)

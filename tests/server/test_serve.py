@@ -40,6 +40,7 @@ def submit(lab: LabProcess, words: list[str], target: str) -> None:
     jobs.submit(words, "train", target)
 
 
+@pytest.mark.slow
 def test_it_answers_soon_is_small_and_ends_at_once(tmp_path: Path, home: Path) -> None:
     started = time.monotonic()
     with lab_process(home, "--port", "0") as lab:
@@ -107,6 +108,7 @@ def test_what_a_killed_lab_did_not_get_to_start_is_started(tmp_path: Path, home:
         wait_for(lambda: lab.ask("/api/jobs")[0]["state"] == "done")
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_the_training_and_says_so(tmp_path: Path, home: Path) -> None:
     with lab_process(home, "--port", "0") as lab:
         submit(lab, training(tmp_path, "fox", 100_000), "fox")
@@ -117,6 +119,7 @@ def test_ctrl_c_leaves_the_training_and_says_so(tmp_path: Path, home: Path) -> N
         assert job_store.rows(home)[0]["state"] == "running"
 
 
+@pytest.mark.slow
 def test_two_labs_on_one_folder(tmp_path: Path, home: Path) -> None:
     with lab_process(home, "--port", "0") as lab:
         second = subprocess.run(
@@ -164,6 +167,7 @@ def test_folders_that_cannot_be(tmp_path: Path, home: Path) -> None:
             check_home(tmp_path / "shut")
 
 
+@pytest.mark.slow
 def test_open_to_others_with_a_password(tmp_path: Path, home: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("open sesame\n")
@@ -176,6 +180,7 @@ def test_open_to_others_with_a_password(tmp_path: Path, home: Path) -> None:
         assert "nothing is encrypted" in lab.interrupt()
 
 
+@pytest.mark.slow
 def test_json_says_where(tmp_path: Path, home: Path) -> None:
     with lab_process(home, "--port", "0", "--json") as lab:
         said = json.loads(lab.line)

@@ -104,6 +104,7 @@ OTHER = {"number": "0.25", "whole": "4", "text": "2", "list": "3"}
 
 
 @pytest.mark.parametrize("preset", ["stdlib", "llama_tiny"])
+@pytest.mark.slow
 def test_the_command_a_form_shows_makes_the_same_recipe(preset: str) -> None:
     base = PRESETS[preset]()
     tried = 0

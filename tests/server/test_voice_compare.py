@@ -130,6 +130,7 @@ def test_only_models_of_the_lab(client: TestClient, models: str, expected: str) 
     assert expected in answer.json()["error"]
 
 
+@pytest.mark.slow
 def test_without_pairs_it_says_what_comes_first(tmp_path: Path) -> None:
     (tmp_path / "voice").mkdir()
     (tmp_path / "voice" / "pieces.jsonl").write_text("")

@@ -104,6 +104,7 @@ print(int(encoded.train.tokens.astype(np.int64).sum()))
 """
 
 
+@pytest.mark.slow
 def test_two_processes_may_fill_the_cache_at_once(corpus: Corpus, tokenizer: Tokenizer, tmp_path: Path) -> None:
     command = [sys.executable, "-c", ENCODE_OFTEN, str(tmp_path / "words.txt")]
     workers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
@@ -157,6 +158,7 @@ def test_a_text_shorter_than_the_context_is_refused() -> None:
 
 
 @given(n_tokens=st.integers(2, 100), context_length=st.integers(1, 12), batch_size=st.integers(1, 5))
+@pytest.mark.slow
 def test_validation_predicts_every_token_once(n_tokens: int, context_length: int, batch_size: int) -> None:
     windows = ValidationWindows(EncodedText(np.arange(n_tokens, dtype=np.uint16), 1, 0), context_length, batch_size)
     seen: list[int] = []

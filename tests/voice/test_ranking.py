@@ -34,6 +34,7 @@ def said(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_the_best_answer_is_chosen_and_the_ranking_kept(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("Write about 3.", "--of", "2", "--max-tokens", "150")
     told = said(capsys, *words, "--measure")

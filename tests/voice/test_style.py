@@ -66,6 +66,7 @@ def test_one_hand_is_within_and_another_outside() -> None:
     assert rhythm(OWN, others).sentence_distribution.verdict == "above"
 
 
+@pytest.mark.slow
 def test_essays_of_one_author_lie_within_their_own_spread(shared_data: Path) -> None:
     all_essays = list(essays(shared_data).items())
     first, second = dict(all_essays[::2]), dict(all_essays[1::2])

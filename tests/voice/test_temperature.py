@@ -53,6 +53,7 @@ def written(model: Decoder, tokenizer: Tokenizer, temperature: float | str, n: i
     return {str(i): tokenizer.decode([t for t in one.tokens if t != tokenizer.eos_id]) for i, one in enumerate(found)}
 
 
+@pytest.mark.slow
 def test_a_planted_curve_is_found_and_followed(scribe: tuple[Decoder, Tokenizer]) -> None:
     model, tokenizer = scribe
     planted = "0:1.6 10:1.6 30:0.5 90:0.5"

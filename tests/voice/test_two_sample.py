@@ -46,6 +46,7 @@ def test_halves_of_one_author_are_not_told_apart() -> None:
     assert kolmogorov_smirnov([p**3 for p in found]) < 1e-4
 
 
+@pytest.mark.slow
 def test_halves_of_one_authors_essays_are_not_told_apart(shared_data: Path) -> None:
     some = list(essays(shared_data).items())[::3]
     shortened = {name: " ".join(text.split()[:110]) for name, text in some}

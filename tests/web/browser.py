@@ -6,6 +6,8 @@ that need it are skipped and say so.
 A page shows what it asked for a little later, on a busy machine much later: a test that reads at once is right by luck.
 `CUTAWAY_LATE=0.4 pytest tests/web` takes the luck away: each answer of the lab waits for up to 0.4 seconds, at random, and
 the page computes four times slower.
+
+`CUTAWAY_SCREENS=1 pytest tests/web` leaves a picture of every screen that is looked at in `build/screens`.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from cutaway.bench.browser import CHROMIUM, DESKTOP, FLAGS, LOOKS, PHONE, chromi
 
 __all__ = ["CHROMIUM", "DESKTOP", "FLAGS", "LOOKS", "PHONE", "chromium", "opened", "serving"]
 
+SCREENS = Path("build/screens")
 LATE = float(os.environ.get("CUTAWAY_LATE", "0"))
 
 
@@ -146,12 +149,11 @@ def becomes(read: Callable[[], Any], expected: Any, seconds: float = 30.0) -> No
         time.sleep(0.02)
 
 
-def look(page: Any, name: str) -> Path:
-    """Take a picture of the whole page, to be looked at."""
-    path = Path("build/screens") / f"{name}.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=path, full_page=True)
-    return path
+def look(page: Any, name: str) -> None:
+    """Take a picture of the whole page, to be looked at, where somebody wants to look."""
+    if os.environ.get("CUTAWAY_SCREENS"):
+        SCREENS.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=SCREENS / f"{name}.png", full_page=True)
 
 
 def accessibility_problems(page: Any) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from web.browser import CHROMIUM, chromium
+from web.lens_lab import write_models
 
 from cutaway.server.app import APP_FILES
 
@@ -27,3 +28,12 @@ def browser() -> Iterator[Any]:
         pytest.skip("the web app is not built: `make web` builds it (it needs Node)")
     with chromium() as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def lens_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run and models to ask, for a lab to copy."""
+    home = tmp_path_factory.mktemp("lens") / "runs"
+    home.mkdir()
+    write_models(home)
+    return home

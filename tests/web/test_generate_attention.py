@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
 
 import numpy as np
 import pytest
 from web.browser import DESKTOP, LOOKS, PHONE, accessibility_problems, look, opened, serving, sideways_scroll
-from web.lens_lab import asked, screen, situation, write_models
+from web.lens_lab import asked, screen, situation
 
 from cutaway.server.app import create_app
 from cutaway.server.lab import Lab
@@ -19,10 +20,9 @@ STAGE = '[aria-roledescription="heat map"]'
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory):
+def address(lens_models, tmp_path_factory):
     home = tmp_path_factory.mktemp("lab") / "runs"
-    home.mkdir()
-    write_models(home)
+    shutil.copytree(lens_models, home)
     with serving(create_app(Lab(home))) as address:
         yield address
 
@@ -136,7 +136,6 @@ def test_every_number_of_the_picture(browser, address, head):
         assert len(seen) > 4
 
 
-@pytest.mark.quick
 def test_arcs_on_the_text(browser, address):
     weights = pattern(address, 1, 2)
     with opened(browser, at(address, head="1.2", at=20)) as page:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import shutil
 
 import pytest
 from web.browser import LOOKS, accessibility_problems, look, opened, serving, sideways_scroll
-from web.lens_lab import asked, screen, situation, write_models
+from web.lens_lab import asked, screen, situation
 
 from cutaway.lens import induction as rule
 from cutaway.server.app import create_app
@@ -17,10 +18,9 @@ SETTINGS = {"seed": 3, "length": 6}
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory):
+def address(lens_models, tmp_path_factory):
     home = tmp_path_factory.mktemp("lab") / "runs"
-    home.mkdir()
-    write_models(home)
+    shutil.copytree(lens_models, home)
     with serving(create_app(Lab(home))) as address:
         yield address
 
@@ -44,7 +44,6 @@ def test_it_fits_and_is_accessible(browser, address, viewport, theme):
         assert accessibility_problems(page) == []
 
 
-@pytest.mark.quick
 def test_scores_are_the_labs(browser, address, scan):
     _, found = scan
     with opened(browser, at(address)) as page:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
 
 import numpy as np
 import pytest
 from web.browser import LOOKS, PHONE, accessibility_problems, look, opened, serving, sideways_scroll
-from web.lens_lab import asked, screen, situation, write_models
+from web.lens_lab import asked, screen, situation
 
 from cutaway.interop.hub_folder import save_folder
 from cutaway.models.build import build
@@ -21,10 +22,9 @@ MODEL, OTHER = "models/gpt2", "models/bpe"
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory):
+def address(lens_models, tmp_path_factory):
     home = tmp_path_factory.mktemp("lab") / "runs"
-    home.mkdir()
-    write_models(home)
+    shutil.copytree(lens_models, home)
     tokenizer = BPETokenizer.train([f"{TEXT} " * 20], 290)
     config = GPTConfig(tokenizer.vocab_size, 64, 24, 1, 2, zero_init_projections=False, init_std=0.3)
     save_folder(home / OTHER, build(config, seed=3), tokenizer)
@@ -116,7 +116,6 @@ def test_a_token_and_what_was_expected(browser, address, bits):
         assert float(value.get_attribute("title")) == bits[2]
 
 
-@pytest.mark.quick
 def test_averages_are_the_labs(browser, address):
     metas = [asked(address, "surprise", model=name, text=TEXT)[0] for name in (MODEL, OTHER)]
     with opened(browser, at(address, model2=OTHER)) as page:

@@ -112,7 +112,6 @@ def test_home_without_runs(browser: Any, home: Path) -> None:
             look(page, f"home-empty-{viewport['width']}-{theme}")
 
 
-@pytest.mark.quick
 def test_numbers_and_words_are_those_of_the_runs(browser: Any, trained: Path) -> None:
     newest = "a-rather-long-name-of-a-run-1"
     rows = [json.loads(line) for line in (trained / newest / "metrics.jsonl").read_text().splitlines()]

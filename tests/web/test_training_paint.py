@@ -73,7 +73,6 @@ def test_of_pictures_no_screen_speaks_as_of_text(browser, address, run, tab):
         assert "24 pictures" in told(page)
 
 
-@pytest.mark.quick
 def test_the_numbers_are_those_of_the_run(browser, address, home):
     summary = RunFolder(home / "unet").summary() or {}
     with opened(browser, f"{address}/runs/unet") as page:
