@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
+from cutaway.bench.browser import Server
 from cutaway.server.app import create_app
 from cutaway.server.lab import Lab
 from cutaway.server.safety import Access, protected
@@ -30,7 +31,7 @@ def serving_app(app: FastAPI, access: Access | None = None) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         checked = protected(app, access or Access())
-        server = uvicorn.Server(uvicorn.Config(checked, log_level="error", ws="none", timeout_graceful_shutdown=1))
+        server = Server(uvicorn.Config(checked, log_level="error", ws="none", timeout_graceful_shutdown=1))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         wait_until(lambda: server.started)

@@ -5,6 +5,7 @@ Chromium is the system's (Debian's package `chromium`); Playwright, which drives
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import socket
 import threading
@@ -24,13 +25,25 @@ DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 LOOKS = [(DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light"), (PHONE, "dark")]
 
 
+class Server(uvicorn.Server):
+    """A server that leaves no connection open: uvicorn's leaves those whose answer took longer than it waits."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close what is idle, wait for what is being answered, and break off what is not answered by then."""
+        await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        while self.server_state.connections:
+            await asyncio.sleep(0.01)
+
+
 @contextmanager
 def serving(app: FastAPI) -> Iterator[str]:
     """Serve an application behind the lab's checks on a free port, in a thread, and give its address."""
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as `serve.py` does
     guarded = protected(app, app.state.access)
-    server = uvicorn.Server(uvicorn.Config(guarded, log_level="warning", timeout_graceful_shutdown=1, ws="none"))
+    server = Server(uvicorn.Config(guarded, log_level="warning", timeout_graceful_shutdown=1, ws="none"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     while not server.started:
