@@ -32,15 +32,17 @@ import torch  # noqa: E402
 torch.set_num_threads(1)
 
 
+@pytest.hookimpl(trylast=True)  # when the folders' own have said what is slow
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Try a test once more that hung, or whose browser did not answer in time: two cores are shared with all else."""
+    """Try a slow test once more that hung, or whose browser did not answer in time: two cores are shared with all else.
+
+    Only these: being ready to try again costs a test 40 ms (the plugin's workers wait for a delayed acknowledgement).
+    """
     for item in items:
-        late = (
-            r"|Timeout \d+ms exceeded"
-            if "web" in item.path.parts and not float(os.environ.get("CUTAWAY_LATE", "0"))
-            else ""
-        )
-        item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=rf"Timeout \(>{late}"))
+        is_web = "web" in item.path.parts
+        late = r"|Timeout \d+ms exceeded" if is_web and not float(os.environ.get("CUTAWAY_LATE", "0")) else ""
+        if is_web or item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=rf"Timeout \(>{late}"))
 
 
 @pytest.fixture(autouse=True)
