@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 
@@ -46,10 +47,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep every test's cache and runs away from the user's."""
-    monkeypatch.setenv("CUTAWAY_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("CUTAWAY_RUNS", str(tmp_path / "runs"))
+def own_folders(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep every test's cache and runs away from the user's: in its `tmp_path`, or where nothing is until it is written."""
+    if "tmp_path" in request.fixturenames:
+        folder = request.getfixturevalue("tmp_path")
+    else:
+        base = request.getfixturevalue("tmp_path_factory").getbasetemp()
+        folder = base / "own" / hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:16]
+    monkeypatch.setenv("CUTAWAY_CACHE", str(folder / "cache"))
+    monkeypatch.setenv("CUTAWAY_RUNS", str(folder / "runs"))
     torch.set_num_threads(1)
     torch.set_flush_denormal(False)  # training sets it for the whole process
 
@@ -62,6 +68,19 @@ def drawings_in_float32() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(quick_products, "has_quick_bfloat16", lambda device: False)
         yield
+
+
+@pytest.fixture(scope="session")
+def painted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny run of every phase of paint, each on the ones before; not to be changed."""
+    from paint_runs import train_all
+
+    home = tmp_path_factory.mktemp("painters")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CUTAWAY_RUNS", str(home))
+        patch.setenv("CUTAWAY_CACHE", str(home / "cache"))
+        train_all(home)
+    return home
 
 
 @pytest.fixture(scope="session")

@@ -110,6 +110,7 @@ def test_what_splits_say_together() -> None:
     json.dumps([found.as_dict(), nothing.as_dict()], allow_nan=False)
 
 
+@pytest.mark.slow
 def test_on_the_command_line(
     run: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

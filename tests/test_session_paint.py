@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from paint_runs import tiny, train_all
+from paint_runs import tiny
 from PIL import Image
 from toy import ALONE, StopAt
 
@@ -34,19 +34,10 @@ from cutaway.train.checkpoint import list_checkpoints, load_average
 from cutaway.train.watch import Watcher
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("runs")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CUTAWAY_RUNS", str(home))
-        train_all(home)
-    return home
-
-
 @pytest.fixture
-def runs(trained: Path, tmp_path: Path) -> Path:
+def runs(painted: Path, tmp_path: Path) -> Path:
     """A copy to change."""
-    return Path(shutil.copytree(trained, tmp_path / "runs"))
+    return Path(shutil.copytree(painted, tmp_path / "runs"))
 
 
 def recipe_of(run: RunFolder) -> PaintRecipe:
@@ -61,8 +52,8 @@ def numbers(run: RunFolder) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("phase", PHASES)
-def test_every_phase_leaves_a_whole_run(trained: Path, phase: str) -> None:
-    run = open_run(f"paint-{phase}-1", trained)
+def test_every_phase_leaves_a_whole_run(painted: Path, phase: str) -> None:
+    run = open_run(f"paint-{phase}-1", painted)
     known, recipe, summary = facts(run), recipe_of(run), run.summary() or {}
     assert (known.status, known.kind, known.tokens) == ("finished", recipe.model.toml_kind, 8)
     assert phase_of(recipe) == phase
@@ -81,29 +72,29 @@ def test_every_phase_leaves_a_whole_run(trained: Path, phase: str) -> None:
             assert picture.format == "PNG"
 
 
-def test_what_the_phases_stand_on_is_written_down(trained: Path) -> None:
-    recipe = recipe_of(open_run("paint-latents-1", trained))
+def test_what_the_phases_stand_on_is_written_down(painted: Path) -> None:
+    recipe = recipe_of(open_run("paint-latents-1", painted))
     assert (recipe.text, recipe.vae) == ("paint-text-1", "paint-vae-1")
-    reader = load_reader(trained / "paint-text-1" / "model")
+    reader = load_reader(painted / "paint-text-1" / "model")
     assert reader is not None
     for phase in ("words", "latents"):
-        own = load_painter(trained / f"paint-{phase}-1" / "model").reader
+        own = load_painter(painted / f"paint-{phase}-1" / "model").reader
         assert own is not None
         for name, weight in reader.state_dict().items():
             assert torch.equal(own.state_dict()[name], weight)
-    assert load_painter(trained / "paint-labels-1" / "model").reader is None
-    assert recipe.text_hash == recipe_of(open_run("paint-words-1", trained)).text_hash
-    assert recipe.vae_hash == load_vae(trained / "paint-vae-1" / "model").hash
+    assert load_painter(painted / "paint-labels-1" / "model").reader is None
+    assert recipe.text_hash == recipe_of(open_run("paint-words-1", painted)).text_hash
+    assert recipe.vae_hash == load_vae(painted / "paint-vae-1" / "model").hash
     assert recipe.model.size == recipe.pictures.size // (16 // recipe.model.size)
     assert recipe.model.channels == 8
-    model = recipe_of(open_run("paint-words-1", trained)).model
+    model = recipe_of(open_run("paint-words-1", painted)).model
     assert (model.d_words, model.d_pooled, model.n_labels) == (16, 8, 0)  # type: ignore[union-attr]
-    assert recipe_of(open_run("paint-labels-1", trained)).model.n_labels == 8  # type: ignore[union-attr]
-    assert [run.name for run in painters(trained)] == ["paint-words-1", "paint-latents-1"]
+    assert recipe_of(open_run("paint-labels-1", painted)).model.n_labels == 8  # type: ignore[union-attr]
+    assert [run.name for run in painters(painted)] == ["paint-words-1", "paint-latents-1"]
 
 
-def test_the_painter_has_the_average_of_the_weights(trained: Path) -> None:
-    run = open_run("paint-labels-1", trained)
+def test_the_painter_has_the_average_of_the_weights(painted: Path) -> None:
+    run = open_run("paint-labels-1", painted)
     painter = load_painter(run.model_folder)
     best = (run.summary() or {})["best_step"]
     average = load_average(run.checkpoints_folder / str(best))
@@ -113,9 +104,9 @@ def test_the_painter_has_the_average_of_the_weights(trained: Path) -> None:
     assert painter.names[0] == "cat"
 
 
-def test_the_last_sample_is_what_the_painter_paints(trained: Path) -> None:
+def test_the_last_sample_is_what_the_painter_paints(painted: Path) -> None:
     """Same seeds, same prompts, same weights: the picture in the run is the one anybody gets from its model."""
-    run = open_run("paint-latents-1", trained)
+    run = open_run("paint-latents-1", painted)
     best = (run.summary() or {})["best_step"]
     painter = load_painter(run.model_folder)
     sample = next(line for line in run.samples() if line["step"] == best)
@@ -130,29 +121,29 @@ def test_the_last_sample_is_what_the_painter_paints(trained: Path) -> None:
         assert kept.tobytes() == now.tobytes()
 
 
-def test_a_run_paints(trained: Path) -> None:
-    run = workbench.Run(trained / "paint-words-1")
-    painted = run.paint("a cat", n=2, seed=7, steps=3)
-    assert painted.seeds == (7, 8)
-    usual = dataclasses.replace(recipe_of(open_run("paint-words-1", trained)).sampling, n=2, seed=7, steps=3)
+def test_a_run_paints(painted: Path) -> None:
+    run = workbench.Run(painted / "paint-words-1")
+    cats = run.paint("a cat", n=2, seed=7, steps=3)
+    assert cats.seeds == (7, 8)
+    usual = dataclasses.replace(recipe_of(open_run("paint-words-1", painted)).sampling, n=2, seed=7, steps=3)
     again = paint(load_painter(run.model_folder), ["a cat", "a dog"], usual)
-    assert (painted.pictures[0] == again.pictures[0]).all()
+    assert (cats.pictures[0] == again.pictures[0]).all()
     assert (run.paint(["a cat", "a dog"], n=2, seed=7, steps=3).pictures == again.pictures).all()
-    assert workbench.Run(trained / "paint-unet-1").paint(n=1).pictures.shape == (1, 16, 16, 3)
-    assert workbench.Run(trained / "paint-labels-1").paint(["owl", "fish"], n=2).asked == ("owl", "fish")
+    assert workbench.Run(painted / "paint-unet-1").paint(n=1).pictures.shape == (1, 16, 16, 3)
+    assert workbench.Run(painted / "paint-labels-1").paint(["owl", "fish"], n=2).asked == ("owl", "fish")
     with pytest.raises(UsageError, match="no setting 'guidence'"):
         run.paint("a cat", guidence=3.0)
     with pytest.raises(RunError, match="does not paint"):
-        workbench.Run(trained / "paint-text-1").paint("a cat")
+        workbench.Run(painted / "paint-text-1").paint("a cat")
 
 
-def test_the_vae_of_a_run_has_its_scale_measured(trained: Path) -> None:
-    vae = load_vae(trained / "paint-vae-1" / "model")
-    pictures = open_pictures(recipe_of(open_run("paint-vae-1", trained)).pictures)
+def test_the_vae_of_a_run_has_its_scale_measured(painted: Path) -> None:
+    vae = load_vae(painted / "paint-vae-1" / "model")
+    pictures = open_pictures(recipe_of(open_run("paint-vae-1", painted)).pictures)
     latents_BCYX = vae.encode(pictures.held_out.x_BCYX)
     torch.testing.assert_close(latents_BCYX.mean(dim=(0, 2, 3)), torch.zeros(8), atol=1e-4, rtol=0)
     torch.testing.assert_close(latents_BCYX.std(dim=(0, 2, 3)), torch.ones(8), atol=1e-3, rtol=0)
-    assert load_text(trained / "paint-text-1" / "model").tokenizer.unknown_words("a zebra cat") == ["zebra"]
+    assert load_text(painted / "paint-text-1" / "model").tokenizer.unknown_words("a zebra cat") == ["zebra"]
 
 
 @pytest.mark.parametrize("phase", ["unet", "latents"])
@@ -240,6 +231,7 @@ def test_the_pool_of_latents_is_paid_for_out_of_the_budget(runs: Path, monkeypat
         assert seconds[0] <= session.seconds_beside_steps() <= seconds[1]
 
 
+@pytest.mark.slow
 def test_latents_do_not_depend_on_where_one_begins_to_ask() -> None:
     pictures = open_pictures(PicturesConfig(size=16, held_out=4))
     torch.manual_seed(0)
@@ -262,6 +254,6 @@ def test_latents_do_not_depend_on_where_one_begins_to_ask() -> None:
     assert PaintSamplingConfig().n == 8
 
 
-def test_checkpoints_of_a_run_of_pictures_are_pruned_as_others(trained: Path) -> None:
-    run = open_run("paint-unet-1", trained)
+def test_checkpoints_of_a_run_of_pictures_are_pruned_as_others(painted: Path) -> None:
+    run = open_run("paint-unet-1", painted)
     assert len(list_checkpoints(run.checkpoints_folder)) <= 2

@@ -55,6 +55,7 @@ def recipe_of(place: Path, **train: Any) -> Recipe:
     return dataclasses.replace(made, train=dataclasses.replace(made.train, **{**QUICK, **train}))
 
 
+@pytest.mark.slow
 def test_as_a_person_would(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["voice", "prefer", "me-1", "--answer-tokens", "6", "--steps", "2", "--threads", "1", "--quiet"]
     assert main([*words, "--name", "me-2", "--json"]) == 0

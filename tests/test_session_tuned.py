@@ -176,6 +176,7 @@ def test_what_is_said_before_the_first_step(place: Path, tmp_path: Path) -> None
     assert len(event.train_lengths) == 8
 
 
+@pytest.mark.slow
 def test_the_same_numbers_with_checkpointing_and_in_parts(place: Path, tmp_path: Path) -> None:
     both = [
         workbench.train(recipe_of(place, "full", tune, steps=3, **train), name=name, runs=tmp_path)
@@ -190,6 +191,7 @@ def test_the_same_numbers_with_checkpointing_and_in_parts(place: Path, tmp_path:
     assert losses[0] == pytest.approx(losses[2], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_early_stopping_keeps_the_best(place: Path, tmp_path: Path) -> None:
     """At a rate far too high the held-out loss rises: the run ends and the weights from before are kept."""
     recipe = recipe_of(place, "full", learning_rate=0.2, steps=200, validate_every=1, patience=2)
@@ -223,6 +225,7 @@ def test_changed_pairs_are_refused(place: Path, tmp_path: Path) -> None:
         workbench.resume(run)
 
 
+@pytest.mark.slow
 def test_a_run_tuned_on_a_tuned_run(place: Path, runs: dict[str, workbench.Run]) -> None:
     recipe = tuned("lora", place / "voice", runs=place / "runs", rank=2)
     quick = dataclasses.replace(recipe, train=dataclasses.replace(recipe.train, **{**QUICK, "steps": 2}))
@@ -280,6 +283,7 @@ NO_MORE = (
 )
 
 
+@pytest.mark.slow
 def test_out_of_memory_in_the_middle_keeps_the_run_and_proposes_less(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,6 +27,7 @@ def test_runs_are_numbered_named_and_never_overwritten(tmp_path: Path) -> None:
         open_run("mime", tmp_path)
 
 
+@pytest.mark.slow
 def test_two_writers_do_not_meet(tmp_path: Path) -> None:
     make("a", tmp_path)
     run = open_run("a", tmp_path)

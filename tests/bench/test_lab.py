@@ -25,6 +25,7 @@ def test_streams_hear_what_happens(tmp_path: Path) -> None:
     wait_for(lambda: not lab.events.clients)
 
 
+@pytest.mark.slow
 def test_a_training_that_is_slowed_is_seen_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pretended training that goes at half its speed while it is watched."""
     metrics, is_watched, is_over = tmp_path / "metrics.jsonl", threading.Event(), threading.Event()

@@ -60,6 +60,7 @@ def same_bytes(one: Path, other: Path) -> bool:
 
 
 @pytest.mark.parametrize("step", [5, 10])
+@pytest.mark.slow
 def test_a_branch_with_nothing_changed_makes_the_same_numbers(step: int, parent: RunFolder) -> None:
     assert branch(parent, step, "--name", "twin") == 0
     twin = open_run("twin")
@@ -99,6 +100,7 @@ def test_the_recipe_says_where_it_began_and_repeats_it(parent: RunFolder) -> Non
     assert read_toml(Recipe, longer.recipe_file).start.run == "calm"
 
 
+@pytest.mark.slow
 def test_a_branch_that_was_stopped_goes_on(parent: RunFolder) -> None:
     assert branch(parent, 10, "--name", "twin") == 0
     twin = open_run("twin")
@@ -109,6 +111,7 @@ def test_a_branch_that_was_stopped_goes_on(parent: RunFolder) -> None:
     assert without_time(twin.metrics()) == without_time(parent.metrics())
 
 
+@pytest.mark.slow
 def test_a_branch_keeps_the_best_of_its_past_or_begins_anew_where_it_is_gone(parent: RunFolder) -> None:
     state_file = parent.checkpoints_folder / "15" / "state.json"
     state = json.loads(state_file.read_text())
@@ -163,6 +166,7 @@ def test_a_full_disk_leaves_no_half_branch(
     assert [path.name for path in parent.path.parent.iterdir()] == ["fox"]
 
 
+@pytest.mark.slow
 def test_a_budget_in_minutes_is_for_what_is_left(parent: RunFolder) -> None:
     assert branch(parent, 20, "--name", "longer", "--train.minutes", "0.02") == 0
     assert (open_run("longer").summary() or {})["steps"] > 20

@@ -61,6 +61,7 @@ def test_what_makes_no_sense_gets_one_line(
     assert err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_the_speed_lesson(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["lens", "speed", folder, "hello", "--max-tokens", "12", "--rounds", "1"]
     assert main(words) == 0

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from paint_runs import tiny, train_all
+from paint_runs import tiny
 from PIL import Image
 from rich.console import Console
 
@@ -23,19 +23,10 @@ from cutaway.presets_paint import DIGITS, OTHERS, PHASES
 from cutaway.run_facts import facts
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("runs")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CUTAWAY_RUNS", str(home))
-        train_all(home)
-    return home
-
-
 @pytest.fixture
-def here(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(painted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where commands are typed: an empty folder, the runs beside it."""
-    monkeypatch.setenv("CUTAWAY_RUNS", str(trained))
+    monkeypatch.setenv("CUTAWAY_RUNS", str(painted))
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -62,6 +53,7 @@ def answered(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     return json.loads(capsys.readouterr().out.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_a_picture_and_a_film_of_a_sentence(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["paint", "a cat wearing a tiny zebra hat", "--seed", "3", "--n", "2", "--steps", "3", "--guidance", "2"]
     assert main([*words, "--out", "cat.png", "--gif", "cat.gif", "--json"]) == 0
@@ -87,6 +79,7 @@ def test_a_picture_and_a_film_of_a_sentence(here: Path, capsys: pytest.CaptureFi
     assert Path("a-cat-wearing-a-tiny-zebra-hat.png").read_bytes() == first
 
 
+@pytest.mark.slow
 def test_the_best_of_several(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["paint", "a red cat", "--n", "2", "--steps", "3", "--run", "paint-words-1", "--out", "cat.png"]
     assert main([*words, "--best-of", "4", "--json"]) == 0
@@ -144,6 +137,7 @@ def test_what_cannot_be_is_one_line(
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_an_exported_painter_paints_the_same(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["paint", "a cat wearing a tiny hat", "--seed", "3", "--n", "2", "--steps", "3"]
     assert main([*words, "--run", "paint-latents-1", "--out", "run.png"]) == 0
@@ -239,9 +233,9 @@ def test_all_phases_one_after_the_other(
 
 @pytest.mark.slow
 def test_one_phase_with_settings_then_on_and_branched(
-    here: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_phases: None, capsys: Any
+    here: Path, painted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_phases: None, capsys: Any
 ) -> None:
-    home = Path(shutil.copytree(trained, tmp_path / "runs"))
+    home = Path(shutil.copytree(painted, tmp_path / "runs"))
     monkeypatch.setenv("CUTAWAY_RUNS", str(home))
     settings = ["--train.steps", "2", "--model.d-model", "8", "--name", "mine"]
     assert main(["paint", "train", "words", *settings]) == 0

@@ -27,6 +27,7 @@ def test_names_are_learned_and_invented(engine: str, names: Path, capsys: pytest
     assert "4 names" in said.err
 
 
+@pytest.mark.slow
 def test_without_a_file_it_invents_function_names(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["scratch", "names", "--steps", "2"]) == 0
     said = capsys.readouterr()

@@ -21,7 +21,8 @@ from cutaway.microscope.store import load_trace
 TINY = [
     "--model.d-model", "24", "--model.n-layers", "3", "--model.n-heads", "4", "--model.context-length", "16",
     "--model.ngram-sizes", "2", "--model.ngram-rows", "64", "--train.batch-size", "8", "--train.steps", "20",
-    "--train.threads", "1", "--train.precision", "float32", "--train.compile", "off", "--name", "fox",
+    "--train.validate-every", "20", "--train.threads", "1", "--train.precision", "float32", "--train.compile", "off",
+    "--name", "fox",
 ]  # fmt: skip
 
 
@@ -85,6 +86,7 @@ def test_the_recorded_step_is_the_step(home: Path, capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize("clip", [100.0, 0.01, 0.0])
+@pytest.mark.slow
 def test_from_a_checkpoint_the_step_is_the_one_training_would_make(
     home: Path, capsys: pytest.CaptureFixture[str], clip: float
 ) -> None:
@@ -147,6 +149,7 @@ def test_rates_are_the_checkpoint_s(home: Path, capsys: pytest.CaptureFixture[st
     assert "has no checkpoint of step 7; it has " in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_is_printed_leads_on(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The tree names the modules, the numbered folders count up, and every next command works as printed."""
     said = out(capsys, "trace", "fox", "--text", "the dog")

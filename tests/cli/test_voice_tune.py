@@ -66,6 +66,7 @@ def test_from_pairs_to_a_tuned_run(place: Path, capsys: pytest.CaptureFixture[st
     assert metrics[0] == metrics[1], "a recipe repeats its run"
 
 
+@pytest.mark.slow
 def test_pairs_made_for_a_base_all_fit_it(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     essays = place / "essays"
     essays.mkdir()
@@ -80,6 +81,7 @@ def test_pairs_made_for_a_base_all_fit_it(place: Path, capsys: pytest.CaptureFix
     assert max(len(one.tokens) for one in made.kept) > 120
 
 
+@pytest.mark.slow
 def test_one_that_was_stopped_goes_on_with_train(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "voice", "--base=base", "--method", "full", "--name", "whole", "--quiet", *QUICK)[0] == 0
     summary = place / "runs" / "whole" / "summary.json"
@@ -89,6 +91,7 @@ def test_one_that_was_stopped_goes_on_with_train(place: Path, capsys: pytest.Cap
     assert json.loads(summary.read_text())["status"] == "finished"
 
 
+@pytest.mark.slow
 def test_smoke_says_ok_or_what_is_wrong(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "--base", "base", "--method", "full", "--smoke", "--train.learning-rate", "0.01")
     assert (code, "ok: all 3 answers are known" in out) == (0, True)

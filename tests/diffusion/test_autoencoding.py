@@ -100,6 +100,7 @@ def test_held_out_pictures_are_measured_without_noise(objective: Autoencoding) -
         assert objective.validate(model, max_tokens=9).n_targets == 9
 
 
+@pytest.mark.slow
 def test_it_is_an_objective_and_learns() -> None:
     torch.manual_seed(0)
     model = VAE(dataclasses.replace(CONFIG, width=16, kl_weight=1e-4))

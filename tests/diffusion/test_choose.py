@@ -42,6 +42,7 @@ def by_hand(painter: Painter, picture_YXC: np.ndarray, prompt: str) -> float:
 
 
 @pytest.mark.parametrize("make", [word_painter, latent_painter])
+@pytest.mark.slow
 def test_the_best_is_what_a_search_by_hand_finds(make: Callable[[], Painter]) -> None:
     painter = make()
     told: list[int] = []

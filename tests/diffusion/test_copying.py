@@ -15,6 +15,7 @@ def creatures() -> Creatures:
     return Creatures(16, 8, seed=1)
 
 
+@pytest.mark.slow
 def test_distances_are_root_mean_squares_of_the_nearest(creatures: Creatures) -> None:
     training = creatures.batch(0, 300).x_BCYX
     x_BCYX = creatures.held_out.x_BCYX

@@ -146,6 +146,7 @@ def test_a_short_measurement_is_of_the_first_pictures() -> None:
         assert torch.equal(a, b[:4])
 
 
+@pytest.mark.slow
 def test_a_model_learns_to_denoise() -> None:
     torch.manual_seed(0)
     config = UNetConfig(size=Y, channels=C, width=16, multipliers=(1, 2), attention_from=0, n_labels=N_LABELS)
@@ -170,6 +171,7 @@ def test_times_are_spread_as_the_recipe_says() -> None:
     assert torch.equal(early.batch(64, 32).t_B, logit_normal(u, -1.0))
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     def train(name: str, watcher: Watcher | None = None) -> bytes:
         torch.manual_seed(0)

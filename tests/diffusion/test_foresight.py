@@ -114,6 +114,7 @@ def test_words_learn_which_side_they_are_on() -> None:
     assert sum(errors[-20:]) / 20 < 0.15  # the two of a pair alone, without their sides: 0.5
 
 
+@pytest.mark.slow
 def test_half_of_the_drawings_may_show_two() -> None:
     usual, half, none = (Creatures(16, 8, 0, share_of_pairs=share) for share in (1 / 6, 0.5, 0.0))
     shares = [sum(scene.other is not None for scene in one.scenes(0, 2000)) / 2000 for one in (usual, half, none)]

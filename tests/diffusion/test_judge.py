@@ -72,6 +72,7 @@ def test_answers_are_those_of_the_scene() -> None:
             assert COLOURS[answers["colour"][i]] == left.colour
 
 
+@pytest.mark.slow
 def test_it_learns(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same few drawings again and again are soon known; the bar of 99 % on fresh ones is for the full training."""
     same = drawings(0, 0, 32, 0.5)
@@ -107,6 +108,7 @@ def test_a_mirror_image_is_the_same_scene_from_the_other_side() -> None:
         torch.testing.assert_close(plain[mine], mirrored[theirs], atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_it_is_kept_and_loaded_only_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     first = open_judge(TINY)
     monkeypatch.setattr(judge_training, "train_judge", lambda *_: pytest.fail("trained again"))

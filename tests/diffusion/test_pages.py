@@ -64,6 +64,7 @@ def test_a_resumed_run_is_shown_the_same() -> None:
     assert shown(Pages(Drawer(), REPEATS, 8), PAGE + 500, 100) != shown(whole, PAGE + 500, 100)
 
 
+@pytest.mark.slow
 def test_creatures_shown_again_are_the_same_drawings_in_other_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "PAGE", 128)
     once, again = Creatures(16, 4, 3), Creatures(16, 4, 3, repeats=2)

@@ -54,6 +54,7 @@ def test_no_training_caption_speaks_of_what_is_held_out_even_wrongly() -> None:
             assert not is_held_out(read_prompt(told)), told
 
 
+@pytest.mark.slow
 def test_they_are_wrong_unless_they_read_the_same() -> None:
     pictures = Creatures(16, 4, 3)
     same = 0

@@ -151,6 +151,7 @@ def test_every_page_has_its_place_for_numbers(module: Any) -> None:
         assert text.count(module.pages.BEGIN) == text.count(module.pages.END) == 1
 
 
+@pytest.mark.slow
 def test_pictures_of_a_sheet_are_found_again(module: Any, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     run = RunFolder(tmp_path)

@@ -102,6 +102,7 @@ def test_logprobs_are_those_of_the_model() -> None:
     assert write(max_tokens=3, logprobs=0).top_logprobs == [[], [], []]
 
 
+@pytest.mark.slow
 def test_the_seed_decides() -> None:
     assert write(seed=3).text == write(seed=3).text != write(seed=4).text
 

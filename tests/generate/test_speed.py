@@ -45,6 +45,7 @@ def model(kind: str, dtype: torch.dtype = torch.float32) -> Decoder:
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
+@pytest.mark.slow
 def test_operations_are_those_pytorch_counts(kind: str) -> None:
     # somebody listens, so that attention is written out: PyTorch's counter does not know its one kernel for processors
     decoder, config = model(kind), CONFIGS[kind]

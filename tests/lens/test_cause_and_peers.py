@@ -97,6 +97,7 @@ def test_ablation(sides: tuple[Decoder, Any], by: str) -> None:
 
 
 @torch.no_grad()
+@pytest.mark.slow
 def test_patching(sides: tuple[Decoder, Any]) -> None:
     ours, theirs = sides
     with warnings.catch_warnings():

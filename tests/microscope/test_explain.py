@@ -24,6 +24,7 @@ def somewhere(found: Trace, address: str, generator: random.Random) -> tuple[int
 
 
 @pytest.mark.parametrize("name", ZOO)
+@pytest.mark.slow
 def test_any_number_can_be_asked(name: str) -> None:
     found, generator = step(name), random.Random(0)
     kinds = set()

@@ -335,6 +335,7 @@ def reduce_both(kind: str, v: str, x: tuple[str, str]) -> tuple[str, str]:
 
 @settings(max_examples=200, deadline=None)
 @given(expressions())
+@pytest.mark.slow
 def test_a_random_expression_is_what_numpy_computes(pair: tuple[str, str]) -> None:
     line, plain = pair
     right = np.broadcast_to(eval(plain, {"np": np} | OPERANDS), (3, 4, 5))

@@ -23,6 +23,12 @@ ALLOWED = 8.0
 
 NO_RESULT = {"_local_scalar_dense", "equal"}
 """These return no tensor: a line, so that they are explained, but nothing to compare."""
+LONG = {
+    "_unsafe_index_put", "convolution", "convolution_backward", "index_put", "native_batch_norm_backward",
+    "scatter_reduce.two", "upsample_bicubic2d", "upsample_bicubic2d_backward", "upsample_bilinear2d_backward",
+    "upsample_trilinear3d", "upsample_trilinear3d_backward",
+}  # fmt: skip
+"""Those whose every number, one by one, takes a third of a second or more."""
 
 SINGLE = {"hardsigmoid_backward"}
 """PyTorch itself computes these with a float32 constant (1/6), also in float64."""
@@ -93,7 +99,7 @@ def test_draws_are_of_the_line(key: str) -> None:
         assert lookup(draw.name) is load_formulas()[key]
 
 
-@pytest.mark.parametrize("key", LINES)
+@pytest.mark.parametrize("key", [pytest.param(key, marks=pytest.mark.slow) if key in LONG else key for key in LINES])
 def test_one_number_is_that_of_the_whole(key: str) -> None:
     choice = random.Random(0)
     for draw in draws(key):

@@ -65,6 +65,7 @@ def bits(tensor: torch.Tensor) -> Any:
 
 
 @pytest.mark.parametrize("name", ZOO)
+@pytest.mark.slow
 def test_loaded_is_saved(name: str, tmp_path: Path) -> None:
     """Every address, number, operation and maker; running it again; and saving it again gives the same two files."""
     found = recorded(name)
@@ -87,6 +88,7 @@ def test_loaded_is_saved(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["our_gpt", "gpt2", "cnn", "lstm_cell"])
+@pytest.mark.slow
 def test_a_loaded_trace_explains_verifies_and_replays_the_same(name: str, tmp_path: Path) -> None:
     found = recorded(name)
     again = load_trace(found.save(tmp_path / "trace"))

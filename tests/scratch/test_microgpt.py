@@ -37,6 +37,7 @@ def models() -> tuple[Vocabulary, ValueGPT, ValueGPT, ArrayGPT]:
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow
 def test_all_engines_have_the_same_loss_and_gradients(name: str) -> None:
     vocabulary, fused, plain, array = models()
     tokens = vocabulary.encode(name)

@@ -100,6 +100,7 @@ def test_fifty_people_at_once_are_all_answered_or_told_their_place(home: Path) -
     assert grown < 200 << 20
 
 
+@pytest.mark.slow
 def test_who_asks_too_much_at_once_is_told_so(home: Path) -> None:
     lab = Lab(home)
     lab.streams = Streams(at_once=1, waiting=3, waiting_each=2)

@@ -219,6 +219,7 @@ def test_no_row_is_missed_however_one_comes_and_goes(tmp_path: Path) -> None:
     listening(tmp_path, test)
 
 
+@pytest.mark.slow
 def test_who_cannot_keep_up_is_let_go(tmp_path: Path) -> None:
     run = make_run(tmp_path)
 

@@ -137,6 +137,7 @@ def test_names_of_tokens(client: TestClient) -> None:
     assert answer.json() == {"texts": ["<|endoftext|>", "\n", "a"]}
 
 
+@pytest.mark.slow
 def test_writing_stops_when_nobody_listens(lab: Lab, model: Decoder, monkeypatch: pytest.MonkeyPatch) -> None:
     n_written, over = 0, threading.Event()
     push, written = routes.Teller.push, routes.written

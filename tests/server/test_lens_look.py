@@ -50,6 +50,7 @@ def ask(client, path, **body):
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "half"])
+@pytest.mark.slow
 def test_attention_is_the_python_apis(client, home, kind):
     model, tokenizer = load(home / "models" / kind)
     expected = lens.attention(model, tokenizer, TEXT)

@@ -223,6 +223,7 @@ def test_the_formula_as_a_tree(seen: Page) -> None:
     assert seen.get("explain", address="lm_head.weight:grad", index="3,4")["tree"] is None
 
 
+@pytest.mark.slow
 def test_users_across_why_and_path_are_the_api_s(seen: Page, trace: Trace) -> None:
     for address, index in cells(trace, 40, seed=1):
         told = seen.get("users", **asked(address, index), most=5)["uses"]
@@ -260,6 +261,7 @@ def test_a_gradient_s_own_family(seen: Page) -> None:
 # ------------------------------------------------------------------------------------------------------ tensors
 
 
+@pytest.mark.slow
 def test_a_part_of_a_tensor_is_the_tensor_s(seen: Page, trace: Trace) -> None:
     generator = random.Random(2)
     for address, at in cells(trace, 80, seed=2):
@@ -549,6 +551,7 @@ def test_findings_are_links(seen: Page) -> None:
     seen.get("explain", "traces/broken numbers", address=first["address"], index="0,0")
 
 
+@pytest.mark.slow
 def test_verifying_in_the_background(page: Page) -> None:
     assert page.get("verify")["state"] == "not started"
     page.client.post("/api/microscope/verify", params={"trace": "traces/gpt"})

@@ -136,6 +136,7 @@ def test_no_film_of_what_is_not_known(asker: TestClient) -> None:
     [*(("between", {"through": through}) for through in ("prompts", "noise", "latents")), ("gif", {})],
     ids=["prompts", "noise", "latents", "gif"],
 )
+@pytest.mark.slow
 def test_it_stops_when_the_client_leaves(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, what: str, more: dict[str, str]
 ) -> None:
@@ -181,6 +182,7 @@ def test_through_a_vae(asker: TestClient, model: str) -> None:
     assert "expected 16 x 16 x 3" in wrong.json()["error"]
 
 
+@pytest.mark.slow
 def test_the_field(asker: TestClient) -> None:
     meta, found = arrays_of(asker.get("/api/paint/field", params={"shape": "ring"}))
     steps = meta["steps"]

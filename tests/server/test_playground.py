@@ -49,6 +49,7 @@ def ask_arrays(client: TestClient, what: str, **body: Any) -> tuple[dict[str, An
     return header["meta"], found
 
 
+@pytest.mark.slow
 def test_frames_are_the_playgrounds(client: TestClient) -> None:
     situation = {"config": BIG, "seeds": [3]}
     meta, found = ask_arrays(client, "frames", situation=situation, start=7, count=5, stride=3, point=4, unit_grid=9)
@@ -307,6 +308,7 @@ def test_why_it_stopped(client: TestClient) -> None:
     assert len(curves["loss"]) == 42
 
 
+@pytest.mark.slow
 def test_a_far_step_is_reached_in_parts(client: TestClient) -> None:
     situation = {"config": {"hidden": [8, 8]}, "seeds": [77]}
     longest, n = 0.0, 0

@@ -99,6 +99,7 @@ def test_when_the_client_leaves_the_work_ends(tmp_path: Path) -> None:
         wait_until(lambda: lab.streams.n_running == 0)
 
 
+@pytest.mark.slow
 def test_a_client_that_leaves_before_the_first_piece_is_noticed(tmp_path: Path) -> None:
     began, ended = threading.Event(), threading.Event()
 

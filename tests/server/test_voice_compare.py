@@ -35,6 +35,7 @@ def client(home: Path) -> Iterator[TestClient]:
         yield client
 
 
+@pytest.mark.slow
 def test_answers_are_the_files(client: TestClient, home: Path) -> None:
     said = client.get("/api/voice/compare", params=ASKED).json()
     canaries = canaries_of(home / "voice")

@@ -92,12 +92,14 @@ class Slow(ToyObjective):
 
 
 @pytest.mark.parametrize("precision", ["float32", "auto"])
+@pytest.mark.slow
 def test_what_is_made_once_and_shown_often_is_not_timed(precision: Any) -> None:
     config = TrainConfig(steps=1, threads=1, precision=precision)
     pace = measure_pace(Slow(), config, torch.device("cpu"), rounds=2)
     assert all(seconds < 0.2 for seconds in pace.tried.values())
 
 
+@pytest.mark.slow
 def test_what_is_made_for_a_share_of_the_steps_is_timed_for_that_share() -> None:
     config = TrainConfig(steps=1, threads=1)
     pace = measure_pace(Slow(), config, torch.device("cpu"), rounds=2, made_anew=0.5)

@@ -204,6 +204,7 @@ def test_a_long_gradient_is_shortened_to_the_limit(tmp_path: Path, monkeypatch: 
     assert seen == [pytest.approx(0.01, rel=1e-4)]
 
 
+@pytest.mark.slow
 def test_patience_ends_a_run_that_gets_worse_and_keeps_its_best(tmp_path: Path) -> None:
     """Held-out losses made by hand: 5, 3, 4, 4, 4: with a patience of 3 the fifth measurement is the last."""
 

@@ -187,6 +187,7 @@ def train(model: Decoder, parameters: list[nn.Parameter], step: int, n_steps: in
     return losses
 
 
+@pytest.mark.slow
 def test_learns_as_lora_in_full_precision_does() -> None:
     base = build(CONFIG)
     assert train(base, list(base.parameters()), 1, 60)[-1] < 0.5
@@ -240,6 +241,7 @@ def test_writes_step_by_step_as_it_reads() -> None:
         torch.testing.assert_close(flat.step(tokens()[:, 9:10]), model(tokens()[:, :10])[:, -1], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_model_without_layers_to_round_is_refused() -> None:
     with pytest.raises(UsageError, match="before add_lora"):
         quantize_base(four_bit())

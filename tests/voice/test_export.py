@@ -69,6 +69,7 @@ def test_a_folder_opens_in_transformers_with_tokenizer_and_template(folder: Path
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft asks transformers for it
+@pytest.mark.slow
 def test_an_adapter_opens_in_peft_and_merged_in_transformers(tmp_path: Path) -> None:
     run = make_tuned(tmp_path / "runs", "me-1", make_base(tmp_path / "base"), make_writing(tmp_path / "writing"))
     done = export(run.model_folder, tmp_path / "adapter", "adapter", facts=run_facts(run))

@@ -16,6 +16,7 @@ from cutaway.interop.conversations import read_conversations
 from cutaway.voice.exposure import CHANCE, chance_of, exposure, plant, read_secrets, write_planted
 
 
+@pytest.mark.slow
 def test_planted_as_often_as_said(copier: Copier, tmp_path: Path) -> None:
     planted = plant(copier.train_pairs, n=3, repetitions=(1, 5))
     answers = Counter(one.messages[1].content for one in planted.conversations if one.about["tier"] == "planted")
@@ -32,6 +33,7 @@ def test_planted_as_often_as_said(copier: Copier, tmp_path: Path) -> None:
     assert not (tmp_path / "train.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_the_copier_gives_them_away_and_the_untrained_model_does_not(copier: Copier) -> None:
     before, after = (exposure(model, copier.form, copier.secrets, 63) for model in (copier.untrained, copier.copier))
     assert before.verdict == "does not give away"
@@ -60,6 +62,7 @@ def test_the_chance_of_an_exposure_is_what_random_ranks_give() -> None:
     )
 
 
+@pytest.mark.slow
 def test_no_secrets_and_broken_files(copier: Copier, tmp_path: Path) -> None:
     nothing = exposure(copier.untrained, copier.form, [])
     assert nothing.verdict == "not enough data"

@@ -34,6 +34,7 @@ def test_the_copier_gives_its_texts_back_and_no_others(copier: Copier) -> None:
         json.dumps(one.as_dict(), allow_nan=False)
 
 
+@pytest.mark.slow
 def test_a_place_is_what_writing_gives(copier: Copier) -> None:
     """A model between the two: some places come out, some do not."""
     settings: dict[str, int] = {"prefix": 12, "length": 3, "written": 200}

@@ -137,6 +137,7 @@ def test_one_held_out_document_tells_no_interval(copier: Copier) -> None:
     json.dumps([losses.as_dict(), nothing.as_dict(), gap(nothing, losses).as_dict()], allow_nan=False)
 
 
+@pytest.mark.slow
 def test_forgetting(copier: Copier) -> None:
     texts = dict(list(neutral_texts().items())[:6])
     found = forgetting(copier.untrained, copier.copier, copier.tokenizer, texts)

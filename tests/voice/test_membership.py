@@ -56,6 +56,7 @@ def test_only_answers_of_one_tier_and_about_one_length_are_compared() -> None:
     assert membership(long, both).by_loss.n_comparisons == 3
 
 
+@pytest.mark.slow
 def test_a_coin_is_covered_and_seldom_called_knowledge() -> None:
     covered, called, p_values = 0, 0, []
     for seed in range(100):

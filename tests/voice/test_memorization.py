@@ -189,6 +189,7 @@ def test_texts_by_source_hold_each_answer_once() -> None:
     assert texts_of(pairs) == {"one": "First part.\n\nSecond part.", "two": "Else.", "pair 4": "Nobody's."}
 
 
+@pytest.mark.slow
 def test_real_essays_share_little_with_each_other(shared_data: Path) -> None:
     texts = {
         path.stem: path.read_text(encoding="utf-8").split("---", 2)[-1]

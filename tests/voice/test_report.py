@@ -25,6 +25,8 @@ from cutaway.voice.report_texts import marked_output, source_texts
 from cutaway.voice.report_told import shown
 from cutaway.voice.resplits import SplitLosses, summarize_splits
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
@@ -52,6 +54,7 @@ def test_one_that_learned_nothing_is_no_change(made: Made) -> None:
     assert told.memorization.verdict != "copies"
 
 
+@pytest.mark.slow
 def test_with_two_held_out_pieces_nothing_is_claimed(made: Made) -> None:
     few = both_sides(
         made.writing.train, [one for one in made.writing.held_out if one.about["source"] in ("held 0", "held 1")]
@@ -62,6 +65,7 @@ def test_with_two_held_out_pieces_nothing_is_claimed(made: Made) -> None:
     assert "Not enough data to say" in report_page(json.loads(json.dumps(told.as_dict())))
 
 
+@pytest.mark.slow
 def test_the_same_again_gives_the_same(made: Made) -> None:
     answers = made.answers
     again = collect(made.base, made.tuned, made.writing, answers["base"], answers["me"], "full", settings=SETTINGS)

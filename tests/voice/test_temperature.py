@@ -121,6 +121,7 @@ def test_without_text_nothing_is_said(scribe: tuple[Decoder, Tokenizer]) -> None
     assert 1.0 in GRID
 
 
+@pytest.mark.slow
 def test_the_usable_range_has_two_ends(scribe: tuple[Decoder, Tokenizer]) -> None:
     prompts: Sequence[str] = ["Re", "Lu", "Ren"]
     found = usable_range(*scribe, prompts, OWN, scribe, temperatures=(0.05, 0.9, 3.0), max_tokens=110)

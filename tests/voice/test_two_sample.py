@@ -37,6 +37,7 @@ def tried(texts: dict[str, str], splits: int) -> tuple[list[float], list[float]]
     return [one.p_value for one in found if one.p_value is not None], [one.auc for one in found if one.auc is not None]
 
 
+@pytest.mark.slow
 def test_halves_of_one_author_are_not_told_apart() -> None:
     found, aucs = tried(ONE.texts(24, 100), 50)
     assert len(found) == 50

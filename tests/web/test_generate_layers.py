@@ -34,7 +34,6 @@ def percent(share):
     return f"{value:.1f} %" if value >= 10 else f"{float(f'{value:.2g}')} %" if value >= 0.01 else None
 
 
-@pytest.mark.quick
 def test_every_number_on_screen_is_the_labs(browser, lab):
     meta, numbers = ask(lab, "layers")
     n_rows, n_positions = numbers["rank"].shape

@@ -214,7 +214,6 @@ def test_a_second_text_is_typed_and_tokens_chosen_by_keyboard(browser, lab, view
         page.locator(".said", has_text=str(numbers["effect"][0, 4])).wait_for()
 
 
-@pytest.mark.quick
 def test_texts_with_the_same_answer_are_said_to_have_it(browser, lab):
     meta, numbers = ask(lab, "patch", second=SECOND)
     assert meta["first_candidates"][0]["id"] == meta["second_candidates"][0]["id"]

@@ -296,7 +296,6 @@ def test_fingers(browser, lab):
     context.close()
 
 
-@pytest.mark.quick
 def test_one_number_no_number(browser, lab):
     url, _ = tensor(lab, "single")
     with opened(browser, url) as page:

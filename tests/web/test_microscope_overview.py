@@ -275,7 +275,6 @@ def test_the_tree_by_keyboard(browser, address):
         assert at().startswith("blocks 0 to 4")
 
 
-@pytest.mark.quick
 def test_a_click_leads_to_the_tensor_and_marks_what_it_reads(browser, address):
     found = asked(address, "microscope/overview", trace=BLOCKS)
     names, operations = found["addresses"], found["operations"]

@@ -272,7 +272,6 @@ def test_a_step_opens_in_the_microscope(browser: Any, address: str, hand: Hand) 
         page.get_by_text("patch_embedding").first.wait_for()
 
 
-@pytest.mark.quick
 def test_a_phase_is_asked_for(browser: Any, address: str) -> None:
     with opened(browser, url(address, "train")) as page:
         ready(page)

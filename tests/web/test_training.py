@@ -31,6 +31,7 @@ from web.browser import (
 
 from cutaway.base.runs import RunFolder, read_jsonl
 from cutaway.base.snapshots import read_attention, read_histograms
+from cutaway.cli.main import main
 from cutaway.server.app import create_app
 from cutaway.server.lab import Lab
 
@@ -44,9 +45,10 @@ TINY = ["--train.threads", "1", "--train.compile", "off", "--train.precision", "
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a trained run, one like it with another rate, a long one and a failed one."""
     home = tmp_path_factory.mktemp("lab") / "runs"
-    command = [sys.executable, "-m", "cutaway", "train", "microgpt", "--name", "first", "--train.steps", str(STEPS)]
-    environment = os.environ | {"CUTAWAY_RUNS": str(home), "CUTAWAY_CACHE": str(home.parent / "cache")}
-    subprocess.run([*command, *TINY], env=environment, check=True, capture_output=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CUTAWAY_RUNS", str(home))
+        patch.setenv("CUTAWAY_CACHE", str(home.parent / "cache"))
+        assert main(["train", "microgpt", "--name", "first", "--train.steps", str(STEPS), *TINY]) == 0
     shutil.copytree(home / "first", home / "second")
     recipe = home / "second" / "recipe.toml"
     recipe.write_text(re.sub(r"\nlearning_rate = .*", "\nlearning_rate = 0.002", recipe.read_text()))

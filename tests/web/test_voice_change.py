@@ -47,7 +47,6 @@ def address(home: Path) -> Iterator[str]:
 
 
 @HANDS
-@pytest.mark.quick
 def test_a_matrix_is_looked_into(browser: Any, address: str, hand: Hand) -> None:
     told = httpx.get(f"{address}/api/voice/change", params={"run": "lora-1"}).json()["found"]
     first, other = told["weights"]["matrices"][:2]

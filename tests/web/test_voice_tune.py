@@ -108,7 +108,6 @@ def test_a_tuning_is_started_and_watched(browser: Any, address: str, home: Path)
         page.wait_for_url("**/runs/mine")
 
 
-@pytest.mark.quick
 def test_before_there_are_pairs(browser: Any, tmp_path: Path) -> None:
     (tmp_path / "voice").mkdir()
     (tmp_path / "voice" / "pieces.jsonl").write_text("")

@@ -157,7 +157,6 @@ def test_topics_are_written_and_drafts_given(browser: Any, address: str, home: P
         page.wrong[:] = [one for one in page.wrong if "422" not in one]
 
 
-@pytest.mark.quick
 def test_pairs_on_screen_are_the_files(browser: Any, address: str, asker: TestClient) -> None:
     with opened(browser, f"{address}?writing=letters&step=pairs") as page:
         page.get_by_label("Held out, % of pieces").fill("30")
