@@ -10,6 +10,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+import shapecheck  # noqa: F401
 from jaxtyping import install_import_hook
 
 _hook = install_import_hook(
@@ -31,6 +32,9 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 
 torch.set_num_threads(1)
+for _device in (torch.cuda, torch.xpu, torch.mtia):
+    if not _device.is_available():  # `torch.manual_seed` writes down the whole stack for each, in case it comes
+        _device.manual_seed_all = lambda seed: None
 
 
 @pytest.hookimpl(trylast=True)  # when the folders' own have said what is slow
